@@ -3,7 +3,7 @@ import ms from 'ms'
 import { messageOf } from '../lib/errors.ts'
 import { type ListenAddress, parseListenAddress } from '../lib/http/listen-address.ts'
 import { parseDuration } from '../lib/text/units.ts'
-import { type LabelSelector, parseLabelSelector } from './plan/label-selector.ts'
+import { type LabelSelector, parseLabelSelector } from './views/label-selector.ts'
 
 /** The parsed flags of enbi-controller. Durations are in milliseconds. */
 export interface ControllerOptions {

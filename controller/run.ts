@@ -33,7 +33,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
       leaseMs: options.leaderElectLease,
       renewWithinMs: options.leaderElectRenew,
       retryMs: options.leaderElectRetry,
-      onStarted: async leading => {
+      work: async leading => {
         const onUnsynced = (list: () => string[]) => {
           unsynced = list
         }

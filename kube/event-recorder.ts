@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { backOff } from '../lib/async/retry.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import { firstOfMost } from '../lib/queues/fair-excess.ts'
-import { isNamespaceGone } from './client/api-error.ts'
+import { isConflict, isNamespaceGone } from './client/api-error.ts'
 import type { Kube } from './client/contract.ts'
 import { type EventContent, eventBody, eventName, events } from './resources/event.ts'
 
@@ -12,12 +12,9 @@ const MAX_QUEUED = 500
 const MAX_REMEMBERED = 1000
 /** Right after its start, an API server refuses every request. */
 const MAX_REFUSALS = 6
-/**
- * If the API server accepted another Event within this time and was reachable since, a refusal is final. In
- * milliseconds.
- */
+/** If the API server accepted another Event within this time and was reachable since, a refusal is final. */
 const ACCEPTS_OTHERS_MS = 60_000
-/** Older Events are dropped. In milliseconds. */
+/** Older Events are dropped. */
 const MAX_AGE_MS = 600_000
 const CALL_MS = 5_000
 
@@ -90,7 +87,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
       await kube.create(events, { ...name, body }, options)
       remember(key, 1)
     } catch (error) {
-      if (!(error instanceof ShimError && error.code === 'ClusterConflict')) throw error
+      if (!isConflict(error)) throw error
       // Another process, or an earlier one, has created the Event. The answer to a patch contains its count.
       const count = ((await patch({ lastTimestamp }))?.count ?? 0) + 1
       await patch({ count })

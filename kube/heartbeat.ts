@@ -1,6 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { messageOf, ShimError } from '../lib/errors.ts'
+import { pause } from '../lib/async/retry.ts'
+import { messageOf } from '../lib/errors.ts'
+import { isConflict } from './client/api-error.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
 import { leases, microTime } from './resources/lease.ts'
 
@@ -34,7 +35,7 @@ export async function heartbeat(options: HeartbeatOptions): Promise<void> {
       if (!signal.aborted && message !== lastError) logger.warn({ err: message }, 'cannot renew the lease')
       lastError = message
     }
-    await delay(durationMs / RENEWALS_PER_LEASE, undefined, { signal }).catch(() => {})
+    await pause(durationMs / RENEWALS_PER_LEASE, signal)
   }
 }
 
@@ -48,7 +49,7 @@ async function renew({ kube, lease, identity, fieldManager, durationMs, signal }
     await kube.create(leases, { ...lease, body: { spec: { ...spec, acquireTime: now } } }, options)
   } catch (error) {
     // A previous process has created it in the meantime.
-    if (!(error instanceof ShimError && error.code === 'ClusterConflict')) throw error
+    if (!isConflict(error)) throw error
     await kube.patch(leases, { ...lease, body: { spec } }, patch)
   }
 }

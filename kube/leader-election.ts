@@ -1,6 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { messageOf, ShimError } from '../lib/errors.ts'
+import { pause } from '../lib/async/retry.ts'
+import { messageOf } from '../lib/errors.ts'
+import { isConflict } from './client/api-error.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
 import { type Lease, leases, microTime } from './resources/lease.ts'
 
@@ -20,7 +21,7 @@ export interface LeaderElectionOptions {
   /** Must be unique among running processes. */
   readonly identity: string
   /** The leader's work. It must end soon after its signal aborts. If it ends by itself, the election fails. */
-  readonly onStarted: (signal: AbortSignal) => Promise<void>
+  readonly work: (signal: AbortSignal) => Promise<void>
   readonly signal: AbortSignal
   readonly logger: Logger
   /** How long others wait for a leader that does not renew the Lease, in milliseconds. */
@@ -55,7 +56,7 @@ async function acquire(election: Election): Promise<Lease | undefined> {
       const lease = await election.kube.get(leases, election.lease, { signal, timeoutMs: retryMs })
       if (!lease) return await createLease(election)
       observation = observeLease(observation, lease, performance.now())
-      const holder = lease.spec.holderIdentity ?? ''
+      const holder = lease.spec.holderIdentity
       if (timeUntilFree(observation, identity, performance.now()) === 0) return await takeLease(election, lease)
       if (holder !== lastHolder) logger.info({ holder }, 'another replica leads')
       lastHolder = holder
@@ -63,13 +64,13 @@ async function acquire(election: Election): Promise<Lease | undefined> {
       if (!signal.aborted && !isConflict(error)) logger.warn({ err: messageOf(error) }, 'cannot get the lease')
     }
     // The jitter keeps candidates from asking at the same time.
-    await delay(retryMs * (1 + Math.random() * 0.2), undefined, { signal }).catch(() => {})
+    await pause(retryMs * (1 + Math.random() * 0.2), signal)
   }
   return undefined
 }
 
 async function lead(election: Election, acquired: Lease): Promise<void> {
-  const { logger, identity, onStarted } = election
+  const { logger, identity, work } = election
   const leading = new AbortController()
   const stop = () => leading.abort()
   election.signal.addEventListener('abort', stop, { once: true })
@@ -77,7 +78,7 @@ async function lead(election: Election, acquired: Lease): Promise<void> {
   logger.info({ identity }, 'leading')
   const renewing = keepRenewing(election, acquired, leading)
   try {
-    await onStarted(leading.signal)
+    await work(leading.signal)
     if (!leading.signal.aborted) throw new Error('the work of the leader has ended unexpectedly')
   } finally {
     stop()
@@ -94,8 +95,7 @@ async function keepRenewing(election: Election, acquired: Lease, leading: AbortC
   let lease = acquired
   let renewedAt = performance.now()
   while (!leading.signal.aborted) {
-    const pause = Math.min(retryMs, Math.max(0, renewedAt + renewWithinMs - performance.now()))
-    await delay(pause, undefined, { signal: leading.signal }).catch(() => {})
+    await pause(Math.min(retryMs, Math.max(0, renewedAt + renewWithinMs - performance.now())), leading.signal)
     if (leading.signal.aborted) break
     const left = renewedAt + renewWithinMs - performance.now()
     try {
@@ -135,7 +135,7 @@ function createLease(election: Election): Promise<Lease> {
 }
 
 function takeLease(election: Election, lease: Lease): Promise<Lease> {
-  const leaseTransitions = (lease.spec.leaseTransitions ?? 0) + 1
+  const leaseTransitions = lease.spec.leaseTransitions + 1
   const spec = { ...held(election), acquireTime: microTime(new Date()), leaseTransitions }
   return write(election, lease, spec, election.retryMs)
 }
@@ -163,10 +163,6 @@ function write(election: Election, lease: Lease, spec: object, timeoutMs: number
   return election.kube.replace(leases, { ...election.lease, body }, { timeoutMs })
 }
 
-function isConflict(error: unknown): boolean {
-  return error instanceof ShimError && error.code === 'ClusterConflict'
-}
-
 /** The observation after reading the Lease again. */
 export function observeLease(before: LeaseObservation | undefined, lease: Lease, now: number): LeaseObservation {
   const isSame = before?.lease.metadata.resourceVersion === lease.metadata.resourceVersion
@@ -180,5 +176,5 @@ export function timeUntilFree(
   now: number,
 ): number {
   if (!spec.holderIdentity || spec.holderIdentity === identity) return 0
-  return Math.max(0, observedAt + (spec.leaseDurationSeconds ?? 0) * 1000 - now)
+  return Math.max(0, observedAt + spec.leaseDurationSeconds * 1000 - now)
 }

@@ -3,7 +3,7 @@ import { backOffMs } from '../lib/async/retry.ts'
 import { createFairKeys } from '../lib/queues/fair-keys.ts'
 import { MAX_TIMER_MS } from '../lib/text/units.ts'
 
-/** Longest pause before a key is retried, in milliseconds. */
+/** Longest pause before a key is retried. */
 const LONGEST_BACK_OFF_MS = 60_000
 
 export interface WorkQueueOptions {

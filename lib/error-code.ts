@@ -8,3 +8,8 @@ export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   const code = codeOf(error)
   return code !== undefined && codes.includes(code)
 }
+
+/** For `catch`: lets a missing file or folder pass, and throws everything else. */
+export function ignoreMissing(error: unknown): void {
+  if (!hasCode(error, 'ENOENT')) throw error
+}

@@ -8,7 +8,7 @@ import { hostSystem } from '../recipes/system.ts'
 import { readConfig } from './config/config.ts'
 import { createLinkingLogger } from './import/check-linking.ts'
 import { createIdentity } from './import/identity.ts'
-import { layOut } from './nix/user/state-dir.ts'
+import { foldersOf } from './nix/user/state-dir.ts'
 import {
   clusterPart,
   imagesPart,
@@ -45,7 +45,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     containerd: containerd.address,
     rules: config.policy.length,
     maxBuilds: nix.maxBuilds,
-    logs: layOut(stateDir).logs,
+    logs: foldersOf(stateDir).logs,
   }
 
   const { images, close: closeImages } = imagesPart(config)

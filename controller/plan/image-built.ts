@@ -1,4 +1,4 @@
-import { isFinished, NIXBUILD_LIMITS } from '../../kube/resources/nixbuild.ts'
+import { NIXBUILD_LIMITS } from '../../kube/resources/nixbuild.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
@@ -7,7 +7,7 @@ import type { PodImageRequest, Problem } from './pod-requests.ts'
 /** From worst to best. */
 const REASONS = ['Failed', 'Pending', 'Building', 'Importing', 'Built'] as const
 
-/** The pod condition `enbi.hrzn.ee/ImageBuilt`. It is True if the reason is Built. */
+/** The pod condition `enbi.hrzn.ee/ImageBuilt`. */
 export interface ImageBuilt {
   readonly reason: (typeof REASONS)[number]
   /** For people. It changes only with the reason and the node, so that progress causes no writes. */
@@ -22,7 +22,7 @@ export interface RequestedBuild {
   readonly refused?: string | undefined
 }
 
-type WaitingPod = Pick<PodView, 'node' | 'createdAt'>
+type ScheduledPod = Pick<PodView, 'node' | 'createdAt'>
 
 export interface ImageFacts {
   readonly requested: readonly RequestedBuild[]
@@ -32,7 +32,10 @@ export interface ImageFacts {
 }
 
 /** The worst state of all images that the pod requests; undefined if it requests none. */
-export function imageBuilt(pod: WaitingPod, { requested, problems, nodeProblem }: ImageFacts): ImageBuilt | undefined {
+export function imageBuilt(
+  pod: ScheduledPod,
+  { requested, problems, nodeProblem }: ImageFacts,
+): ImageBuilt | undefined {
   const states = [
     ...problems.map(({ message }): ImageBuilt => ({ reason: 'Failed', message })),
     ...requested.map(each => stateOf(pod, each, nodeProblem)),
@@ -43,19 +46,24 @@ export function imageBuilt(pod: WaitingPod, { requested, problems, nodeProblem }
   return { reason, message: messages.join('; ') }
 }
 
+export function conditionStatus(reason: ImageBuilt['reason']): 'True' | 'False' {
+  return reason === 'Built' ? 'True' : 'False'
+}
+
 function stateOf(
-  pod: WaitingPod,
+  pod: ScheduledPod,
   { request, build, refused }: RequestedBuild,
   nodeProblem: string | undefined,
 ): ImageBuilt {
   const { image } = request.recipe
   const because = nodeProblem === undefined ? '' : `: ${nodeProblem}`
-  if (request.started) return { reason: 'Built', message: `${image}: image loaded` }
+  const built = { reason: 'Built', message: `${image}: image loaded` } as const
+  if (request.started) return built
   const where = build?.buildNode === undefined ? '' : ` on ${build.buildNode}`
   switch (build?.phase) {
     case 'Succeeded':
       return hasImage(build, pod)
-        ? { reason: 'Built', message: `${image}: image loaded` }
+        ? built
         : { reason: 'Pending', message: `${image}: built${where}, but ${pod.node} does not have it${because}` }
     case 'Failed':
       return isBefore(build, pod)
@@ -79,7 +87,7 @@ function stateOf(
 }
 
 /** If the list is full, the node may have the image without being on it. */
-function hasImage({ nodes }: NixBuildView, { node }: WaitingPod): boolean {
+function hasImage({ nodes }: NixBuildView, { node }: ScheduledPod): boolean {
   return nodes.length >= NIXBUILD_LIMITS.nodes || nodes.some(({ name }) => name === node)
 }
 
@@ -87,57 +95,10 @@ function hasImage({ nodes }: NixBuildView, { node }: WaitingPod): boolean {
  * Whether the build ended before the pod was created. Both times are of the API server's clock, as nodes' clocks
  * differ.
  */
-function isBefore({ writtenAt }: NixBuildView, { createdAt }: WaitingPod): boolean {
+function isBefore({ writtenAt }: NixBuildView, { createdAt }: ScheduledPod): boolean {
   return writtenAt !== undefined && writtenAt < createdAt
 }
 
 function failureOf({ conditions }: NixBuildView): string {
   return conditions.find(({ type }) => type === 'Success')?.message || 'the build failed'
-}
-
-/**
- * The builds that a pod's condition reports. If an image's name is its recipe, it may have NixBuilds of several
- * recipes, such as that of yesterday's rule. Of these the pod reports the one that is being built, or else the
- * furthest. A shim can create any NixBuild, so those of shims count only if the pod's node builds or has the image.
- */
-export function reportedBuilds(requested: readonly RequestedBuild[], node: string | undefined): RequestedBuild[] {
-  const annotated = requested.filter(({ request }) => !request.named)
-  const named = requested.filter(
-    ({ request, build }) => request.named && build !== undefined && isReportedOn(build, node),
-  )
-  const byImage = Map.groupBy(named, ({ request }) => request.recipe.image)
-  return [...annotated, ...[...byImage.values()].flatMap(each => reportedNamedBuild(each) ?? [])]
-}
-
-function isReportedOn(build: NixBuildView, node: string | undefined): boolean {
-  return build.createdBy !== 'shim' || build.buildNode === node || build.nodes.some(({ name }) => name === node)
-}
-
-function reportedNamedBuild(named: readonly RequestedBuild[]): RequestedBuild | undefined {
-  const builds = named.flatMap(({ build }) => build ?? [])
-  const best = builds.find(build => rank(build) === AT_WORK) ?? furthestBuild(builds)
-  return named.find(({ build }) => build !== undefined && build === best)
-}
-
-/** Of several NixBuilds of one recipe, the one that has got furthest. */
-export function furthestBuild(builds: readonly NixBuildView[]): NixBuildView | undefined {
-  const order = (build: NixBuildView) => [rank(build), build.createdAt] as const
-  return builds.toSorted((a, b) => {
-    const [[rankA, timeA], [rankB, timeB]] = [order(a), order(b)]
-    return rankB - rankA || timeA - timeB || a.name.localeCompare(b.name)
-  })[0]
-}
-
-/** Rank of a build that a node works on. */
-const AT_WORK = 2
-
-function rank(build: NixBuildView): number {
-  if (build.deleting) return -1
-  return isFinished(build.phase)
-    ? build.phase === 'Succeeded'
-      ? 3
-      : 0
-    : build.phase === undefined || build.phase === 'Pending'
-      ? 1
-      : AT_WORK
 }

@@ -1,8 +1,8 @@
 import { apiTime } from '../../kube/resources/metadata.ts'
 import { NIXBUILD_LIMITS, type NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
-import type { NodeState } from '../views/node.ts'
-import { assignNode } from './assign-node.ts'
-import { afterGrace, type BuildAction, type BuildFacts, type BuildPlan, NOTHING } from './build-plan.ts'
+import { afterGrace, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
+import { assignToChosenNode } from './plan-assignment.ts'
+import { soonest } from './soonest.ts'
 
 /**
  * What the controller does when a node dies: it is not ready, its shim does not renew its Lease, or its Node is
@@ -11,31 +11,34 @@ import { afterGrace, type BuildAction, type BuildFacts, type BuildPlan, NOTHING 
  * - An unfinished NixBuild made by hand is assigned to another node. After too many lost nodes it fails.
  * - An unfinished NixBuild created for pods becomes Pending: the nodes of its pods claim it.
  *
- * A finished NixBuild lists the node until its Node is deleted (`planGoneNodes`).
+ * A node that is only not ready keeps the builds of its pods: its living shim would claim them again. A finished
+ * NixBuild lists the node until its Node is deleted (`planGoneNodes`).
  */
-export function planLostNode(facts: BuildFacts, node: string): BuildPlan {
-  const problem = problemOf(node, facts)
+export function planLostNode(facts: NixBuildFacts, node: string): NixBuildPlan {
+  const problem = reasonToMove(facts, node)
   if (problem === undefined) return NOTHING
-  return afterGrace(facts, 'lostSince', facts.limits.lostGraceMs, () => moveBuild(facts, { node, problem }))
+  return afterGrace(facts, `lost ${node}`, facts.limits.lostGraceMs, () => moveBuild(facts, { node, problem }))
 }
 
-/** On a node that is only not ready, a living shim would claim the builds of its pods again. */
-function problemOf(node: string, { build, nodeProblem, shimProblem, isPulledOn }: BuildFacts): string | undefined {
-  const isForPods = build.createdForPods || (build.buildNode === node && isPulledOn(node))
-  return isForPods ? shimProblem(node) : nodeProblem(node)
+function reasonToMove(
+  { build, problemOfNode, problemOfShim, isRequestedOn }: NixBuildFacts,
+  node: string,
+): string | undefined {
+  const isForPods = build.createdForPods || (build.buildNode === node && isRequestedOn(node))
+  return isForPods ? problemOfShim(node) : problemOfNode(node)
 }
 
-function moveBuild(facts: BuildFacts, { node, problem }: { node: string; problem: string }): BuildAction {
-  const { build, limits, now } = facts
+function moveBuild(facts: NixBuildFacts, { node, problem }: { node: string; problem: string }): NixBuildAction {
+  const { build, pullingPods, limits, now } = facts
   // An earlier plan may have written the attempt but failed to change the label.
   const isWritten = build.buildNode === undefined && build.attempts.at(-1)?.node === node
   const attempt = { node, endTime: apiTime(now), reason: problem }
   const attempts = isWritten ? build.attempts : [...build.attempts, attempt].slice(-NIXBUILD_LIMITS.attempts)
-  if (build.createdForPods)
-    return { type: 'leavePending', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }
-  return attempts.length < limits.maxAttempts
-    ? assignNode(facts, attempts)
-    : { type: 'fail', message: failureMessage(attempts), attempts }
+  if (!build.createdForPods && attempts.length >= limits.maxAttempts)
+    return { type: 'fail', message: failureMessage(attempts), attempts }
+  return build.createdForPods || pullingPods > 0
+    ? { type: 'leavePending', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }
+    : assignToChosenNode(facts, attempts)
 }
 
 function failureMessage(attempts: readonly NixBuildAttempt[]): string {
@@ -43,21 +46,19 @@ function failureMessage(attempts: readonly NixBuildAttempt[]): string {
   return `given up after ${attempts.length} ${attempts.length === 1 ? 'attempt' : 'attempts'}: ${history.join('; ')}`
 }
 
-/** Removes deleted nodes from the nodes that have the image. A node that is only lost still has it. */
-export function planGoneNodes(facts: BuildFacts): BuildPlan {
-  const left = facts.build.nodes.filter(({ name }) => facts.nodeExists(name))
-  if (left.length === facts.build.nodes.length) return NOTHING
-  return afterGrace(facts, 'lostSince', facts.limits.lostGraceMs, () => ({ type: 'removeGoneNodes', nodes: left }))
-}
-
-/** Why a node cannot finish its builds; undefined if it can. A cordoned or repelled node may finish. */
-export function nodeProblem(name: string, state: NodeState | undefined): string | undefined {
-  return state?.ready === false ? `node ${name} is not ready` : shimProblem(name, state)
-}
-
-/** Why no shim can be working on the node; undefined if one can. */
-export function shimProblem(name: string, state: NodeState | undefined): string | undefined {
-  if (state === undefined) return `node ${name} is gone`
-  if (state.shim === 'none') return `no shim runs on node ${name}`
-  return state.shim === 'dead' ? `the shim of node ${name} does not renew its Lease` : undefined
+/**
+ * Removes deleted nodes from the nodes that have the image, each after its own grace time. A node that is only lost
+ * still has it.
+ */
+export function planGoneNodes({ build, nodeExists, memory, limits, now }: NixBuildFacts): NixBuildPlan {
+  const gone = build.nodes.filter(({ name }) => !nodeExists(name)).map(({ name }) => name)
+  if (gone.length === 0) return NOTHING
+  const goneSince = new Map(gone.map(name => [name, memory[`gone ${name}`] ?? now]))
+  const waiting = new Map([...goneSince].filter(([, since]) => now < since + limits.lostGraceMs))
+  const left = build.nodes.filter(({ name }) => !goneSince.has(name) || waiting.has(name))
+  return {
+    action: left.length < build.nodes.length ? { type: 'removeGoneNodes', nodes: left } : { type: 'none' },
+    memory: Object.fromEntries([...waiting].map(([name, since]) => [`gone ${name}`, since])),
+    recheckAt: soonest(...Array.from(waiting.values(), since => since + limits.lostGraceMs)),
+  }
 }

@@ -1,11 +1,9 @@
-import { type Condition, transitionTime } from '../../kube/resources/condition.ts'
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
-import { apiTime } from '../../kube/resources/metadata.ts'
-import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import { MAX_OWNERS, type NixBuildView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
-import { type ImageBuilt, imageBuilt, type RequestedBuild } from './image-built.ts'
+import { conditionStatus, type ImageBuilt, imageBuilt, type RequestedBuild } from './image-built.ts'
+import type { ConditionChange } from './pod-report.ts'
 import type { Problem } from './pod-requests.ts'
 
 /** In characters. The API server allows 32 KiB, but shorter messages suit `kubectl describe`. */
@@ -23,18 +21,18 @@ export interface PodFacts {
   readonly differsSince: number | undefined
   readonly now: number
   /** Delay before a state is reported that a better one may soon replace, in milliseconds. */
-  readonly settleMs: Readonly<Record<Passing, number>>
+  readonly settleMs: Readonly<Record<TransientReason, number>>
 }
 
 /** States that are not final. */
-export type Passing = Exclude<ImageBuilt['reason'], 'Built' | 'Failed'>
+export type TransientReason = Exclude<ImageBuilt['reason'], 'Built' | 'Failed'>
 
 export interface PodPlan {
   /** NixBuilds to create, with their owners. */
   readonly create: readonly { readonly recipe: FlakeRecipe; readonly owners: readonly OwnerReference[] }[]
   /** NixBuilds that get another owner. */
-  readonly own: readonly { readonly build: NixBuildView; readonly owners: readonly OwnerReference[] }[]
-  readonly condition: { readonly set: ImageBuilt } | 'remove' | 'keep'
+  readonly adopt: readonly { readonly build: NixBuildView; readonly owners: readonly OwnerReference[] }[]
+  readonly condition: ConditionChange | 'keep'
   readonly events: readonly Problem[]
   readonly differsSince: number | undefined
   /** When to reconcile again if nothing changes earlier. */
@@ -43,7 +41,7 @@ export interface PodPlan {
 
 const NOTHING: PodPlan = {
   create: [],
-  own: [],
+  adopt: [],
   condition: 'keep',
   events: [],
   differsSince: undefined,
@@ -56,7 +54,7 @@ export function planPod(facts: PodFacts): PodPlan {
   return {
     ...NOTHING,
     create: missingBuilds(pod, requested),
-    own: missingOwners(pod, requested),
+    adopt: missingOwners(pod, requested),
     ...planCondition(facts),
   }
 }
@@ -70,7 +68,7 @@ function missingBuilds({ owner }: PodView, requested: readonly RequestedBuild[])
 }
 
 /** NixBuilds made by hand keep their owners: they must not be deleted with a pod's owner. */
-function missingOwners({ owner }: PodView, requested: readonly RequestedBuild[]): PodPlan['own'] {
+function missingOwners({ owner }: PodView, requested: readonly RequestedBuild[]): PodPlan['adopt'] {
   return requested.flatMap(({ build }) => {
     if (!build?.createdForPods || build.deleting) return []
     const owners = withOwner(build.owners, owner)
@@ -95,15 +93,15 @@ function ownerOf({ apiVersion, kind, name, uid }: OwnerReference): OwnerReferenc
 
 function planCondition(facts: PodFacts): Partial<PodPlan> {
   const { pod, problems, now, settleMs } = facts
-  const should = shortened(imageBuilt(pod, facts))
-  if (should === undefined) return { condition: isOutdated(pod) ? 'remove' : 'keep' }
-  if (isUpToDate(pod, should)) return {}
+  const target = shortened(imageBuilt(pod, facts))
+  if (target === undefined) return { condition: isOutdated(pod) ? 'remove' : 'keep' }
+  if (isUpToDate(pod, target)) return {}
   const differsSince = facts.differsSince ?? now
   const settledAt =
-    should.reason === 'Built' || should.reason === 'Failed' ? now : differsSince + settleMs[should.reason]
+    target.reason === 'Built' || target.reason === 'Failed' ? now : differsSince + settleMs[target.reason]
   if (now < settledAt) return { differsSince, recheckAt: settledAt }
-  // The condition ensures that each problem is reported once.
-  return { condition: { set: should }, events: should.reason === 'Failed' ? problems : [] }
+  // The condition remembers that the problems were reported. If its message changes, they are reported again.
+  return { condition: { set: target }, events: target.reason === 'Failed' ? problems : [] }
 }
 
 /**
@@ -115,11 +113,7 @@ function isOutdated({ condition, annotations }: PodView): boolean {
 }
 
 function isUpToDate({ condition }: PodView, { reason, message }: ImageBuilt): boolean {
-  return condition?.status === statusOf(reason) && condition.reason === reason && condition.message === message
-}
-
-export function statusOf(reason: ImageBuilt['reason']): 'True' | 'False' {
-  return reason === 'Built' ? 'True' : 'False'
+  return condition?.status === conditionStatus(reason) && condition.reason === reason && condition.message === message
 }
 
 function shortened(state: ImageBuilt | undefined): ImageBuilt | undefined {
@@ -127,17 +121,4 @@ function shortened(state: ImageBuilt | undefined): ImageBuilt | undefined {
   const head = Math.floor(MAX_MESSAGE_LENGTH / 4)
   const tail = MAX_MESSAGE_LENGTH - head
   return { ...state, message: `${state.message.slice(0, head)} … ${state.message.slice(-tail)}` }
-}
-
-/** Strategic merge patch that changes only this condition of this pod. The kubelet's conditions stay. */
-export function podPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'keep'>, now: number): object {
-  return { metadata: { uid: pod.uid }, status: { conditions: [conditionPatch(pod, change, now)] } }
-}
-
-function conditionPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'keep'>, now: number): object {
-  if (change === 'remove') return { $patch: 'delete', type: IMAGE_BUILT_CONDITION }
-  const { reason, message } = change.set
-  const status = statusOf(reason)
-  const lastTransitionTime = transitionTime(pod.condition, status, apiTime(now))
-  return { type: IMAGE_BUILT_CONDITION, status, reason, message, lastTransitionTime } satisfies Condition
 }

@@ -56,7 +56,7 @@ export type NamedRecipes = (reference: string) => readonly RecipeView[]
 /**
  * The images that a pod requests from a node of this system. Recipes come from its annotations or, for other images,
  * from NixBuilds of the image's name: a name rule of the node may have created them. Empty if the pod has no node or
- * has ended.
+ * has ended, or if the node's system is unknown.
  */
 export function podRequests(
   pod: PodView,
@@ -64,11 +64,11 @@ export function podRequests(
   namedRecipes: NamedRecipes = () => [],
 ): PodRequests {
   if (!pod.living || pod.node === undefined || system === undefined) return NOTHING
-  const find = recipeFinder({ annotations: pod.annotations, system })
+  const lookup = { pod, system, findAnnotated: recipeFinder({ annotations: pod.annotations, system }), namedRecipes }
   const requests = new Map<string, PodImageRequest>()
   const problems = new Map<string, Problem>()
   for (const image of pod.images) {
-    const found = annotated(image, { pod, system, find }) ?? named(image, { pod, system, namedRecipes })
+    const found = annotatedRequest(image, lookup) ?? namedRequests(image, lookup)
     if ('message' in found) problems.set(found.message, found)
     // A pod may write one image in two ways.
     else for (const request of found) if (!requests.get(request.key)?.started) requests.set(request.key, request)
@@ -82,19 +82,20 @@ function bounded(requests: readonly PodImageRequest[]): readonly PodImageRequest
   return tooMany.size === 0 ? requests : requests.filter(request => !tooMany.has(request))
 }
 
-interface Reading {
+/** Where the recipes of a pod's images come from. */
+interface Lookup {
   readonly pod: PodView
   readonly system: string
+  readonly findAnnotated: ReturnType<typeof recipeFinder>
+  readonly namedRecipes: NamedRecipes
 }
 
-type Annotations = Reading & { readonly find: ReturnType<typeof recipeFinder> }
-
-function annotated(
+function annotatedRequest(
   image: string,
-  { pod, system, find }: Annotations,
+  { pod, system, findAnnotated }: Lookup,
 ): readonly [PodImageRequest] | Problem | undefined {
   try {
-    const recipe = find(image)
+    const recipe = findAnnotated(image)
     if (recipe === undefined) return undefined
     if (recipe.system !== system) return unsupported(recipe, pod, system)
     return [{ key: recipeKey(recipe), recipe, named: false, ...useOf(image, pod) }]
@@ -104,9 +105,7 @@ function annotated(
   }
 }
 
-type Names = Reading & { readonly namedRecipes: NamedRecipes }
-
-function named(image: string, { pod, system, namedRecipes }: Names): readonly PodImageRequest[] {
+function namedRequests(image: string, { pod, system, namedRecipes }: Lookup): readonly PodImageRequest[] {
   const reference = readableReference(image)
   if (reference === undefined) return []
   const recipes = namedRecipes(reference).filter(recipe => recipe.system === system)

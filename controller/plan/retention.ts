@@ -1,4 +1,5 @@
 import type { Creator } from '../../kube/resources/nixbuild.ts'
+import { soonest } from './soonest.ts'
 
 export interface FinishedBuild {
   readonly name: string
@@ -29,10 +30,9 @@ export interface RetentionPlan {
 export function planRetention(builds: readonly FinishedBuild[], limits: RetentionLimits, now: number): RetentionPlan {
   const groups = Map.groupBy(builds, ({ createdBy }) => createdBy)
   const plans = Array.from(groups.values(), group => planGroup(group, limits, now))
-  const times = plans.flatMap(({ recheckAt }) => recheckAt ?? [])
   return {
     remove: plans.flatMap(({ remove }) => remove),
-    recheckAt: times.length === 0 ? undefined : Math.min(...times),
+    recheckAt: soonest(...plans.map(({ recheckAt }) => recheckAt)),
   }
 }
 
@@ -43,8 +43,9 @@ function planGroup(
 ): RetentionPlan {
   const unused = builds.filter(({ used }) => !used).toSorted((a, b) => b.finishedAt - a.finishedAt)
   const expired = unused.filter(
-    ({ finishedAt }, newer) => newer >= keepFinished || finishedAt + keepFinishedForMs <= now,
+    ({ finishedAt }, newerCount) => newerCount >= keepFinished || finishedAt + keepFinishedForMs <= now,
   )
+  // The latest come first, so the expired ones are the last.
   const oldestKept = unused[unused.length - expired.length - 1]
   return {
     remove: expired.map(({ name }) => name).reverse(),

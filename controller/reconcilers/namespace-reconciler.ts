@@ -2,6 +2,7 @@ import type { Kube } from '../../kube/client/contract.ts'
 import { compareVersions } from '../../kube/resources/metadata.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { planRetention, type RetentionLimits } from '../plan/retention.ts'
+import { soonest } from '../plan/soonest.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
@@ -55,7 +56,7 @@ export function createNamespaceReconciler({ state, kube, limits }: NamespaceReco
       await kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
       deleted += 1
     }
-    return inUseNow.size > 0 ? Math.min(recheckAt ?? Number.POSITIVE_INFINITY, now + UNWATCHED_USE_MS) : recheckAt
+    return soonest(recheckAt, inUseNow.size > 0 ? now + UNWATCHED_USE_MS : undefined)
   }
 
   /**

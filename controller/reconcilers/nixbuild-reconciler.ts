@@ -2,12 +2,13 @@ import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
 import { CONTROLLER, NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { isFinished, nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { chooseNode } from '../plan/assign-node.ts'
-import type { BuildAction, BuildLimits, BuildMemory, BuildPlan } from '../plan/build-plan.ts'
-import { buildEvent, statusPatch } from '../plan/build-report.ts'
-import { nodeProblem, shimProblem } from '../plan/lost-node.ts'
-import { planBuild } from '../plan/plan-build.ts'
+import { chooseNode } from '../plan/choose-node.ts'
+import type { NixBuildAction, NixBuildMemory, NixBuildPlan, PlanLimits } from '../plan/nixbuild-facts.ts'
+import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
+import { nodeProblem, shimProblem } from '../plan/node-problem.ts'
+import { planNixBuild } from '../plan/plan-nixbuild.ts'
 import type { PodImageRequest } from '../plan/pod-requests.ts'
+import { soonest } from '../plan/soonest.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
 import { type NixBuildView, nixBuildView } from '../views/nixbuild.ts'
@@ -26,11 +27,11 @@ export interface NixBuildReconcilerOptions {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
   readonly kube: Pick<Kube, 'list' | 'patch' | 'delete'>
   readonly events: Pick<EventRecorder, 'record'>
-  readonly limits: BuildLimits
+  readonly limits: PlanLimits
 }
 
 export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerOptions): Reconciler {
-  const memories = new Map<string, { readonly uid: string; readonly memory: BuildMemory }>()
+  const memories = new Map<string, { readonly uid: string; readonly memory: NixBuildMemory }>()
   /** Nodes that builds are being assigned to right now. These builds count as running there. */
   const assigning = new Map<string, string>()
   const inUse = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: UNWATCHED_UNUSED_MS })
@@ -49,11 +50,11 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return soonest(plan.recheckAt, isFinished(build.phase) ? undefined : leaseExpiry(build))
   }
 
-  function planOf(key: string, build: NixBuildView): BuildPlan {
+  function planOf(key: string, build: NixBuildView): NixBuildPlan {
     const last = memories.get(key)
     const requesting = podsRequesting(build)
     const waiting = [...requesting].flatMap(([pod, { started }]) => (started ? [] : pod))
-    return planBuild({
+    return planNixBuild({
       build,
       requestingPods: requesting.size,
       waitingPods: waiting.length,
@@ -62,9 +63,9 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
         : waiting.filter(pod => requesting.get(pod)?.pulled && isOnGoodNode(pod)).length,
       assignedNode:
         build.assignedTo === undefined ? undefined : (state.nodes.named(build.assignedTo) ?? build.assignedTo),
-      nodeProblem: node => nodeProblem(node, state.nodes.state(node)),
-      shimProblem: node => shimProblem(node, state.nodes.state(node)),
-      isPulledOn: node => [...requesting.keys()].some(pod => state.pods.get(pod)?.node === node),
+      problemOfNode: node => nodeProblem(node, state.nodes.state(node)),
+      problemOfShim: node => shimProblem(node, state.nodes.state(node)),
+      isRequestedOn: node => [...requesting.keys()].some(pod => state.pods.get(pod)?.node === node),
       nodeExists: state.nodes.has,
       chooseNode: () => chooseNode(state.nodes.states(), { system: build.system, countRunning }),
       memory: last?.uid === build.uid ? last.memory : {},
@@ -107,7 +108,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return aliveUntil !== undefined && aliveUntil > Date.now() ? aliveUntil + 1 : undefined
   }
 
-  async function perform(key: string, build: NixBuildView, action: BuildAction): Promise<void> {
+  async function perform(key: string, build: NixBuildView, action: NixBuildAction): Promise<void> {
     if (action.type === 'none') return
     const { namespace, name, uid, resourceVersion } = build
     if (action.type === 'delete') return kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
@@ -118,7 +119,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       const written = await patch(build, body, 'status')
       const label = action.type === 'assign' ? nodeLabelValue(action.node) : undefined
       if (written && action.type !== 'removeGoneNodes' && action.type !== 'fail') await setLabel(written, label)
-      const event = buildEvent(build, action)
+      const event = nixBuildEvent(build, action)
       if (event) events.record(event)
     } finally {
       assigning.delete(key)
@@ -144,9 +145,4 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   }
 
   return reconcile
-}
-
-function soonest(...times: readonly (number | undefined)[]): number | undefined {
-  const known = times.filter(time => time !== undefined)
-  return known.length === 0 ? undefined : Math.min(...known)
 }

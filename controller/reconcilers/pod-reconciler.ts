@@ -5,9 +5,10 @@ import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type NixBuildOptions, nixBuildOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import { furthestBuild, reportedBuilds } from '../plan/image-built.ts'
-import { nodeProblem } from '../plan/lost-node.ts'
-import { type PodPlan, planPod, podPatch } from '../plan/plan-pod.ts'
+import { nodeProblem } from '../plan/node-problem.ts'
+import { type PodPlan, planPod } from '../plan/plan-pod.ts'
+import { type ConditionChange, podEvent, podPatch } from '../plan/pod-report.ts'
+import { furthestBuild, reportedBuilds } from '../plan/reported-builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
 import { nixBuildView } from '../views/nixbuild.ts'
@@ -78,17 +79,14 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerOption
   async function perform(key: string, pod: PodView, plan: PodPlan): Promise<boolean> {
     const { namespace } = pod
     const { created, errors } = await createAll(key, pod, plan)
-    for (const { build, owners } of plan.own) {
+    for (const { build, owners } of plan.adopt) {
       const { name, uid, resourceVersion } = build
       const body = { metadata: { uid, resourceVersion, ownerReferences: owners } }
       const owned = await kube.patch(nixBuilds, { namespace, name, body }, { type: 'merge', fieldManager: CONTROLLER })
       if (owned) state.builds.recordWrite(nixBuildView(owned))
     }
     if (plan.condition !== 'keep') await writeCondition(key, pod, plan.condition)
-    for (const { reason, message } of plan.events) {
-      const about = { apiVersion: 'v1', kind: 'Pod', namespace, name: pod.name, uid: pod.uid }
-      events.record({ about, type: 'Warning', reason, message })
-    }
+    for (const problem of plan.events) events.record(podEvent(pod, problem))
     if (errors.length > 0) throw errors[0]
     return created
   }
@@ -134,11 +132,7 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerOption
     throw new RetryableError('ClusterConflict', describeTakenNames(recipe, options.namespace))
   }
 
-  async function writeCondition(
-    key: string,
-    pod: PodView,
-    change: Exclude<PodPlan['condition'], 'keep'>,
-  ): Promise<void> {
+  async function writeCondition(key: string, pod: PodView, change: ConditionChange): Promise<void> {
     const object = { namespace: pod.namespace, name: pod.name, body: podPatch(pod, change, Date.now()) }
     const options = { type: 'strategic', subresource: 'status', fieldManager: CONTROLLER } as const
     const written = await kube.patch(podKind, object, options)

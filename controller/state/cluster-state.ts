@@ -4,7 +4,7 @@ import { createMirror, type Mirror, namespaceOf, objectKey } from '../../kube/mi
 import { leases } from '../../kube/resources/lease.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import type { LabelSelector } from '../plan/label-selector.ts'
+import type { LabelSelector } from '../views/label-selector.ts'
 import { nixBuildView } from '../views/nixbuild.ts'
 import { nodes as nodeKind } from '../views/node.ts'
 import { pods as podKind } from '../views/pod.ts'

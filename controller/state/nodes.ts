@@ -1,5 +1,5 @@
 import { nodeLabelValue } from '../../kube/resources/names.ts'
-import type { LabelSelector } from '../plan/label-selector.ts'
+import type { LabelSelector } from '../views/label-selector.ts'
 import { type NodeState, type NodeView, nodeState, sameNodeState } from '../views/node.ts'
 import { observeRenewal, type ShimLease, type ShimRenewal, shimState } from '../views/shim-lease.ts'
 

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { FinalError, RetryableError, type ShimError } from '../../lib/errors.ts'
+import { FinalError, RetryableError, ShimError } from '../../lib/errors.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 
 /** Longer messages of the API server are cut. In characters. */
@@ -86,6 +86,10 @@ function isKindMissing({ status, about }: ApiStatus): boolean {
 /** Whether the object is missing, not its kind. */
 export function isObjectMissing({ status, about }: ApiStatus): boolean {
   return status === 404 && about !== ''
+}
+
+export function isConflict(error: unknown): boolean {
+  return error instanceof ShimError && error.code === 'ClusterConflict'
 }
 
 /** Whether the request can never succeed because its namespace is gone or being deleted. */

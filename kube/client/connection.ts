@@ -74,7 +74,7 @@ async function readCredentials(config: Access): Promise<Credentials> {
   return { tls: Object.fromEntries(given), headers: Object.fromEntries(headers) }
 }
 
-/** undici honors the signal of a request only once it has a connection, and credential plugins ignore it. */
+/** undici (behind a proxy) honors the signal of a request only once it has a connection, and credential plugins ignore it. */
 function answerUnlessAborted(sent: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
   const answer = unlessAborted(sent, signal)
   // Discards an answer that arrives too late.

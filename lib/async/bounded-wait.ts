@@ -1,6 +1,6 @@
 import { RetryableError } from '../errors.ts'
 
-/** Resolves as the promise does. If the signal aborts first, rejects with its reason; the promise keeps running. */
+/** Resolves as the promise does. If the signal aborts first, rejects with its reason, or with what `errorOf` makes of it; the promise keeps running. */
 export function unlessAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal,
@@ -15,7 +15,7 @@ export function unlessAborted<T>(
 }
 
 /** Resolves as the promise does. If the signal aborts first, rejects with Cancelled; the promise keeps running. */
-export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export function orCancelled<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return unlessAborted(promise, signal, callerLeft)
 }
 

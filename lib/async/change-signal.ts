@@ -1,10 +1,7 @@
 /** Lets one task wait for changes. Changes that happen while the task is busy are not lost; they count as one. */
 export interface ChangeSignal extends Disposable {
   notify(): void
-  /**
-   * Resolves as soon as there has been a change since it last resolved, after `limitMs`, or when the signal's end
-   * aborts.
-   */
+  /** Resolves as soon as there has been a change since it last resolved, after `limitMs`, or when `end` aborts. */
   changed(limitMs?: number): Promise<void>
 }
 

@@ -27,7 +27,17 @@ const LONGEST_MS = 10_000
 
 /** Waits longer after each failure, with jitter. Returns immediately when the signal aborts. */
 export async function backOff(failures: number, signal: AbortSignal, longestMs = LONGEST_MS): Promise<void> {
-  await delay(backOffMs(failures, longestMs), undefined, { signal }).catch(() => {})
+  await pause(backOffMs(failures, longestMs), signal)
+}
+
+/** Waits. Returns immediately when the signal aborts. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => {})
+}
+
+/** A time that differs by up to this share, so that not all act concurrently. */
+export function jitter(ms: number, share: number): number {
+  return ms * (1 - share + 2 * share * Math.random())
 }
 
 /** Milliseconds to wait: exponential with jitter. `failures`: how many there have been in a row, at least 1. */

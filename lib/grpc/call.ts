@@ -2,7 +2,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, constants, type Incomi
 import { frameHeader, frameMessage, readFrames } from './frames.ts'
 import { BROKEN_OFF, GrpcError } from './grpc-error.ts'
 import type { Method } from './service.ts'
-import { decodeMessage, STATUS } from './status.ts'
+import { decodeStatusText, STATUS } from './status.ts'
 
 /** A call of several messages in both directions. */
 export interface OpenCall<Response> {
@@ -109,7 +109,7 @@ function throwUnlessOk(method: string, headers: IncomingHttpHeaders, cause: unkn
   if (cause instanceof GrpcError) throw cause
   const status = headers['grpc-status']
   if (status === undefined) throw new GrpcError(method, STATUS.UNAVAILABLE, BROKEN_OFF, { cause })
-  const details = decodeMessage(String(headers['grpc-message'] ?? ''))
-  if (Number(status) !== STATUS.OK) throw new GrpcError(method, Number(status), details, { cause, headers })
+  const message = decodeStatusText(String(headers['grpc-message'] ?? ''))
+  if (Number(status) !== STATUS.OK) throw new GrpcError(method, Number(status), message, { cause, headers })
   if (cause !== undefined) throw cause
 }

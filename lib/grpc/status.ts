@@ -30,7 +30,7 @@ const HEAD_LIMIT_BYTES = MESSAGE_LIMIT_BYTES / 4
 const CUT_MARK = '...'
 
 /** `grpc-message` as it goes over the wire: percent-encoded UTF-8 except for printable ASCII, cut at the limit. */
-export function encodeMessage(message: string): string {
+export function encodeStatusText(message: string): string {
   const text = message.toWellFormed()
   if (text.length <= MESSAGE_LIMIT_BYTES && /^[ -$&-~]*$/.test(text)) return text
   const encoded = Array.from(text, character => (/^[ -$&-~]$/.test(character) ? character : percentEncode(character)))
@@ -54,7 +54,7 @@ function lengthOf(parts: readonly string[]): number {
 }
 
 /** The text of a `grpc-message` value; an invalid encoding is returned unchanged. */
-export function decodeMessage(value: string): string {
+export function decodeStatusText(value: string): string {
   if (!value.includes('%')) return value
   try {
     return decodeURIComponent(value)

@@ -23,11 +23,11 @@ export interface HttpPlan {
 // An import of `node:http` reads all its exports, and `WebSocket` loads undici, which costs 12 MB.
 const { createServer } = process.getBuiltinModule('node:http')
 
-/** In milliseconds. A request is one line and a few headers; a connection that takes longer is closed. */
+/** A request is one line and a few headers; a connection that takes longer is closed. */
 const REQUEST_LIMIT_MS = 5_000
-/** Interval of that check, in milliseconds. */
+/** Interval of that check. */
 const CHECK_MS = 1_000
-/** In milliseconds. An idle connection is closed after this time, also if nobody reads the answer. */
+/** An idle connection is closed after this time, also if nobody reads the answer. */
 const IDLE_LIMIT_MS = 10_000
 const MAX_HEADER_BYTES = 8_192
 const MAX_REQUESTS_PER_CONNECTION = 100

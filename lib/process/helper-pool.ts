@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { lazy } from '../async/lazy.ts'
-import { messageOf, ShimError } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import { readLines } from '../text/lines.ts'
 import { groupOptions, loadExeca } from './run-process.ts'
 import { createSpares, type Spares, unrefChild } from './spares.ts'
@@ -10,8 +10,8 @@ import { createSpares, type Spares, unrefChild } from './spares.ts'
  * its memory or its life, but nothing else. The other end is serve-helper.ts.
  */
 export interface HelperPool {
-  /** Resolves with the last report. Rejects with what `onReport` throws, or with HelperFailed. */
-  run<Last>(run: HelperRun<Last>): Promise<Last>
+  /** Resolves with what `onReport` returns. Rejects with what it throws, or with HelperFailed. */
+  run<Report, Last>(run: HelperRun<Report, Last>): Promise<Last>
 }
 
 export interface HelperProgram {
@@ -31,13 +31,15 @@ export interface HelperProgram {
   readonly isReused: boolean
 }
 
-export interface HelperRun<Last> {
+export interface HelperRun<Report, Last> {
   /** Must be JSON. */
   readonly job: unknown
   /** When aborted, the helper gets SIGTERM. */
   readonly signal: AbortSignal
-  /** Called for each report, until it returns the last one. An exception ends the helper. */
-  readonly onReport: (report: unknown, send: Send) => Last | undefined
+  /** Throws if a report is invalid: then the helper has failed. */
+  readonly parse: (report: unknown) => Report
+  /** Called for each report, until it returns something. An exception ends the helper. */
+  readonly onReport: (report: Report, send: Send) => Last | undefined
 }
 
 /** Sends a message to the helper. Resolves once it is sent, and also if the helper has ended. */
@@ -102,7 +104,7 @@ export function createHelperPool(
 /** A killed process ends immediately unless it hangs in the kernel. */
 const END_LIMIT_MS = 5_000
 
-async function runJob<Last>(helper: Helper, run: HelperRun<Last>, graceMs: number): Promise<Last> {
+async function runJob<Report, Last>(helper: Helper, run: HelperRun<Report, Last>, graceMs: number): Promise<Last> {
   const hanging = Promise.withResolvers<never>()
   let timer: NodeJS.Timeout | undefined
   const end = () => {
@@ -121,20 +123,23 @@ async function runJob<Last>(helper: Helper, run: HelperRun<Last>, graceMs: numbe
   }
 }
 
-async function readReports<Last>(helper: Helper, { onReport }: HelperRun<Last>): Promise<Last> {
+async function readReports<Report, Last>(
+  helper: Helper,
+  { parse, onReport }: Pick<HelperRun<Report, Last>, 'parse' | 'onReport'>,
+): Promise<Last> {
   const send: Send = message => helper.send({ kind: 'message', message })
   for (let line = await helper.reports.next(); !line.done; line = await helper.reports.next()) {
-    const last = takeReport(line.value, report => onReport(report, send))
+    const last = onReport(parseReport(line.value, parse), send)
     if (last !== undefined) return last
   }
   throw await helper.failure()
 }
 
-function takeReport<Last>(line: string, take: (report: unknown) => Last): Last {
+function parseReport<Report>(line: string, parse: (report: unknown) => Report): Report {
   try {
-    return take(JSON.parse(line))
+    return parse(JSON.parse(line))
   } catch (cause) {
-    throw cause instanceof ShimError ? cause : new HelperFailed('sent an invalid report', { cause })
+    throw new HelperFailed('sent an invalid report', { cause })
   }
 }
 

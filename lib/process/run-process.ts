@@ -23,7 +23,7 @@ export interface ProcessRun extends ProcessOptions {
   readonly graceMs?: number
   /** Ends it in the same way after this time. */
   readonly timeoutMs?: number
-  /** Limit of standard output, in characters. The rest is read and dropped: a program that is ended could report that instead. */
+  /** Limit of standard output, in characters. The rest is read and dropped: if the program were ended, it would report the kill. */
   readonly maxStdoutLength?: number
   /** Reads standard error with back-pressure. An exception ends the program. If missing, standard error is discarded. */
   readonly readStderr?: (chunks: AsyncIterable<Uint8Array>) => Promise<void>

@@ -74,7 +74,7 @@ async function readOrders(onOrder: (order: v.InferOutput<typeof orderSchema>) =>
   }
 }
 
-/** Gives this process the lowest priority for processors, and makes it the first to be killed if memory runs out. Children inherit both. */
+/** Gives this process a low priority for processors, and makes it the first to be killed if memory runs out. Children inherit both. */
 export function lowerPriority(): void {
   setPriority(NICENESS)
   try {

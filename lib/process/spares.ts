@@ -7,7 +7,7 @@ export interface Spares<Process> {
   take(): Process
   /** Lets a process wait. If nobody takes it for a while, it is ended. */
   keep(process: Process): void
-  /** Starts a process that waits. If it cannot be started, the next `take` reports that. */
+  /** Starts a process that waits. If that fails, the next `take` starts another one. */
   start(): void
 }
 

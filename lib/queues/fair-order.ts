@@ -9,7 +9,7 @@ export interface Owners {
 }
 
 /** A task that waits for a place. */
-export interface Waiter {
+export interface WaitingTask {
   readonly owners: Owners
   /** Of the tasks with the same key, one runs at a time. */
   readonly key: string | undefined
@@ -25,7 +25,7 @@ export interface Turn<Item> {
  * Decides which task runs next: that of the owner with the fewest places, then of the owner that was served longest
  * ago.
  */
-export interface FairOrder<Item extends Waiter> {
+export interface FairOrder<Item extends WaitingTask> {
   /** `waiting` is in order of arrival. Undefined if none of them may begin. */
   next(waiting: readonly Item[]): Turn<Item> | undefined
   begin(turn: Turn<Item>): void
@@ -46,7 +46,7 @@ const UNKNOWN: Account = { held: 0, served: 0 }
 const MAX_ACCOUNTS = 10_000
 
 /** No owner holds more than `most` places. */
-export function createFairOrder<Item extends Waiter>(most: number): FairOrder<Item> {
+export function createFairOrder<Item extends WaitingTask>(most: number): FairOrder<Item> {
   const accounts = new Map<string, Account>()
   const busy = new Set<string>()
   let turns = 0
@@ -107,6 +107,7 @@ function compare(one: Account, other: Account): number {
   return one.held - other.held || one.served - other.served
 }
 
-export function ownedBy(owner: string): Owners {
-  return { current: () => [owner], onChange: () => () => {} }
+/** Owners that never change. */
+export function ownedBy(...owners: readonly string[]): Owners {
+  return { current: () => owners, onChange: () => () => {} }
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type BigIntStats, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs'
 import net, { type Server } from 'node:net'
 import { dirname, join } from 'node:path'
-import { hasCode } from '../error-code.ts'
+import { hasCode, ignoreMissing } from '../error-code.ts'
 import { FinalError } from '../errors.ts'
 import { withSocketLock } from './socket-lock.ts'
 
@@ -30,7 +30,7 @@ export async function listenAtPath(server: Server, path: string): Promise<() => 
     renameSync(bound, path)
     return stats
   })
-  return () => withSocketLock(path, async () => removeOwn(path, own)).catch(ignoreMissingFolder)
+  return () => withSocketLock(path, async () => removeOwn(path, own)).catch(ignoreMissing)
 }
 
 function checkLength(path: string): void {
@@ -72,8 +72,4 @@ async function bind(server: Server, path: string): Promise<void> {
 function removeOwn(path: string, own: BigIntStats): void {
   const current = lstatSync(path, { bigint: true, throwIfNoEntry: false })
   if (current?.dev === own.dev && current.ino === own.ino) unlinkSync(path)
-}
-
-function ignoreMissingFolder(error: unknown): void {
-  if (!hasCode(error, 'ENOENT')) throw error
 }

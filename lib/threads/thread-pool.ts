@@ -31,7 +31,7 @@ export function threadCount(most: number): number {
   return Math.min(Math.max(availableParallelism() - 1, 1), most)
 }
 
-/** V8 would reserve 512 MiB for the code of each thread, which count as memory (see ../process/lower-priority.ts). */
+/** V8 would reserve 512 MiB for the code of each thread, which count as memory (see `dataLimitKib` in ../process/helper-pool.ts). */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4, codeRangeSizeMb: 16 }
 
 export function createThreadPool<Task, Answer, Part = never, Data = undefined>(

@@ -7,7 +7,7 @@ import { type SplitReference, splitReference } from '../reference.ts'
 import { DEFAULT_PACKAGE, DEFAULT_TAG, flakeAtTag } from './name-template.ts'
 
 /** Prefixes of flake URLs by the host that stands for them in image names. Source: nix-snapshotter's forks. */
-const SCHEMES: ReadonlyMap<string, string> = new Map([
+const HOSTS: ReadonlyMap<string, string> = new Map([
   ['flake-github:0', 'github:'],
   ['flake-git-https:0', 'git+https://'],
   ['flake-git-http:0', 'git+http://'],
@@ -16,7 +16,7 @@ const SCHEMES: ReadonlyMap<string, string> = new Map([
   ['flake-tarball-http:0', 'tarball+http://'],
 ])
 
-export const FLAKE_NAME_HOSTS: readonly string[] = [...SCHEMES.keys()]
+export const FLAKE_NAME_HOSTS: readonly string[] = [...HOSTS.keys()]
 
 export type NamedFlake = Pick<PackageRecipe, 'flake' | 'packageName'>
 
@@ -25,7 +25,7 @@ export type NamedFlake = Pick<PackageRecipe, 'flake' | 'packageName'>
  * RecipeInvalid.
  */
 export function parseFlakeName({ domain, path, tag = DEFAULT_TAG }: SplitReference): NamedFlake | undefined {
-  const scheme = SCHEMES.get(domain)
+  const scheme = HOSTS.get(domain)
   if (scheme === undefined) return undefined
   const [place = '', attribute = DEFAULT_PACKAGE, ...more] = decode(path).split('#')
   if (more.length > 0) throw new FinalError('RecipeInvalid', 'it has more than one "#" (--x23--)')
@@ -45,7 +45,7 @@ export function formatFlakeName(text: string): string {
   const [url = '', attribute = DEFAULT_PACKAGE] = text.split(/#(.*)/s)
   const flake = parseFlakeUrl(url)
   const { text: packageName } = parsePackageName(attribute)
-  const [host, scheme] = [...SCHEMES].find(([, prefix]) => prefix.startsWith(`${flake.scheme}:`)) ?? []
+  const [host, scheme] = [...HOSTS].find(([, prefix]) => prefix.startsWith(`${flake.scheme}:`)) ?? []
   if (host === undefined || scheme === undefined)
     throw new FinalError(
       'RecipeInvalid',

@@ -45,7 +45,7 @@ export interface PolicyRule {
 export type Policy = (namespace: string, recipe: Recipe) => PolicyRule
 
 /**
- * Compiles the rules. The first rule that matches namespace, image and flake decides. Without a rule nothing is built.
+ * Compiles the rules. The first rule that matches namespace, image, flake and contents decides. Without a rule nothing is built.
  */
 export function createPolicy(rules: readonly PolicyRule[]): Policy {
   const compiled = rules.map(compileRule)
@@ -68,7 +68,7 @@ function decideByFlake(rules: readonly CompiledRule[], namespace: string, recipe
   if (forFlake.length === 0) throw refused(recipe, flakeReason(namespace, recipe))
   const contents = isPackageSet(recipe) ? recipe.contents : []
   const decisive = forFlake.find(rule => contents.every(rule.content))
-  if (!decisive) throw refused(recipe, contentsReason(namespace, recipe, disallowedContents(forFlake, contents)))
+  if (!decisive) throw refused(recipe, contentsReason(namespace, recipe, forFlake))
   if (decisive.rule.requireLocked && !recipe.flake.locked)
     throw refused(
       recipe,
@@ -83,11 +83,6 @@ interface CompiledRule {
   readonly image: (recipe: Recipe, namespace: string) => boolean
   readonly flake: (recipe: FlakeRecipe, namespace: string) => boolean
   readonly content: (name: string) => boolean
-}
-
-/** Packages that the first rule does not allow. */
-function disallowedContents([first]: readonly CompiledRule[], contents: readonly string[]): readonly string[] {
-  return contents.filter(name => !first?.content(name))
 }
 
 /** Prefix of patterns for package sets. */
@@ -171,10 +166,15 @@ function flakeReason(namespace: string, recipe: FlakeRecipe): string {
 /** Most packages that a message names. */
 const MAX_NAMED = 5
 
-function contentsReason(namespace: string, { image }: FlakeRecipe, refusedNames: readonly string[]): string {
+/** `rules` allow all of the recipe but its contents. Names what the first of them lacks. */
+function contentsReason(namespace: string, recipe: FlakeRecipe, rules: readonly CompiledRule[]): string {
+  const contents = isPackageSet(recipe) ? recipe.contents : []
+  const refusedNames = contents.filter(name => !rules[0]?.content(name))
   const more = refusedNames.length > MAX_NAMED ? ` and ${refusedNames.length - MAX_NAMED} more` : ''
   const named = refusedNames.slice(0, MAX_NAMED).map(quote).join(', ')
-  return `no rule for namespace ${quote(namespace)} and image ${quote(image)} allows ${named}${more} in its contents`
+  const subject = `namespace ${quote(namespace)} and image ${quote(recipe.image)}`
+  if (rules.length === 1) return `no rule for ${subject} allows ${named}${more} in its contents`
+  return `none of the ${rules.length} rules for ${subject} allows all of its contents; the first does not allow ${named}${more}`
 }
 
 function refused(recipe: Recipe, reason: string): FinalError {

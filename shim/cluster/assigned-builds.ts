@@ -1,14 +1,15 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { createMirror, type Mirror } from '../../kube/mirror.ts'
 import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { isFinished, type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
-import { messageOf, RetryableError, type ShimError, toShimError } from '../../lib/errors.ts'
+import { jitter, pause } from '../../lib/async/retry.ts'
+import { messageOf, RetryableError, ShimError, toShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullImage } from '../pull/contract.ts'
-import { withoutOwners } from './lookup/nixbuilds-of-image.ts'
+import { withoutUnreadFields } from './lookup/nixbuilds-of-image.ts'
+import { isFreeFor } from './nixbuild/claim.ts'
 import { isCancelled, refusal } from './nixbuild/reported-run.ts'
 import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -56,14 +57,14 @@ export function runAssignedBuilds(options: AssignedBuildsOptions): Mirror<NixBui
       running.delete(key)
       build.controller.abort(new RetryableError('Cancelled', `the NixBuild ${key} is no longer assigned to this node`))
     }
-    if (!build && assigned && isWanted && isFree(assigned, node)) start(key, assigned)
+    if (!build && assigned && isWanted && isFreeFor(assigned, node)) start(key, assigned)
     if (build?.done && assigned && assigned.status.buildNode === undefined) start(key, assigned)
   }
 
   /** Another node may have claimed the NixBuild for one of its pods. */
-  function isOurs(key: string): boolean {
+  function isStillFree(key: string): boolean {
     const assigned = mirror.get(key)
-    return assigned !== undefined && isFree(assigned, node)
+    return assigned !== undefined && isFreeFor(assigned, node)
   }
 
   function start(key: string, assigned: NixBuild): void {
@@ -76,7 +77,7 @@ export function runAssignedBuilds(options: AssignedBuildsOptions): Mirror<NixBui
     const build: RunningBuild = { controller: new AbortController(), done: false }
     running.set(key, build)
     busy.set(namespace, count + 1)
-    buildAssigned(options, assigned, { signal: build.controller.signal, isFree: () => isOurs(key) })
+    buildAssigned(options, assigned, { signal: build.controller.signal, isStillFree: () => isStillFree(key) })
       .catch(err => logger.warn({ nixBuild: key, err: messageOf(err) }, 'an assigned build failed'))
       .finally(() => {
         build.done = true
@@ -100,7 +101,15 @@ export function runAssignedBuilds(options: AssignedBuildsOptions): Mirror<NixBui
   const selection = { labelSelector: `${NODE_LABEL}=${nodeLabelValue(node)}` }
   // A change may come before the mirror exists.
   const onChange = (key: string) => queueMicrotask(() => reconcile(key))
-  const mirror = createMirror({ kube, kind: nixBuilds, selection, project: withoutOwners, onChange, signal, logger })
+  const mirror = createMirror({
+    kube,
+    kind: nixBuilds,
+    selection,
+    project: withoutUnreadFields,
+    onChange,
+    signal,
+    logger,
+  })
   signal.addEventListener('abort', () => {
     for (const { controller } of running.values())
       controller.abort(new RetryableError('ShuttingDown', 'the shim is shutting down'))
@@ -108,25 +117,21 @@ export function runAssignedBuilds(options: AssignedBuildsOptions): Mirror<NixBui
   return mirror
 }
 
-function isFree({ status }: NixBuild, node: string): boolean {
-  return status.buildNode === undefined || status.buildNode === node
-}
-
 interface BuildContext {
   readonly signal: AbortSignal
-  /** Whether no other node builds it. */
-  readonly isFree: () => boolean
+  /** Whether it is assigned to this node and no other node has claimed it. */
+  readonly isStillFree: () => boolean
 }
 
 async function buildAssigned(
   options: AssignedBuildsOptions,
   assigned: NixBuild,
-  { signal, isFree }: BuildContext,
+  { signal, isStillFree }: BuildContext,
 ): Promise<void> {
   const { pausesMs = PAUSES_MS, pullImage, written, logger } = options
   const { namespace = '', name } = assigned.metadata
   const recipe = readRecipe(assigned)
-  if (recipe instanceof Error) return refuse(options, assigned, recipe)
+  if (recipe instanceof ShimError) return refuse(options, assigned, recipe)
   const max = pausesMs.length + 1
   for (let number = 1; ; number += 1) {
     const error = await settle(pullImage({ recipe, namespace, nixBuild: name, attempt: { number, max } }, signal))
@@ -134,8 +139,8 @@ async function buildAssigned(
     if (!error) return
     if (!isTemporary(error) || number === max || signal.aborted) throw error
     logger.warn({ namespace, nixBuild: name, err: error.message, number, max }, 'retrying an assigned build')
-    await delay((pausesMs[number - 1] ?? 0) * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {})
-    if (signal.aborted || !isFree()) return
+    await pause(jitter(pausesMs[number - 1] ?? 0, 0.25), signal)
+    if (signal.aborted || !isStillFree()) return
   }
 }
 
@@ -152,7 +157,7 @@ async function settle(work: Promise<unknown>): Promise<ShimError | undefined> {
   }
 }
 
-function readRecipe(assigned: NixBuild): FlakeRecipe | Error {
+function readRecipe(assigned: NixBuild): FlakeRecipe | ShimError {
   try {
     return recipeOf(assigned)
   } catch (error) {
@@ -160,8 +165,8 @@ function readRecipe(assigned: NixBuild): FlakeRecipe | Error {
   }
 }
 
-async function refuse({ store, node }: AssignedBuildsOptions, live: NixBuild, error: Error): Promise<void> {
+async function refuse({ store, node }: AssignedBuildsOptions, live: NixBuild, error: ShimError): Promise<void> {
   const now = Date.now()
-  const change = statusChange({ live, run: refusal(toShimError(error), now), node, now, isWanted: true })
+  const change = statusChange({ live, run: refusal(error, now), node, now, isWanted: true })
   if (change) await store.change(live, change)
 }

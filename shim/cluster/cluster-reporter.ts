@@ -3,11 +3,12 @@ import type { RetryableError, ShimError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
+import type { ListedNixBuild } from './image-entries.ts'
 import { createReportedRun, type ReportedRun, refusal } from './nixbuild/reported-run.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { createPodEventWriter, type PodEvent } from './pod-event-writer.ts'
+import type { ReportedNixBuild } from './reported-nixbuild.ts'
 import { createStatusWriters, type WaitedFor } from './status-writers.ts'
-import type { WriterEntry } from './writer-entry.ts'
 
 export interface ClusterReporterOptions {
   readonly store: NixBuildStore
@@ -17,7 +18,7 @@ export interface ClusterReporterOptions {
   readonly recordEvent: (pod: PodIdentity, event: PodEvent) => void
   readonly imagesChanged: () => void
   /** A NixBuild now lists this node as one that has its image. */
-  readonly onImage: (nixBuild: { namespace: string; name: string; recipe: string }) => void
+  readonly onImage: (nixBuild: ListedNixBuild) => void
   readonly logger: Logger
 }
 
@@ -46,7 +47,7 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
     return createPodEventWriter({ request, node, now, record: event => pod && recordEvent(pod, event) })
   }
 
-  function conclude({ writer, run }: WriterEntry, error: ShimError): void {
+  function conclude({ writer, run }: ReportedNixBuild, error: ShimError): void {
     if (!run) writer.conclude(refusal(error, now()))
   }
 
@@ -54,11 +55,11 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
     imagesChanged: options.imagesChanged,
     refused(request, error) {
       podEventWriter(request).refused(error)
-      const entry = writers.of(request)
-      if (entry) conclude(entry, error)
+      const nixBuild = writers.of(request)
+      if (nixBuild) conclude(nixBuild, error)
     },
     waiting(request): RequestReport {
-      const entry = writers.of(request)
+      const nixBuild = writers.of(request)
       const writer = podEventWriter(request)
       const controller = new AbortController()
       const caller = {
@@ -68,17 +69,17 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
         cancel: (reason: RetryableError) => controller.abort(reason),
       }
       const run = runs.get(recipeKey(request.recipe))
-      entry?.join(caller, run)
+      nixBuild?.join(caller, run)
       return {
         signal: controller.signal,
         done() {
           writer.done()
-          entry?.leave(caller)
+          nixBuild?.leave(caller)
         },
         failed(error) {
           writer.failed(error)
-          if (entry && error.code !== 'Cancelled') conclude(entry, error)
-          entry?.leave(caller)
+          if (nixBuild && error.code !== 'Cancelled') conclude(nixBuild, error)
+          nixBuild?.leave(caller)
         },
       }
     },

@@ -10,7 +10,7 @@ import type { ClusterSide, ImageRecords, PullImage } from '../pull/contract.ts'
 import { createClusterReporter } from './cluster-reporter.ts'
 import { createImageEntries } from './image-entries.ts'
 import { createClusterLookup } from './lookup/cluster-lookup.ts'
-import { withImage } from './lookup/nixbuilds-of-image.ts'
+import { listRecipes } from './lookup/nixbuilds-of-image.ts'
 import { createNixBuildStore } from './nixbuild-store.ts'
 
 export interface ClusterOptions {
@@ -56,7 +56,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     onImage: entries.remember,
   })
   const lookup = createClusterLookup({
-    nixBuildsOf: async query => withImage(await kube(), query),
+    nixBuildsOf: async query => listRecipes(await kube(), query),
     ...{ system, timeoutMs: options.lookupMs, logger },
   })
   return {
@@ -89,7 +89,7 @@ async function loadKube(kubeconfig: string | undefined): Promise<Kube> {
   }
 }
 
-/** Writes Events. Each call loads the client if necessary. */
+/** Each call loads the client if necessary. */
 function createLazyKube(kube: () => Promise<Kube>): Pick<Kube, 'create' | 'patch'> {
   return {
     create: async (...args) => (await kube()).create(...args),

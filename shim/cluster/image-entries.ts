@@ -20,11 +20,11 @@ const entrySchema = v.object({
 })
 
 /** A NixBuild that lists this node as one that has its image. */
-export type ImageEntry = v.InferOutput<typeof entrySchema>
+export type ListedNixBuild = v.InferOutput<typeof entrySchema>
 
 /** Keeps track of the NixBuilds that list this node, and removes the node from their lists when its image is gone. */
 export interface ImageEntries {
-  remember(entry: ImageEntry): void
+  remember(entry: ListedNixBuild): void
   /** Call this when images may have been removed. The check runs after a short delay. */
   check(): void
 }
@@ -50,7 +50,7 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
   const { stateDir, signal, logger } = options
   const file = join(stateDir, 'nixbuilds.json')
   const inTurn = createOneByOne()
-  let loaded: Map<string, ImageEntry> | undefined
+  let loaded: Map<string, ListedNixBuild> | undefined
   let timer: NodeJS.Timeout | undefined
   let isDirty = false
   let isChecking = false
@@ -138,17 +138,18 @@ function isRefused(error: unknown): boolean {
 
 async function findPresentRecipes({ images, activeKeys }: ImageEntriesOptions): Promise<ReadonlySet<string>> {
   const active = activeKeys()
+  // The second call adds runs that have started meanwhile; the first one has those that end meanwhile.
   const records = await (await images()).withLabel(RECIPE_LABEL)
   return new Set([...active, ...activeKeys(), ...records.map(({ labels }) => labels[RECIPE_LABEL] ?? '')])
 }
 
-async function removeEntry({ store, node }: ImageEntriesOptions, { namespace, name }: ImageEntry): Promise<void> {
+async function removeEntry({ store, node }: ImageEntriesOptions, { namespace, name }: ListedNixBuild): Promise<void> {
   const live = await store.get(namespace, name)
   const status = live && withoutEntry(live, node)
   if (live && status) await store.change(live, { kind: 'apply', status })
 }
 
-async function load(file: string): Promise<Map<string, ImageEntry>> {
+async function load(file: string): Promise<Map<string, ListedNixBuild>> {
   const text = await readFile(file, 'utf8').catch(() => '[]')
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), v.array(entrySchema)), text)
   // A damaged file counts as empty.
@@ -156,6 +157,6 @@ async function load(file: string): Promise<Map<string, ImageEntry>> {
   return new Map(list.map(entry => [`${entry.namespace}/${entry.name}`, entry]))
 }
 
-function save(file: string, entries: ReadonlyMap<string, ImageEntry>): Promise<void> {
+function save(file: string, entries: ReadonlyMap<string, ListedNixBuild>): Promise<void> {
   return writeAtomically(file, JSON.stringify([...entries.values()]), { mode: 0o640 })
 }

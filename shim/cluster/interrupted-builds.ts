@@ -1,12 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import type { NixBuild } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
-import { backOff } from '../../lib/async/retry.ts'
+import { backOff, jitter, pause } from '../../lib/async/retry.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
-import { isClaimed } from './nixbuild/claim.ts'
+import { isAtWork } from './nixbuild/claim.ts'
 import { interruption } from './nixbuild/reported-run.ts'
 import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -30,7 +29,7 @@ export async function releaseInterruptedBuilds(options: InterruptedBuildsOptions
     try {
       await releaseClaims(options)
       failures = 0
-      await delay(AGAIN_AFTER_MS * (0.9 + Math.random() * 0.2), undefined, { signal }).catch(() => {})
+      await pause(jitter(AGAIN_AFTER_MS, 0.1), signal)
     } catch (err) {
       failures += 1
       if (failures === 1) logger.warn({ err: messageOf(err) }, 'cannot look for interrupted builds')
@@ -44,10 +43,11 @@ async function releaseClaims({ store, node, isBusyWith, logger }: InterruptedBui
     const { namespace = '', name, labels } = live.metadata
     // Assigned to this node: the shim builds it again.
     const isAssigned = labels[NODE_LABEL] === nodeLabelValue(node)
-    if (!isClaimed(live, node) || isAssigned || isBusy(live, isBusyWith)) continue
+    if (!isAtWork(live, node) || isAssigned || isBusy(live, isBusyWith)) continue
     const run = interruption(`the build was interrupted: the shim on ${node} was restarted`, Date.now())
     const change = statusChange({ live, run, node, now: Date.now(), isWanted: false })
-    if (change) await store.change(live, change)
+    if (!change) continue
+    await store.change(live, change)
     logger.info({ namespace, nixBuild: name }, 'released the claim of an interrupted build')
   }
 }

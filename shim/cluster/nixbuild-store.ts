@@ -1,11 +1,12 @@
+import { isConflict } from '../../kube/client/api-error.ts'
 import type { Kube } from '../../kube/client/contract.ts'
 import { describeTakenNames, nixBuildNames, SHIM, shimFieldManager } from '../../kube/resources/names.ts'
 import { type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
-import { FinalError, ShimError } from '../../lib/errors.ts'
+import { FinalError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import { listImage, withoutOwners } from './lookup/nixbuilds-of-image.ts'
-import { isClaimed } from './nixbuild/claim.ts'
+import { listImage, withoutUnreadFields } from './lookup/nixbuilds-of-image.ts'
+import { isAtWork } from './nixbuild/claim.ts'
 import type { OwnStatus } from './nixbuild/own-status.ts'
 import { type StatusChange, staleFields } from './nixbuild/status.ts'
 
@@ -102,7 +103,7 @@ export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore
     async claimed() {
       const found: NixBuild[] = []
       await (await kube()).list(nixBuilds, { fieldSelector: `status.buildNode=${node}` }, item => {
-        if (isClaimed(item, node)) found.push(withoutOwners(item))
+        if (isAtWork(item, node)) found.push(withoutUnreadFields(item))
       })
       return found
     },
@@ -115,8 +116,4 @@ function isOf(nixBuild: NixBuild, recipe: FlakeRecipe): boolean {
   } catch {
     return false
   }
-}
-
-function isConflict(error: unknown): boolean {
-  return error instanceof ShimError && error.code === 'ClusterConflict'
 }

@@ -2,7 +2,7 @@ import type { ShimError } from '../../lib/errors.ts'
 import { describeDuration, describeMegabytes } from '../../lib/text/units.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
-import type { ReportedRun, ReportedRunState } from './nixbuild/reported-run.ts'
+import { isCancelled, type ReportedRun, type ReportedRunState } from './nixbuild/reported-run.ts'
 import { FIRST_AFTER_MS } from './nixbuild/write-schedule.ts'
 
 export type PodEventReason =
@@ -25,7 +25,6 @@ export interface PodEventWriter {
   failed(error: ShimError): void
   /** The request was refused before any run. */
   refused(error: ShimError): void
-  end(): void
 }
 
 export interface PodEventWriterOptions {
@@ -78,18 +77,16 @@ export function createPodEventWriter({ request, node, now, record }: PodEventWri
     },
     failed(error) {
       end()
-      if (error.code !== 'Cancelled' && error.code !== 'ShuttingDown')
-        record({ type: 'Warning', reason: 'NixBuildFailed', message: error.message })
+      if (!isCancelled(error)) record({ type: 'Warning', reason: 'NixBuildFailed', message: error.message })
     },
     refused(error) {
       const reason = error.code === 'PolicyRefused' ? 'NixBuildRefused' : 'NixBuildFailed'
       record({ type: 'Warning', reason, message: error.message })
     },
-    end,
   }
 }
 
-/** undefined if the image existed and no start was reported. */
+/** Undefined if the image existed and no start was reported. */
 function describeSuccess(image: string, run: ReportedRunState, isStarted: boolean): string | undefined {
   const { outcome, startedAt, runId } = run
   if (outcome?.kind !== 'Succeeded') return undefined

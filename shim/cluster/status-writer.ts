@@ -4,18 +4,12 @@ import { backOffMs } from '../../lib/async/retry.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { Attempt } from '../pull/contract.ts'
-import { isUnclaimed } from './nixbuild/claim.ts'
+import { createAlarm } from './alarm.ts'
+import { mayTakeClaim } from './nixbuild/claim.ts'
 import type { ReportedRun, ReportedRunState } from './nixbuild/reported-run.ts'
 import { statusChange } from './nixbuild/status.ts'
 import { dueAt, type LastWrite, lastWriteOf } from './nixbuild/write-schedule.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
-
-/** Fires once, at the earliest of the times that it was set to. */
-interface Alarm {
-  /** `at` in milliseconds since 1970. */
-  set(at: number): void
-  clear(): void
-}
 
 /** Writes the latest run of a recipe to its NixBuild. Retries until the outcome is written. */
 export interface StatusWriter {
@@ -198,35 +192,13 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
       record.uid = found.metadata.uid
       name = found.metadata.name
       seenAt = now()
-      if (isUnclaimed(found, node)) writeAgain(found)
+      if (mayTakeClaim(found, node)) writeAgain(found)
       return false
     },
     end() {
       isOver = true
       alarm.clear()
       unfollow()
-    },
-  }
-}
-
-function createAlarm(fire: () => void, now: () => number): Alarm {
-  let timer: NodeJS.Timeout | undefined
-  let setTo = Number.POSITIVE_INFINITY
-  const clear = () => {
-    clearTimeout(timer)
-    setTo = Number.POSITIVE_INFINITY
-  }
-  const ring = () => {
-    setTo = Number.POSITIVE_INFINITY
-    fire()
-  }
-  return {
-    clear,
-    set(at) {
-      if (setTo <= at) return
-      clear()
-      setTo = at
-      timer = setTimeout(ring, Math.max(0, at - now()))
     },
   }
 }

@@ -7,12 +7,12 @@ import { ownedBy } from '../../lib/queues/fair-order.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
 import type { ReportedRun } from './nixbuild/reported-run.ts'
-import { createWriterEntry, type WriterEntry, type WriterEntryOptions } from './writer-entry.ts'
+import { createReportedNixBuild, type ReportedNixBuild, type ReportedNixBuildOptions } from './reported-nixbuild.ts'
 
 /** The writers of all NixBuilds that this node reports to, by namespace and recipe. */
 export interface StatusWriters {
-  /** Returns the entry of a request, creating it if necessary; undefined for a request without a namespace. */
-  of(request: FlakeImageRequest): WriterEntry | undefined
+  /** The NixBuild of a request, which is added if necessary; undefined for a request without a namespace. */
+  of(request: FlakeImageRequest): ReportedNixBuild | undefined
   has(namespace: string, recipe: FlakeRecipe): boolean
   /** Starts reporting a run to all callers that wait for the recipe. */
   follow(recipeKey: string, run: ReportedRun): void
@@ -31,7 +31,7 @@ export interface WaitedFor {
   cancel(reason: RetryableError): void
 }
 
-export interface StatusWritersOptions extends Pick<WriterEntryOptions, 'store' | 'node' | 'now' | 'onImage'> {
+export interface StatusWritersOptions extends Pick<ReportedNixBuildOptions, 'store' | 'node' | 'now' | 'onImage'> {
   readonly logger: Logger
 }
 
@@ -47,7 +47,7 @@ const MAX_WRITERS = 500
 const MAX_CONCURRENT_REQUESTS = 8
 
 export function createStatusWriters(options: StatusWritersOptions): StatusWriters {
-  const entries = new Map<string, WriterEntry>()
+  const nixBuilds = new Map<string, ReportedNixBuild>()
   const requests = createFairGate({
     count: MAX_CONCURRENT_REQUESTS,
     perOwner: shareOf(MAX_CONCURRENT_REQUESTS),
@@ -60,9 +60,9 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
     return requests.run({ owners: ownedBy(namespace), signal: never }, task)
   }
 
-  function addEntry(key: string, request: FlakeImageRequest): WriterEntry {
+  function add(key: string, request: FlakeImageRequest): ReportedNixBuild {
     makeRoom()
-    const entry = createWriterEntry({
+    const nixBuild = createReportedNixBuild({
       ...options,
       request,
       inTurn: task => inTurn(request.namespace, task),
@@ -71,26 +71,26 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
         for (const check of waiting) check()
       },
     })
-    entries.set(key, entry)
-    return entry
+    nixBuilds.set(key, nixBuild)
+    return nixBuild
   }
 
   function forgetIdle(key: string): void {
-    const entry = entries.get(key)
-    if (!entry || entry.hasCallers || !entry.writer.isWritten) return
-    entry.writer.end()
-    entries.delete(key)
+    const nixBuild = nixBuilds.get(key)
+    if (!nixBuild || nixBuild.hasCallers || !nixBuild.writer.isWritten) return
+    nixBuild.writer.end()
+    nixBuilds.delete(key)
   }
 
   function makeRoom(): void {
-    if (entries.size < MAX_WRITERS) return
-    const finished = [...entries].filter(([, { hasCallers, isRunning }]) => !hasCallers && !isRunning)
-    const [key, entry] = firstOfMost(finished, ([, { writer }]) => writer.namespace) ?? []
-    if (key === undefined || entry === undefined) return
-    const { namespace, recipe } = entry.writer
+    if (nixBuilds.size < MAX_WRITERS) return
+    const finished = [...nixBuilds].filter(([, { hasCallers, isRunning }]) => !hasCallers && !isRunning)
+    const [key, nixBuild] = firstOfMost(finished, ([, { writer }]) => writer.namespace) ?? []
+    if (key === undefined || nixBuild === undefined) return
+    const { namespace, recipe } = nixBuild.writer
     options.logger.warn({ namespace, image: recipe.image }, 'dropped the status of a NixBuild: too many are unwritten')
-    entry.writer.end()
-    entries.delete(key)
+    nixBuild.writer.end()
+    nixBuilds.delete(key)
   }
 
   /** Resolves when `holds` returns true. It is checked after each finished write. */
@@ -110,14 +110,15 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
     of(request) {
       if (request.namespace === '') return undefined
       const key = keyOf(request)
-      return entries.get(key) ?? addEntry(key, request)
+      return nixBuilds.get(key) ?? add(key, request)
     },
-    has: (namespace, recipe) => entries.has(keyOf({ namespace, recipe })),
+    has: (namespace, recipe) => nixBuilds.has(keyOf({ namespace, recipe })),
     follow(recipeKey, run) {
-      for (const entry of entries.values()) if (entry.recipeKey === recipeKey && entry.hasCallers) entry.follow(run)
+      for (const nixBuild of nixBuilds.values())
+        if (nixBuild.recipeKey === recipeKey && nixBuild.hasCallers) nixBuild.follow(run)
     },
     waitedFor: () =>
-      [...entries]
+      [...nixBuilds]
         .filter(([, { hasCallers, isRunning }]) => hasCallers && isRunning)
         .map(([key, { writer, cancel }]) => ({
           key,
@@ -125,14 +126,14 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
           isGone: () => inTurn(writer.namespace, writer.isGone),
           cancel,
         })),
-    written: (namespace, recipe) => until(() => entries.get(keyOf({ namespace, recipe }))?.writer.isWritten ?? true),
+    written: (namespace, recipe) => until(() => nixBuilds.get(keyOf({ namespace, recipe }))?.writer.isWritten ?? true),
     async close(limitMs) {
       await within(
         limitMs,
-        until(() => [...entries.values()].every(({ writer }) => writer.isWritten)),
+        until(() => [...nixBuilds.values()].every(({ writer }) => writer.isWritten)),
       )
-      for (const { writer } of entries.values()) writer.end()
-      entries.clear()
+      for (const { writer } of nixBuilds.values()) writer.end()
+      nixBuilds.clear()
     },
   }
 }

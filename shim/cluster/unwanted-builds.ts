@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '../../lib/async/retry.ts'
 import { RetryableError } from '../../lib/errors.ts'
 import type { WaitedFor } from './status-writers.ts'
 
@@ -29,7 +29,7 @@ export async function cancelUnwantedBuilds({ waitedFor, intervalMs, signal }: Un
   }
 
   while (!signal.aborted) {
-    await delay(intervalMs, undefined, { signal }).catch(() => {})
+    await pause(intervalMs, signal)
     const waited = signal.aborted ? [] : waitedFor()
     const keys = new Set(waited.map(({ key }) => key))
     for (const key of missing) if (!keys.has(key)) missing.delete(key)

@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts'
 import { readCacheLedger } from '../nix/caches/cache-accounts.ts'
 import { roomForCaches } from '../nix/caches/prune-caches.ts'
 import { resolveBuildUser } from '../nix/user/build-user.ts'
-import { findStateFault, layOut } from '../nix/user/state-dir.ts'
+import { findStateFault, foldersOf } from '../nix/user/state-dir.ts'
 import { nearestFolder } from './check-disk.ts'
 import { type Check, type Finding, failed, ok, skipped } from './probes/finding.ts'
 import { isRoot } from './probes/processes.ts'
@@ -53,7 +53,7 @@ async function unusable(path: string): Promise<Finding | undefined> {
 
 /** The shim refuses builds then. */
 async function unsafe(stateDir: string): Promise<Finding | undefined> {
-  const fault = isRoot() ? await findStateFault(layOut(stateDir)) : undefined
+  const fault = isRoot() ? await findStateFault(foldersOf(stateDir)) : undefined
   return fault && failed(fault.what, fault.wayOut)
 }
 

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import * as v from 'valibot'
-import { messageOf, RetryableError, reviveError, ShimError, toShimError } from '../../lib/errors.ts'
-import { createHelperPool, type HelperPool, type Send } from '../../lib/process/helper-pool.ts'
+import { messageOf, RetryableError, reviveError, toShimError } from '../../lib/errors.ts'
+import { createHelperPool, HelperFailed, type HelperPool, type Send } from '../../lib/process/helper-pool.ts'
 import { answerParts } from './helper/closure-query.ts'
 import { IMPORT_LIMIT_MS } from './helper/leases.ts'
 import {
@@ -44,8 +44,7 @@ export function createImportHelpers(): ImportHelpers {
 
 async function runInHelper(pool: HelperPool, job: ImportJob, handlers: ImportHandlers): Promise<ImportOutcome> {
   const late = AbortSignal.timeout(IMPORT_LIMIT_MS)
-  const onReport = (message: unknown, send: Send) => {
-    const report = v.parse(reportSchema, message)
+  const onReport = (report: ImportReport, send: Send) => {
     if (report.kind === 'done') return report.image
     if (report.kind === 'program') return { program: report.program }
     if (report.kind === 'failed') throw reviveError(report.code, report.message, report.stack)
@@ -56,10 +55,11 @@ async function runInHelper(pool: HelperPool, job: ImportJob, handlers: ImportHan
     return undefined
   }
   try {
-    return await pool.run({ job, signal: AbortSignal.any([handlers.signal, late]), onReport })
+    const parse = (report: unknown) => v.parse(reportSchema, report)
+    return await pool.run({ job, signal: AbortSignal.any([handlers.signal, late]), parse, onReport })
   } catch (error) {
     if (late.aborted) throw interrupted(`it took longer than ${IMPORT_LIMIT_MS / 60_000} minutes`, error)
-    throw error instanceof ShimError ? error : interrupted(`its process ${messageOf(error)}`, error)
+    throw error instanceof HelperFailed ? interrupted(`its process ${messageOf(error)}`, error) : error
   }
 }
 

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { messageOf, RetryableError, reviveError, ShimError } from '../../lib/errors.ts'
-import { createHelperPool, type HelperPool, type SpareOptions } from '../../lib/process/helper-pool.ts'
+import { messageOf, RetryableError, reviveError } from '../../lib/errors.ts'
+import { createHelperPool, HelperFailed, type HelperPool, type SpareOptions } from '../../lib/process/helper-pool.ts'
 import { signalGroup } from '../../lib/process/run-process.ts'
 import { MAX_TIMER_MS } from '../../lib/text/units.ts'
 import { describeWork, type Recipe } from '../../recipes/recipe.ts'
@@ -48,8 +48,7 @@ type Made = Extract<BuildReport, { kind: 'done' | 'archive' }>
 async function runInHelper(pool: HelperPool, job: BuildJob, { signal, onProgress }: BuildCall): Promise<Made> {
   const groups = new Set<number>()
   const late = AbortSignal.timeout(Math.min(job.nix.timeoutMs + LATE_MS, MAX_TIMER_MS))
-  const onReport = (message: unknown) => {
-    const report = v.parse(reportSchema, message)
+  const onReport = (report: BuildReport) => {
     if (report.kind === 'failed') throw reviveError(report.code, report.message)
     if (report.kind === 'done' || report.kind === 'archive') return report
     if (report.kind === 'progress') report.progress.forEach(onProgress)
@@ -58,10 +57,11 @@ async function runInHelper(pool: HelperPool, job: BuildJob, { signal, onProgress
     return undefined
   }
   try {
-    return await pool.run({ job, signal: AbortSignal.any([signal, late]), onReport })
+    const parse = (report: unknown) => v.parse(reportSchema, report)
+    return await pool.run({ job, signal: AbortSignal.any([signal, late]), parse, onReport })
   } catch (error) {
     if (signal.aborted) throw cancelled(job.recipe, signal)
-    if (error instanceof ShimError) throw error
+    if (!(error instanceof HelperFailed)) throw error
     throw late.aborted ? buildTimedOut(job.recipe, job.nix.timeoutMs) : interrupted(job.recipe, messageOf(error))
   } finally {
     // What a helper left behind.

@@ -1,19 +1,19 @@
 import type { Logger } from 'pino'
 import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
-import { type FlakeRecipe, isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
+import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { createBuildHelpers } from './build-helpers.ts'
 import { createSourceCaches } from './caches/source-caches.ts'
 import type { BuildCall, Builder } from './contract.ts'
 import { checkNixKnows } from './evaluate/flake-address.ts'
 import type { BuildJob } from './helper/messages.ts'
 import { pruneRunLogs } from './log/run-log-file.ts'
-import { createVersionQuery, hasLeadingDot } from './process/nix-version.ts'
+import { createVersionQuery, supportsLeadingDot } from './process/nix-version.ts'
 import type { NixOptions } from './process/run-nix.ts'
 import { queryPathInfo } from './store/query-path-info.ts'
 import { archiveKey, createResults, type Results } from './store/results.ts'
 import { resolveBuildUser } from './user/build-user.ts'
 import { type CredentialFiles, createCredentials } from './user/credentials.ts'
-import { guardState, layOut, prepareStateDir } from './user/state-dir.ts'
+import { foldersOf, guardState, prepareStateDir } from './user/state-dir.ts'
 import { createUserConfig, gitAccess } from './user/user-config.ts'
 
 export interface BuilderOptions {
@@ -41,7 +41,7 @@ export async function createBuilder({
   logger,
   env = process.env,
 }: BuilderOptions): Promise<Builder> {
-  const dir = layOut(stateDir)
+  const dir = foldersOf(stateDir)
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   const log = logger.child({ stage: 'build' })
   await prepareStateDir(dir, user, log)
@@ -71,7 +71,9 @@ export async function createBuilder({
     return caches.use(recipe, call.owners, async cached => {
       const env = { ...cached.env, ...gitAccess(recipe) }
       const namespaces = [...call.owners.current()]
-      const nix = { ...settings, leadingDot: isFlakeRecipe(recipe) && (await canReadLeadingDot(recipe, nixVersion)) }
+      const version = isFlakeRecipe(recipe) ? await nixVersion() : ''
+      if (isFlakeRecipe(recipe)) checkNixKnows(recipe.flake, version)
+      const nix = { ...settings, leadingDot: supportsLeadingDot(version) }
       return use({ dir, user: { ...cached, env }, nix, recipe, namespaces, logLevel: logger.level })
     })
   }
@@ -106,13 +108,6 @@ function createPruneLogs(logs: string, log: Logger): () => void {
   return () => {
     if (!isPruning) void prune()
   }
-}
-
-/** Throws RecipeInvalid if this version of nix ignores a part of the URL. */
-async function canReadLeadingDot({ flake }: FlakeRecipe, nixVersion: () => Promise<string>): Promise<boolean> {
-  const version = await nixVersion()
-  checkNixKnows(flake, version)
-  return hasLeadingDot(version)
 }
 
 /** The result of an unlocked flake may be outdated. */

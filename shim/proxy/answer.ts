@@ -6,7 +6,13 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import { frameMessage } from '../../lib/grpc/frames.ts'
-import { decodeMessage, ERROR_CODE_HEADER, encodeMessage, type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
+import {
+  decodeStatusText,
+  ERROR_CODE_HEADER,
+  encodeStatusText,
+  type GrpcStatus,
+  STATUS,
+} from '../../lib/grpc/status.ts'
 import { type Incoming, toHeaders } from './incoming.ts'
 
 /** Without `date`, which node would add to the answer of containerd. */
@@ -58,7 +64,7 @@ export class AnswerPipe {
       answerStatus(this.#stream, status)
       return
     }
-    this.#trailers = { 'grpc-status': String(status.code), 'grpc-message': encodeMessage(status.message) }
+    this.#trailers = { 'grpc-status': String(status.code), 'grpc-message': encodeStatusText(status.message) }
     this.#stream.end()
   }
 }
@@ -67,7 +73,7 @@ export class AnswerPipe {
 export function statusOf(headers: IncomingHttpHeaders | OutgoingHttpHeaders): GrpcStatus {
   const code = Number(headers['grpc-status'] ?? STATUS.UNKNOWN)
   const message = headers['grpc-message']
-  return { code, message: decodeMessage(typeof message === 'string' ? message : '') }
+  return { code, message: decodeStatusText(typeof message === 'string' ? message : '') }
 }
 
 /** Answers with a status only. Does nothing if the caller is gone or has headers already. */
@@ -78,7 +84,7 @@ export function answerStatus(stream: ServerHttp2Stream, { code, message, errorCo
       ':status': 200,
       'content-type': 'application/grpc',
       'grpc-status': String(code),
-      'grpc-message': encodeMessage(message),
+      'grpc-message': encodeStatusText(message),
       ...(errorCode === undefined ? {} : { [ERROR_CODE_HEADER]: errorCode }),
     },
     HEADERS_ONLY,

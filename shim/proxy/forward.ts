@@ -16,8 +16,8 @@ const UNNOTICED_MS = 5
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = constants
 
 /**
- * Passes one call to containerd and the answer back. Holds the call while containerd is away, and sends it again if that is
- * safe (see resend.ts). Calls `onEnd` once, with the status that the caller got.
+ * Passes one call to its upstream (containerd, or another image service) and the answer back. Holds the call while the upstream
+ * is away, and sends it again if that is safe (see resend.ts). Calls `onEnd` once, with the status that the caller got.
  */
 export class Forward {
   readonly #incoming: Incoming
@@ -48,7 +48,7 @@ export class Forward {
     this.#sendOrHold()
   }
 
-  /** Ends the call now, also in containerd. */
+  /** Ends the call now, also upstream. */
   stop(status: GrpcStatus): void {
     if (this.#ended) return
     this.#try?.up.close(NGHTTP2_CANCEL)
@@ -62,8 +62,7 @@ export class Forward {
       this.#send(connection)
       return
     }
-    this.#watchDeadline()
-    if (this.#ended) return
+    if (this.#hasExpired()) return
     this.#stopWaiting = this.#upstream.wait(connection => this.#send(connection))
   }
 
@@ -94,13 +93,13 @@ export class Forward {
 
   #onResponse(up: ClientHttp2Stream, headers: IncomingHttpHeaders, flags: number, raw: readonly string[]): void {
     if (this.#ended || up !== this.#try?.up || this.#incoming.stream.closed) return
-    const bodiless = (flags & NGHTTP2_FLAG_END_STREAM) !== 0
-    if (bodiless) {
+    const isStatusOnly = (flags & NGHTTP2_FLAG_END_STREAM) !== 0
+    if (isStatusOnly) {
       up.resume()
       if (this.#resend({ kind: 'status', status: statusOf(headers) })) return
     }
     try {
-      if (bodiless) this.#answer.passHeaders(headers, raw)
+      if (isStatusOnly) this.#answer.passHeaders(headers, raw)
       else this.#answer.pass(up, headers, raw, status => this.#end(status))
     } catch (error) {
       this.stop({ code: STATUS.INTERNAL, message: `cannot pass the answer on: ${error}` })
@@ -108,7 +107,7 @@ export class Forward {
     }
     this.#answering = true
     this.#body.forget()
-    if (bodiless) this.#end(statusOf(headers))
+    if (isStatusOnly) this.#end(statusOf(headers))
   }
 
   #onClose(up: ClientHttp2Stream, connection: Connection): void {
@@ -117,36 +116,37 @@ export class Forward {
     if (failure === undefined) {
       this.#incoming.stream.close(up.rstCode === 0 ? NGHTTP2_INTERNAL_ERROR : up.rstCode)
       this.#end({ code: STATUS.UNAVAILABLE, message: `${this.#upstream.name} reset the call with code ${up.rstCode}` })
-    } else if (this.#answering || !this.#resend(failure))
+    } else if (this.#answering || !this.#resend(failure)) {
       this.stop({ code: STATUS.UNAVAILABLE, message: `${this.#upstream.name} went away during the call` })
+    }
   }
 
-  /** Whether the call was taken up again. */
+  /** Whether the call needs nothing more from this try: it will be sent again, or its deadline has just ended it. */
   #resend(failure: Failure): boolean {
     if (failure.kind === 'status') this.#firstStatusAt ??= performance.now()
     const refusedForMs = performance.now() - (this.#firstStatusAt ?? performance.now())
     if (!this.#body.replayable || !shouldResend(this.#incoming.path, failure, refusedForMs)) return false
     this.#try = undefined
     this.#body.hold()
-    this.#watchDeadline()
-    if (this.#ended) return true
+    if (this.#hasExpired()) return true
     const pauseMs = Math.min(this.#resends * RESEND_STEP_MS, RESEND_LIMIT_MS)
     this.#resends += 1
     this.#pause = setTimeout(() => this.#sendOrHold(), pauseMs)
     return true
   }
 
-  /** containerd may not know of the call: from here on the proxy enforces the deadline. */
-  #watchDeadline(): void {
+  /** The upstream may not know of the call: from here on the proxy enforces the deadline. Whether it has ended the call already. */
+  #hasExpired(): boolean {
     const deadline = this.#deadline === undefined ? deadlineOf(this.#incoming) : undefined
-    if (deadline === undefined) return
+    if (deadline === undefined) return this.#ended
     const left = deadline - performance.now()
     if (left <= 0) this.#expire()
     else if (left <= MAX_TIMER_MS) this.#deadline = setTimeout(() => this.#expire(), left)
+    return this.#ended
   }
 
   #expire(): void {
-    const message = `deadline exceeded while ${this.#upstream.name} was away`
+    const message = `deadline exceeded, after ${this.#upstream.name} was away`
     this.stop({ code: STATUS.DEADLINE_EXCEEDED, message })
   }
 
@@ -162,14 +162,14 @@ export class Forward {
     this.#stopWaiting?.()
     clearTimeout(this.#pause)
     clearTimeout(this.#deadline)
-    // The answer came before the whole request was sent. containerd needs no more of it, and node would keep the stream.
+    // The answer came before the whole request was sent. The upstream needs no more of it, and node would keep the stream.
     if (this.#try?.up.writableFinished === false) this.#try.up.destroy()
     this.#body.forget()
     this.#onEnd(status)
   }
 }
 
-/** Why a try ended without an answer; undefined if containerd reset it on purpose. */
+/** Why a try ended early; undefined if the upstream reset it on purpose. */
 function failureOf(up: ClientHttp2Stream, connection: Connection): Failure | undefined {
   const unseen = up.id === undefined || up.id > connection.lastStreamId
   if (unseen || up.rstCode === NGHTTP2_REFUSED_STREAM) return { kind: 'unprocessed' }

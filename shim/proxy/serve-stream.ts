@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { ServerHttp2Stream } from 'node:http2'
 import { toShimError } from '../../lib/errors.ts'
 import { frameMessage } from '../../lib/grpc/frames.ts'
-import { ERROR_CODE_HEADER, encodeMessage, type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
+import { ERROR_CODE_HEADER, encodeStatusText, type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import { answerStatus, HEADERS_THEN_TRAILERS, sendTrailers } from './answer.ts'
 import type { StreamHandler } from './contract.ts'
 import type { Incoming } from './incoming.ts'
@@ -57,7 +57,7 @@ async function writeItems(call: OwnCall, items: AsyncIterable<Buffer>): Promise<
 
 function endWithTrailers(stream: ServerHttp2Stream, { code, message, errorCode }: GrpcStatus): void {
   const details = {
-    ...(message === '' ? {} : { 'grpc-message': encodeMessage(message) }),
+    ...(message === '' ? {} : { 'grpc-message': encodeStatusText(message) }),
     ...(errorCode === undefined ? {} : { [ERROR_CODE_HEADER]: errorCode }),
   }
   stream.on('wantTrailers', () => sendTrailers(stream, { 'grpc-status': String(code), ...details }))

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { untilAborted } from '../../lib/async/bounded-wait.ts'
+import { orCancelled } from '../../lib/async/bounded-wait.ts'
 import { retry } from '../../lib/async/retry.ts'
 import { isContainerdAway } from '../../lib/errors.ts'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
@@ -43,9 +43,9 @@ const PAUSE_MS = 100
 
 /** Holds the call while containerd is away, as the proxy holds the calls that it forwards. */
 function whenContainerdAnswers<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  return retry(() => untilAborted(ask(), signal), {
+  return retry(() => orCancelled(ask(), signal), {
     isTemporary: isContainerdAway,
-    beforeNext: () => untilAborted(delay(PAUSE_MS), signal),
+    beforeNext: () => orCancelled(delay(PAUSE_MS), signal),
   })
 }
 

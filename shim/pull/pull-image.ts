@@ -67,7 +67,7 @@ export async function pullImage(parts: PullImageParts, request: ImageRequest, si
   using admitted = admit(parts, request)
   const report = parts.reporter.waiting(request)
   try {
-    const { imageId } = await shareRun(parts, request.recipe, admitted, eitherOf(signal, report.signal))
+    const { imageId } = await shareRun(parts, request.recipe, admitted, anyOf(signal, report.signal))
     report.done()
     return imageId
   } catch (error) {
@@ -81,7 +81,7 @@ interface Admitted extends Disposable {
   readonly runRequest: RunRequest<PullOutcome>
 }
 
-/** Checks the policy, the system and the limit of the namespace before the shim asks containerd, Nix or the cluster. */
+/** Checks the policy, the system and the limit of the namespace before anything is asked of containerd or Nix. */
 function admit({ policy, system, runs, reporter }: PullImageParts, request: ImageRequest): Admitted {
   const { namespace, recipe } = request
   try {
@@ -104,10 +104,10 @@ async function shareRun(
 ): Promise<PullOutcome> {
   const record = await findRecord(await images(), recipe.image, signal)
   if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
-  const ready = await stages()
+  const usable = await stages()
   const terms = termsOf(rule)
   const start = (call: RunCall) =>
-    reportRun(reporter, { ...call, recipe, record, terms }, run => buildAndImport(ready, run))
+    reportRun(reporter, { ...call, recipe, record, terms }, run => buildAndImport(usable, run))
   return runRequest.join({ start, terms: JSON.stringify(terms), signal })
 }
 
@@ -127,21 +127,22 @@ async function reportRun(
   }
 }
 
-/** Builds the recipe and imports the result. Leaves out what has been done before. */
+/** Builds the recipe and imports the result. Skips what is already done. */
 async function buildAndImport(stages: Stages, run: Run): Promise<PullOutcome> {
   const { recipe, record, onProgress } = run
-  const known = isLocked(recipe) ? await presentId(stages.images, record, run) : undefined
-  if (known !== undefined) {
+  // The flake of an image that exists may have changed, unless it is locked.
+  const presentImage = isLocked(recipe) ? await presentId(stages.images, record, run) : undefined
+  if (presentImage !== undefined) {
     onProgress({ phase: 'present' })
-    return { imageId: known, storePath: record?.labels[STORE_PATH_LABEL], present: true }
+    return { imageId: presentImage, storePath: record?.labels[STORE_PATH_LABEL], present: true }
   }
   const result = (await stages.builder.findResult(recipe)) ?? (await stages.builder.build(recipe, run))
   const { storePath, runId } = result
   onProgress({ phase: 'built', storePath })
-  const kept = await imageOfResult(stages.images, run, result)
-  if (kept !== undefined) {
+  const unchanged = await imageOfResult(stages.images, run, result)
+  if (unchanged !== undefined) {
     onProgress({ phase: 'present' })
-    return { imageId: kept, storePath, runId, present: true }
+    return { imageId: unchanged, storePath, runId, present: true }
   }
   return { imageId: await importResult(stages, run, result), storePath, runId, present: false }
 }
@@ -152,7 +153,7 @@ async function imageOfResult(images: ImageRecords, run: Run, result: BuildResult
   return record && isOfResult(record, result) ? presentId(images, record, run) : undefined
 }
 
-/** Only the import finds out the system of a store path. */
+/** Refuses a flake for another system. Which system a store path is for turns out during the import. */
 function requireSystem(recipe: Recipe, host: string): void {
   if (!isFlakeRecipe(recipe) || recipe.system === host) return
   const { image, system } = recipe
@@ -164,6 +165,6 @@ function termsOf({ replaceForeign, plainPackages, maxImageSize }: PolicyRule): R
   return { replaceForeign, plainPackages, maxImageSize }
 }
 
-function eitherOf(signal: AbortSignal, other: AbortSignal | undefined): AbortSignal {
+function anyOf(signal: AbortSignal, other: AbortSignal | undefined): AbortSignal {
   return other ? AbortSignal.any([signal, other]) : signal
 }

@@ -1,4 +1,4 @@
-import { callerLeft, untilAborted } from '../../lib/async/bounded-wait.ts'
+import { callerLeft, orCancelled } from '../../lib/async/bounded-wait.ts'
 import { type ErrorCode, RetryableError, reviveError, type ShimError, toShimError } from '../../lib/errors.ts'
 import type { Owners } from '../../lib/queues/fair-order.ts'
 import { createRunRequests } from './run-requests.ts'
@@ -18,7 +18,7 @@ export interface SharedRuns<Result> {
   request(key: string, namespace: string): RunRequest<Result>
   /** Keys of the active runs. */
   readonly active: () => ReadonlySet<string>
-  /** Aborts every run and waits until all have ended. */
+  /** Aborts every run and waits until all have ended. Later requests throw ShuttingDown. */
   close(): Promise<void>
 }
 
@@ -59,6 +59,7 @@ export function createSharedRuns<Result>({
   const runs = new Map<string, ActiveRun<Result>>()
   const failures = createRememberedFailures(rememberFailuresMs)
   const requests = createRunRequests(maxPerNamespace)
+  let isClosed = false
 
   function startRun(key: string, { start, terms }: Join<Result>): ActiveRun<Result> {
     const controller = new AbortController()
@@ -82,7 +83,7 @@ export function createSharedRuns<Result>({
 
   function leave(key: string, run: ActiveRun<Result>): void {
     run.waiting -= 1
-    if (run.waiting > 0 || runs.get(key) !== run) return
+    if (run.waiting > 0 || isClosed || runs.get(key) !== run) return
     const abandon = () =>
       run.controller.abort(new RetryableError('Cancelled', 'no image request waits for this run any more'))
     run.abandonTimer = setTimeout(abandon, abandonAfterMs)
@@ -93,7 +94,8 @@ export function createSharedRuns<Result>({
     if (signal.aborted) throw callerLeft(signal)
     // An aborted run is not joined, and no other run with its key starts before it has ended.
     for (let run = runs.get(key); run?.controller.signal.aborted; run = runs.get(key))
-      await untilAborted(Promise.allSettled([run.result]), signal)
+      await orCancelled(Promise.allSettled([run.result]), signal)
+    if (isClosed) throw shuttingDown()
     const failure = failures.find(key, terms)
     if (failure) throw failure
     const run = runs.get(key) ?? startRun(key, call)
@@ -110,7 +112,7 @@ export function createSharedRuns<Result>({
     clearTimeout(run.abandonTimer)
     run.waiting += 1
     try {
-      return await untilAborted(run.result, signal)
+      return await orCancelled(run.result, signal)
     } finally {
       leave(key, run)
     }
@@ -123,14 +125,19 @@ export function createSharedRuns<Result>({
       return { join: call => join(key, call), [Symbol.dispose]: withdraw }
     },
     async close() {
+      isClosed = true
       const results = [...runs.values()].map(run => run.result)
       for (const run of runs.values()) {
         clearTimeout(run.abandonTimer)
-        run.controller.abort(new RetryableError('ShuttingDown', 'the shim is shutting down'))
+        run.controller.abort(shuttingDown())
       }
       await Promise.allSettled(results)
     },
   }
+}
+
+function shuttingDown(): RetryableError {
+  return new RetryableError('ShuttingDown', 'the shim is shutting down')
 }
 
 /** Final failures, which answer later requests for a while. Their number and length are bounded. */

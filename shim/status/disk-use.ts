@@ -6,7 +6,7 @@ import { messageOf } from '../../lib/errors.ts'
 import { isStorePath } from '../../recipes/store-path.ts'
 import { importerFolders } from '../import/identity.ts'
 import type { Builder } from '../nix/contract.ts'
-import { layOut } from '../nix/user/state-dir.ts'
+import { foldersOf } from '../nix/user/state-dir.ts'
 import { createKeptImages, type KeptImages, type KeptImagesOptions } from './kept-images.ts'
 
 export interface StoreUseOptions {
@@ -46,7 +46,7 @@ export function createDiskUse({ stateDir, ...options }: DiskUseOptions): () => P
   const keptImages = createKeptImages(options)
   const storeUse = createStoreUse(options)
   const { digests, plans } = importerFolders(stateDir)
-  const { logs } = layOut(stateDir)
+  const { logs } = foldersOf(stateDir)
   return shareAnswer(async () => {
     const kept = await keptImages()
     return {

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { createChangeSignal } from '../../lib/async/change-signal.ts'
+import { pause } from '../../lib/async/retry.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
 import { SHIM_STATUS } from '../wire/status.ts'
@@ -41,7 +41,7 @@ export function createWatchStatus({ shim, pullLog, stopping, ...options }: Watch
       if (!sent?.equals(message)) yield message
       sent = message
       await changes.changed(MEASURE_AGAIN_MS)
-      await delay(PAUSE_MS, undefined, { signal: end }).catch(() => {})
+      await pause(PAUSE_MS, end)
       if (isOld(latest)) latest = await measure()
     }
   }

@@ -108,7 +108,7 @@ test('work that ends by itself ends the election and releases the Lease', async 
     throw new Error('out of work')
   }
   const one = begin(({ logger, signal }) =>
-    leaderElection({ kube, lease: { namespace, name }, identity: 'one', onStarted: work, logger, signal, ...TIMING }),
+    leaderElection({ kube, lease: { namespace, name }, identity: 'one', work: work, logger, signal, ...TIMING }),
   )
   await expect(one.ended).rejects.toThrow('out of work')
   expect((await read(name))?.spec.holderIdentity).toBe('')
@@ -136,7 +136,7 @@ function heart() {
 
 function candidate(identity: string, plan: { kube?: Kube; leaseMs?: number } = {}) {
   return ({ name, signal, logger, work }: Running) =>
-    leaderElection({ kube, lease: { namespace, name }, identity, onStarted: work, signal, logger, ...TIMING, ...plan })
+    leaderElection({ kube, lease: { namespace, name }, identity, work: work, signal, logger, ...TIMING, ...plan })
 }
 
 function begin(run: (running: Running) => Promise<void>, name: string = randomUUID()) {

@@ -5,14 +5,9 @@ import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { unlessAborted } from '../../../lib/async/bounded-wait.ts'
 import { FinalError, messageOf, ShimError, toShimError } from '../../../lib/errors.ts'
 import { quote } from '../../../lib/text/quote.ts'
-import { type FlakeRecipe, recipeKey } from '../../../recipes/recipe.ts'
+import { recipeKey } from '../../../recipes/recipe.ts'
 import { readableReference } from '../../../recipes/reference.ts'
-
-export interface FoundRecipe {
-  readonly recipe: FlakeRecipe
-  /** Name of the NixBuild. */
-  readonly nixBuild: string
-}
+import type { ClusterRecipe, FindClusterRecipe } from '../../pull/contract.ts'
 
 export interface ClusterLookupOptions {
   /** Lists the NixBuilds of one image in one namespace. */
@@ -36,8 +31,8 @@ export interface ClusterLookupOptions {
 }
 
 export interface ClusterLookup {
-  /** `image` is spelled as in the kubelet's request. Throws only what `chooseRecipe` throws. */
-  find(query: { image: string; namespace: string; signal: AbortSignal }): Promise<FoundRecipe | undefined>
+  /** Throws only what `chooseRecipe` throws. */
+  readonly find: FindClusterRecipe
 }
 
 const PAUSE_MS = 10_000
@@ -97,7 +92,7 @@ interface NamespaceState {
  * made by hand, then the newest. Throws RecipeInvalid if all are malformed, and RecipeConflict if two made by hand
  * differ. NixBuilds made by shims are ignored: no node may choose what others build.
  */
-export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): FoundRecipe | undefined {
+export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): ClusterRecipe | undefined {
   const read = nixBuilds.filter(isTrusted).map(readOne)
   const good = read.filter(found => 'recipe' in found)
   const [bad] = read.filter(found => 'error' in found)
@@ -118,7 +113,7 @@ function isTrusted({ metadata }: NixBuild): boolean {
   return metadata.labels[MANAGED_BY_LABEL] !== SHIM
 }
 
-interface Candidate extends FoundRecipe {
+interface Candidate extends ClusterRecipe {
   readonly createdForPods: boolean
   /** RFC 3339. */
   readonly created: string

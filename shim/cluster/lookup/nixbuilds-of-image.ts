@@ -24,9 +24,9 @@ const MAX_MS = 10_000
  * Lists a namespace's NixBuilds of an image in any spelling, reduced to their recipes. Throws RecipeConflict if there
  * are too many: a pull that ignored them could fetch a stranger's image from a registry.
  */
-export async function withImage(kube: Pick<Kube, 'list'>, query: ImageQuery): Promise<NixBuild[]> {
+export async function listRecipes(kube: Pick<Kube, 'list'>, query: ImageQuery): Promise<NixBuild[]> {
   const found: NixBuild[] = []
-  await listBounded(kube, query, 'RecipeConflict', item => found.push({ ...withoutOwners(item), status: EMPTY }))
+  await listBounded(kube, query, 'RecipeConflict', item => found.push({ ...withoutUnreadFields(item), status: EMPTY }))
   return found
 }
 
@@ -54,7 +54,7 @@ export async function listImage(
 }
 
 /** Drops fields that the shim does not read, because a tenant can fill them up to the size limit of an object. */
-export function withoutOwners(nixBuild: NixBuild): NixBuild {
+export function withoutUnreadFields(nixBuild: NixBuild): NixBuild {
   const { managedFields, ...metadata } = nixBuild.metadata
   return { ...nixBuild, metadata: { ...metadata, ownerReferences: [] } }
 }

@@ -6,14 +6,19 @@ export function isClaimable({ status }: NixBuild, node: string): boolean {
   return status.status === undefined || status.status === 'Pending' || status.status === 'Failed'
 }
 
-/** Whether the NixBuild is unclaimed. */
-export function isUnclaimed(nixBuild: NixBuild, node: string): boolean {
+/** Whether the claim is not on this node, and no other node is at work or has succeeded. */
+export function mayTakeClaim(nixBuild: NixBuild, node: string): boolean {
   return nixBuild.status.buildNode !== node && isClaimable(nixBuild, node)
 }
 
 /** Whether the NixBuild says that this node builds or imports it. */
-export function isClaimed({ status }: NixBuild, node: string): boolean {
+export function isAtWork({ status }: NixBuild, node: string): boolean {
   return status.buildNode === node && (status.status === 'Building' || status.status === 'Importing')
+}
+
+/** Whether no other node has the claim, not even with a failure. */
+export function isFreeFor({ status }: NixBuild, node: string): boolean {
+  return status.buildNode === undefined || status.buildNode === node
 }
 
 /** The entry that lists this node as one that has the image. */

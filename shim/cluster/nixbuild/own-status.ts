@@ -45,12 +45,12 @@ export function ownStatus(asked: StatusQuery): OwnStatus | undefined {
   const query = { ...asked, run: { ...asked.run, outcome } }
   if (outcome?.kind === 'Succeeded') {
     const nodes = newEntries(query, outcome)
-    return isClaimable(live, node) ? { ...succeeded(query, outcome), nodes } : { nodes }
+    return isClaimable(live, node) ? { ...succeededStatus(query, outcome), nodes } : { nodes }
   }
   if (outcome?.kind === 'Cancelled' || !isClaimable(live, node) || keepsSuccess(query) || isUnwanted(query))
     return undefined
   const entry = ownEntry(live, node)
-  return { ...unsuccessful(query, outcome), ...(entry && { nodes: [entry] }) }
+  return { ...unsuccessfulStatus(query, outcome), ...(entry && { nodes: [entry] }) }
 }
 
 /** A successful status stays while the image is checked again, and when that fails temporarily. */
@@ -71,37 +71,37 @@ function newEntries({ live, node }: StatusQuery, { imageId, at }: Success): NixB
   return [{ name: node, imageDigest: imageId, since: apiTime(at) }]
 }
 
-function unsuccessful(query: StatusQuery, outcome: Failure | Retrying | undefined): OwnStatus {
+function unsuccessfulStatus(query: StatusQuery, outcome: Failure | Retrying | undefined): OwnStatus {
   switch (outcome?.kind) {
     case 'Failed':
-      return failed(query, outcome)
+      return failedStatus(query, outcome)
     case 'Retrying':
-      return retrying(query, outcome)
+      return retryingStatus(query, outcome)
     case undefined:
-      return atWork(query)
+      return workingStatus(query)
   }
 }
 
-function atWork(query: StatusQuery): OwnStatus {
+function workingStatus(query: StatusQuery): OwnStatus {
   const { phase, progress } = query.run
-  return { status: phase, ...claim(query), progress }
+  return { status: phase, ...claimFields(query), progress }
 }
 
-function retrying(query: StatusQuery, { logTail }: Retrying): OwnStatus {
+function retryingStatus(query: StatusQuery, { logTail }: Retrying): OwnStatus {
   return {
     status: 'Pending',
-    ...claim(query),
+    ...claimFields(query),
     progress: 'waiting for another attempt',
     ...(logTail !== '' && { logTail }),
   }
 }
 
-function failed(query: StatusQuery, { at, message, logTail }: Failure): OwnStatus {
+function failedStatus(query: StatusQuery, { at, message, logTail }: Failure): OwnStatus {
   const { status: before } = query.live
   const tail = logTail !== '' && { logTail }
   const result = {
     status: 'Failed' as const,
-    ...claim(query),
+    ...claimFields(query),
     progress: 'failed',
     completionTime: apiTime(at),
     ...tail,
@@ -113,14 +113,14 @@ function failed(query: StatusQuery, { at, message, logTail }: Failure): OwnStatu
   return { ...result, startTime, completionTime, buildJobName, ...(before.logTail && { logTail: before.logTail }) }
 }
 
-function succeeded(query: StatusQuery, outcome: Success): OwnStatus {
+function succeededStatus(query: StatusQuery, outcome: Success): OwnStatus {
   const { live, run } = query
   const { imageId, imageSize, at } = outcome
   const before = live.status
   const isSame = before.imageDigest === imageId
   const result = {
     status: 'Succeeded' as const,
-    ...claim(query),
+    ...claimFields(query),
     imageDigest: imageId,
     imageSize: imageSize ?? (isSame ? before.imageSize : undefined),
     storePath: run.storePath ?? (isSame ? before.storePath : undefined),
@@ -131,16 +131,16 @@ function succeeded(query: StatusQuery, outcome: Success): OwnStatus {
     const { startTime, completionTime, progress, buildJobName } = before
     return { ...result, startTime, completionTime, progress, buildJobName }
   }
-  return { ...result, progress: summary(run, outcome), completionTime: apiTime(at) }
+  return { ...result, progress: summarizeSuccess(run, outcome), completionTime: apiTime(at) }
 }
 
-function summary({ startedAt }: ReportedRunState, { present, at, imageSize }: Success): string {
+function summarizeSuccess({ startedAt }: ReportedRunState, { present, at, imageSize }: Success): string {
   if (present) return 'existed already'
   const size = imageSize === undefined ? '' : `, ${describeMegabytes(imageSize)}`
   return `loaded in ${describeDuration(at - startedAt)}${size}`
 }
 
-function claim({ live, run, node, now }: StatusQuery): OwnStatus {
+function claimFields({ live, run, node, now }: StatusQuery): OwnStatus {
   return {
     observedGeneration: live.metadata.generation,
     conditions: nixBuildConditions(resultOf(run, node), conditionContext(live, now)),

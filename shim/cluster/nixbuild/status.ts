@@ -6,7 +6,7 @@ import {
   NIXBUILD_CONDITIONS,
   removeFields,
 } from '../../../kube/resources/nixbuild-status.ts'
-import { isClaimed, ownEntry } from './claim.ts'
+import { isAtWork, ownEntry } from './claim.ts'
 import { conditionContext, type OwnStatus, ownStatus, resultOf, type StatusQuery } from './own-status.ts'
 
 export type StatusChange =
@@ -20,7 +20,7 @@ export type StatusChange =
  */
 export function statusChange(query: StatusQuery): StatusChange | undefined {
   const { live, run, node } = query
-  if (run.outcome?.kind === 'Cancelled') return isClaimed(live, node) ? releaseClaim(query) : undefined
+  if (run.outcome?.kind === 'Cancelled') return isAtWork(live, node) ? releaseClaim(query) : undefined
   const status = ownStatus(query)
   return status && !isUpToDate(live, status, node) ? { kind: 'apply', status } : undefined
 }

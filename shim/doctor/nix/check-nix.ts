@@ -7,9 +7,9 @@ import { hasCode } from '../../../lib/error-code.ts'
 import { messageOf } from '../../../lib/errors.ts'
 import { isOlder } from '../../../lib/text/versions.ts'
 import type { Config } from '../../config/config.ts'
-import { daemonSocket } from '../../nix/store/daemon-path-info.ts'
+import { daemonSocket } from '../../nix/store/daemon-connection.ts'
 import { type BuildUser, idsOf, resolveBuildUser } from '../../nix/user/build-user.ts'
-import { layOut } from '../../nix/user/state-dir.ts'
+import { foldersOf } from '../../nix/user/state-dir.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from '../probes/finding.ts'
 import { probeSocket } from '../probes/probe-socket.ts'
 import { isRoot, shimEnvironment } from '../probes/processes.ts'
@@ -29,7 +29,7 @@ export interface NixCheckOptions {
 
 /** Nix as the shim will run it: its user, its version and features, its daemon. */
 export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, options: NixCheckOptions): Check[] {
-  const { home, config } = layOut(stateDir)
+  const { home, config } = foldersOf(stateDir)
   const user = lazy(async () => {
     const env = { ...options.env, ...(await shimEnvironment(options.proc)) }
     const ofNix = { home, configHome: config, env }

@@ -3,9 +3,10 @@ import { blobInfo } from '../../containerd/services/content.ts'
 import { chainsOf, type SnapshotStore } from '../../containerd/snapshot-store.ts'
 import { createUnpacker, type Unpacker } from '../../containerd/unpack.ts'
 import type { ImportProgress } from '../image/contract.ts'
-import { LAYER_TYPE, type ParsedImage, type UnpackedImage } from '../image/parsed-image.ts'
+import type { ParsedImage, UnpackedImage } from '../image/parsed-image.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
 import type { Closure, StoreInfos } from '../store/closure.ts'
+import { layerTypeOf } from '../streams/measure-layer.ts'
 import { type ImageCache, imageKey } from './image-cache.ts'
 import type { ArchiveImage, StoredLayer } from './layout.ts'
 import { type ArchiveOutput, readImage } from './read-image.ts'
@@ -122,6 +123,5 @@ function read({ output, image }: ArchiveImport, unpacker: Unpacker, context: Arc
 
 function expectLayer(unpacker: Unpacker, { compression, digest, size }: StoredLayer, place: number): void {
   if (compression === 'xz') return
-  const suffix = compression === 'none' ? '' : `+${compression}`
-  unpacker.expect({ mediaType: `${LAYER_TYPE}${suffix}`, digest, size }, place)
+  unpacker.expect({ mediaType: layerTypeOf(compression), digest, size }, place)
 }

@@ -9,7 +9,7 @@ import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import type { Lease } from '../../containerd/services/leases.ts'
 import type { LinkingReport } from '../image/contract.ts'
 import { findFile } from '../link/link-paths.ts'
-import { linkingReport, openStager } from '../store-layers/stage-layers.ts'
+import { linkingReport, tryLinking } from '../store-layers/stage-layers.ts'
 import { underLease } from './leases.ts'
 import { type LinkingProbe, probeSchema } from './messages.ts'
 
@@ -48,9 +48,9 @@ async function probe(
   const signal = AbortSignal.timeout(LIMIT_MS)
   const tryIt = async (lease: Lease) => {
     const snapshotter = { calls: lease.calls, name: containerd.snapshotter }
-    const opened = await openStager({ snapshotter, probe: path, viewFolder, trustStore, signal })
-    if (opened.possible) await opened.stager.close()
-    return linkingReport(opened)
+    const trial = await tryLinking({ snapshotter, probe: path, viewFolder, trustStore, signal })
+    if (trial.possible) await trial.stager.close()
+    return linkingReport(trial)
   }
   // If this process is killed, nobody else knows of the lease.
   return await underLease(client.within({ signal }), owner, tryIt, { lifetimeMs: 2 * LIMIT_MS })

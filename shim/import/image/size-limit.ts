@@ -10,7 +10,7 @@ export interface SizeLimit {
   /** A separate count that begins with what this one has left. */
   part(): SizeLimit
   /** Room for as many entries as the rest of the limit allows. Entries that are taken do not count here. */
-  room(): EntryRoom
+  entryRoom(): EntryRoom
 }
 
 export function createSizeLimit(maxBytes: number, rest = maxBytes): SizeLimit {
@@ -21,7 +21,7 @@ export function createSizeLimit(maxBytes: number, rest = maxBytes): SizeLimit {
       if (left < 0) throw imageTooLarge(maxBytes)
     },
     part: () => createSizeLimit(maxBytes, left),
-    room: () => roomFor(Math.floor(left / ENTRY_BYTES), maxBytes),
+    entryRoom: () => roomFor(Math.floor(left / ENTRY_BYTES), maxBytes),
   }
 }
 

@@ -29,7 +29,7 @@ export type StoreLayer = StoreFilesLayer | TarFileLayer | TarBytesLayer
 /** Files of the store, of which a tar may be made. */
 export interface StoreFilesLayer {
   readonly kind: 'storeFiles'
-  readonly layer: FilesLayer
+  readonly files: FilesLayer
   /** Digest of the tar, `sha256:<hex>`, as the image promises it for a merged layer. It has not been verified. */
   readonly promised?: string | undefined
 }

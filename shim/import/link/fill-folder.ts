@@ -43,7 +43,7 @@ export interface LayerTask {
 export function openLayer({ layer, store, target }: LayerTask, options: PlaceOptions, counts: FillCounts): OpenedLayer {
   const upper = [`${target}/nix`, `${target}/nix/store`]
   const paths = new Set(layer.paths)
-  takeEntries(options.entries, upper.length + paths.size)
+  takeEntries(options.entryRoom, upper.length + paths.size)
   for (const folder of [target, ...upper]) mkdirSync(folder, 0o755)
   const folders: FolderTask[] = []
   for (const path of paths) {
@@ -87,7 +87,7 @@ export function openFolder({ source, target }: FolderTask, options: PlaceOptions
   counts.folders += 1
   const folders: FolderTask[] = []
   const entries = entriesOf(source)
-  takeEntries(options.entries, entries.length)
+  takeEntries(options.entryRoom, entries.length)
   for (const entry of entries) {
     const task = { source: childPath(source, entry.name), target: childPath(target, entry.name) }
     if (isWhiteout(entry.name)) counts.whiteouts += 1

@@ -22,7 +22,7 @@ export interface MergedTarget {
   /** Name of the staging folder, which is made in the folder of the LinkPaths. */
   readonly name: string
   readonly paths: LinkPaths
-  readonly entries: EntryRoom
+  readonly entryRoom: EntryRoom
 }
 
 /** Makes a folder with the files of a layer of nix2container. Throws as a Linker does. */
@@ -45,7 +45,7 @@ function fillFolder(layer: MergedLayer, regexes: Regexes, target: MergedTarget):
   mkdirSync(folder, WRITABLE)
   const taken = new Set<ByteString>()
   const open: OpenFolder[] = []
-  for (const entry of mergedEntries(layer, regexes, made => takeEntries(target.entries, made))) {
+  for (const entry of mergedEntries(layer, regexes, made => takeEntries(target.entryRoom, made))) {
     const name = belowRoot(entry.name)
     takePlace(name, taken)
     finishFolders(open, name, mtime)
@@ -106,11 +106,11 @@ interface MergedFile {
   readonly mtime: number
 }
 
-function placeFile({ entry, path, mtime }: MergedFile, { paths, entries }: MergedTarget, counts: FillCounts): void {
+function placeFile({ entry, path, mtime }: MergedFile, { paths, entryRoom }: MergedTarget, counts: FillCounts): void {
   const { type, source = '', uid, gid } = entry
   const mode = entry.mode & 0o7777
   const task = { source: inStore(source, paths), target: path }
-  const options = { how: paths.kind, uid, gid, mtime, entries }
+  const options = { how: paths.kind, uid, gid, mtime, entryRoom }
   const stats = lstatSync(task.source)
   // Linux has no permissions for symlinks.
   const isSame = hasWantedOwnerAndTime(stats, options) && (type === 'symlink' || permissions(stats) === mode)

@@ -17,7 +17,7 @@ import {
 } from './place-file.ts'
 
 export interface LayerToFill {
-  readonly layer: StorePathLayer
+  readonly files: StorePathLayer
   /** Of all files, in bytes; need not be exact. */
   readonly size: number
   /** Name of the staging folder, which is made in the folder of the LinkPaths. */
@@ -36,7 +36,7 @@ export interface Linker {
 
 export interface Wanted {
   /** For the entries of all layers. */
-  readonly entries: EntryRoom
+  readonly entryRoom: EntryRoom
   readonly signal: AbortSignal
 }
 
@@ -55,11 +55,11 @@ export function createLinker(paths: LinkPaths, count = THREADS): Linker {
     toError: reason => new RetryableError('ImportInterrupted', `a thread that links files has ended: ${reason}`),
   })
   return {
-    fill(tasks, { entries, signal }) {
+    fill(tasks, { entryRoom, signal }) {
       if (tasks.length === 0) return []
       signal.addEventListener('abort', () => threads.cancel(signal.reason), { once: true })
       if (tasks.reduce((sum, { size }) => sum + size, 0) >= MANY_BYTES) threads.start()
-      const opening = openUpper(tasks, paths, { entries, signal })
+      const opening = openUpper(tasks, paths, { entryRoom, signal })
       return tasks.map(async (_, index) => {
         try {
           const { [index]: layer } = await opening
@@ -102,10 +102,10 @@ const MAX_BLOCKING_MS = 10
 async function openUpper(
   tasks: readonly LayerToFill[],
   paths: LinkPaths,
-  { entries, signal }: Wanted,
+  { entryRoom, signal }: Wanted,
 ): Promise<OpenLayer[]> {
   signal.throwIfAborted()
-  const layers = tasks.map(task => openOne(task, paths, entries))
+  const layers = tasks.map(task => openOne(task, paths, entryRoom))
   // Copying takes long, and this thread has events to handle.
   if (paths.kind !== 'link') return layers
   for (let since = performance.now(); !canThreadsShare(layers); ) {
@@ -120,8 +120,8 @@ async function openUpper(
   return layers
 }
 
-function openOne({ layer, name }: LayerToFill, paths: LinkPaths, entries: EntryRoom): OpenLayer {
-  const options = placeOptionsOf(layer, { how: paths.kind, entries })
+function openOne({ files: layer, name }: LayerToFill, paths: LinkPaths, entryRoom: EntryRoom): OpenLayer {
+  const options = placeOptionsOf(layer, { how: paths.kind, entryRoom })
   const counts = noCounts()
   const { open, folders } = openLayer({ layer, store: paths.store, target: `${paths.folder}/${name}` }, options, counts)
   return { options, counts, open: [...open], rest: [...folders] }

@@ -34,7 +34,7 @@ export interface PlaceOptions {
   /** In seconds since 1970. */
   readonly mtime: number
   /** Each file, folder and symlink takes one of these. */
-  readonly entries: EntryRoom
+  readonly entryRoom: EntryRoom
 }
 
 /** Counts of what was made. */
@@ -61,9 +61,9 @@ export function addCounts(sum: FillCounts, other: FillCounts): void {
 
 export function placeOptionsOf(
   { owner, mtime }: Pick<StorePathLayer, 'owner' | 'mtime'>,
-  { how, entries }: Pick<PlaceOptions, 'how' | 'entries'>,
+  { how, entryRoom }: Pick<PlaceOptions, 'how' | 'entryRoom'>,
 ): PlaceOptions {
-  return { how, uid: owner.uid, gid: owner.gid, mtime, entries }
+  return { how, uid: owner.uid, gid: owner.gid, mtime, entryRoom }
 }
 
 /** A file or symlink of the store, and the path where it is placed. */

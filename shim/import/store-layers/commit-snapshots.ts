@@ -1,16 +1,15 @@
+import { RetryableError } from '../../../lib/errors.ts'
 import { discardSnapshot, prepareSnapshot } from '../../containerd/services/snapshots.ts'
 import { folderOf } from '../../containerd/snapshot-folders.ts'
 import { chainOf } from '../../containerd/snapshot-store.ts'
 import { extractLayer } from '../../containerd/unpack.ts'
 import { archiveInvalid } from '../image/errors.ts'
-import { storePathsOf } from '../image/store-image.ts'
-import { requireInfos } from '../store/closure.ts'
 import { withFileBytes } from '../store/store-file.ts'
 import { oneChunk } from '../streams/streams.ts'
 import type { DigestedLayer } from './compute-digests.ts'
 import type { StoreLayersContext } from './context.ts'
 import type { StagedLayer } from './stage-layers.ts'
-import { makeTar } from './tar-digests.ts'
+import { storeTar } from './tar-digests.ts'
 
 /**
  * Makes the snapshots of an image, bottom first, on top of the one that `parent` names (empty for none). A layer gets into
@@ -77,18 +76,14 @@ function countCertain(layers: readonly DigestedLayer[]): number {
 /** Begins to stage the layers of store files. Empty if they cannot be linked. */
 async function stageLayers(
   layers: readonly DigestedLayer[],
-  { closure, limit, stager: openStager }: StoreLayersContext,
+  { limit, openStager }: StoreLayersContext,
 ): Promise<ReadonlyMap<DigestedLayer, StagedLayer>> {
   const sources = layers.flatMap(layer =>
-    layer.source.kind === 'storeFiles' ? { layer, files: layer.source.layer, size: layer.size } : [],
+    layer.source.kind === 'storeFiles' ? { layer, files: layer.source.files, size: layer.size } : [],
   )
   const stager = sources.length > 0 ? await openStager() : undefined
-  requireInfos(
-    closure,
-    sources.flatMap(({ files }) => storePathsOf(files)),
-  )
   if (!stager) return new Map()
-  const staged = stager.stage(sources, limit.room())
+  const staged = stager.stage(sources, limit.entryRoom())
   return new Map(sources.flatMap(({ layer }, index) => (staged[index] ? [[layer, staged[index]]] : [])))
 }
 
@@ -128,23 +123,37 @@ async function commitUnpacked(
 }
 
 /**
- * Brings the layer's tar into the content store unless it is there; the image's manifest holds it from then on.
+ * Brings the layer's tar into the content store unless it is there. From then on the lease or the image's manifest holds it.
  * Throws ArchiveInvalid if the layer has changed, and StaleDigest.
  */
 export async function ensureBlob(layer: DigestedLayer, context: StoreLayersContext): Promise<void> {
   const { source, digest } = layer
-  if (await context.writer.has(digest)) return
+  if (await isHeld(digest, context)) return
   if ((await writeBlob(layer, context)) === digest) return
   if (source.kind === 'tarFile')
     throw archiveInvalid(`has a layer ${source.path} that was ${digest} before and has changed`)
-  throw new StaleDigest()
+  throw new StaleDigest(digest)
+}
+
+/** Whether containerd has the blob, and keeps it. */
+async function isHeld(digest: string, { writer, wantsTars }: StoreLayersContext): Promise<boolean> {
+  if (!(await writer.has(digest))) return false
+  // If tars are wanted, the manifest was written before, and holds the blob. If not, the blob may be collected at any time.
+  return wantsTars || (await writer.find(digest)) !== undefined
 }
 
 /** The remembered digest of a layer was wrong. It has been replaced, and the digests of all layers must be computed again. */
-export class StaleDigest extends Error {}
+export class StaleDigest extends RetryableError {
+  constructor(digest: string) {
+    super(
+      'ImportInterrupted',
+      `the files of the layer ${digest} have changed since they were last read; if this repeats, check the store with "nix store verify --all"`,
+    )
+  }
+}
 
 async function writeBlob({ source }: DigestedLayer, context: StoreLayersContext): Promise<string> {
-  if (source.kind === 'storeFiles') return (await makeTar(source.layer, context)).digest
+  if (source.kind === 'storeFiles') return (await storeTar(source.files, context)).digest
   const write = async (bytes: AsyncIterable<Buffer>) => (await context.writer.write(bytes)).digest
   return source.kind === 'tarFile' ? withFileBytes(source.path, context.closure, write) : write(oneChunk(source.bytes))
 }

@@ -19,14 +19,17 @@ import { withFileBytes } from '../store/store-file.ts'
 import { checkLayerType, measureLayer } from '../streams/measure-layer.ts'
 import { hashBytes } from '../streams/streams.ts'
 import type { StoreLayersContext } from './context.ts'
-import { describeLayer, fileKey, unpackedKey } from './digest-cache.ts'
-import { type FilesDigests, hashTars, makeTars, recallTars } from './tar-digests.ts'
+import { describeLayer, fileKey, unpackedKey } from './layer-keys.ts'
+import { type FilesDigests, hashTars, recallTars, storeTars } from './tar-digests.ts'
 
-/** A layer with its digests, none of which is merely promised. containerd may still lack the layer. */
+/** A layer with its digests. Only the diffID of a tar file may be a mere promise. containerd may still lack the layer. */
 export interface DigestedLayer extends Layer {
   readonly source: StoreLayer
   readonly digestKind: LayerMode
-  /** Whether the blob is known to unpack to the diffID. If not, it must be unpacked, even if the snapshots exist. */
+  /**
+   * Whether the blob is known to unpack to the diffID. If not, the image promises the diffID, and the blob must be unpacked, even
+   * if the snapshots exist.
+   */
   readonly isUnpackingKnown: boolean
 }
 
@@ -62,7 +65,10 @@ function uncompressed(source: StoreLayer, { digest, size }: StoredBlob, digestKi
   return { source, mediaType: LAYER_TYPE, digest, diffId: digest, size, digestKind, isUnpackingKnown: true }
 }
 
-/** Known digests of tars are used in each mode. Unknown ones: of tars in tar mode, else those of a linked image. */
+/**
+ * If the digests of all tars are known, they name the layers in each mode. If not, the unknown tars are made in the content store,
+ * except for an image that needs no tars and can be linked.
+ */
 async function digestFiles(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<FilesDigests> {
   const limit = context.limit.part()
   const known = await recallTars(layers, { ...context, limit })
@@ -70,19 +76,19 @@ async function digestFiles(layers: readonly StoreFilesLayer[], context: StoreLay
   const counting = () => ({ ...context, limit: limit.part() })
   const unknown = layers.filter(layer => !known.has(layer))
   if (unknown.length === 0) return known
-  if (context.wantsTars) return merge(known, await makeTars(unknown, counting()))
-  const opening = context.stager()
+  if (context.wantsTars) return merge(known, await storeTars(unknown, counting()))
+  const opening = context.openStager()
   const digesting = digestForLinking(layers, known, counting())
   await allSettled([opening, digesting])
-  return (await opening) ? digesting : merge(known, await makeTars(unknown, counting()))
+  return (await opening) ? digesting : merge(known, await storeTars(unknown, counting()))
 }
 
 /** Images up to this size, the sum of their NARs in bytes, are read to compute the digests of their tars. */
 const MAX_HASHED_BYTES = 32 * 1024 * 1024
 
 /**
- * A small image gets the digests of its tars, so that its id is the same as in tar mode. The size of the whole image decides:
- * an image's id must not depend on which digests the node happens to know.
+ * A small image gets the digests of its tars, so that its id is the same as in tar mode. A larger one gets none of them, although
+ * some may be known: with a mixture of digests, its id would differ from node to node.
  */
 async function digestForLinking(
   layers: readonly StoreFilesLayer[],
@@ -97,9 +103,9 @@ async function digestForLinking(
 }
 
 function linkedDigests(layers: readonly StoreFilesLayer[], { closure }: StoreLayersContext): FilesDigests {
-  const paths = layers.flatMap(({ layer }) => storePathsOf(layer))
+  const paths = layers.flatMap(({ files }) => storePathsOf(files))
   const infos = requireInfos(closure, paths)
-  return new Map(layers.map(source => [source, { source, digestKind: 'linked', ...linkedDigest(source.layer, infos) }]))
+  return new Map(layers.map(source => [source, { source, digestKind: 'linked', ...linkedDigest(source.files, infos) }]))
 }
 
 /**
@@ -133,14 +139,14 @@ async function verifyTarFile(source: TarFileLayer, context: StoreLayersContext):
   const infos = requireInfos(closure, [storePath])
   const key = fileKey(path, storePath, infos)
   const sizeKey = unpackedKey(source, storePath, infos)
-  const [known, measured] = await Promise.all([digests.recall(key), digests.recall(sizeKey)])
-  if (known && measured) limit.add(measured.size)
-  const { unpackedSize, ...made } =
-    known && measured ? { ...known, unpackedSize: measured.size } : await digestTarFile(source, context)
+  const [known, knownSize] = await Promise.all([digests.recall(key), digests.recallNumber(sizeKey)])
+  const remembered = known && knownSize !== undefined ? { ...known, unpackedSize: knownSize } : undefined
+  if (remembered) limit.add(remembered.unpackedSize)
+  const { unpackedSize, ...made } = remembered ?? (await digestTarFile(source, context))
   if (made.digest !== digest)
     throw archiveInvalid(`has a layer ${path} that has not the digest it should have, ${digest}`)
   if (!known) await digests.remember(key, made)
-  if (!measured) await digests.remember(sizeKey, { ...made, size: unpackedSize })
+  if (knownSize === undefined) await digests.rememberNumber(sizeKey, unpackedSize, made)
   const unpacked = await knownDiffId(snapshots.lease, { mediaType, digest })
   if (unpacked !== undefined && unpacked !== diffId)
     throw archiveInvalid(`has a layer ${path} that does not unpack to what it should, ${diffId}`)

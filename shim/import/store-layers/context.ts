@@ -5,7 +5,7 @@ import type { ImportProgress, LinkingReport } from '../image/contract.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
 import type { Closure } from '../store/closure.ts'
 import { type DigestCache, openDigestCache } from './digest-cache.ts'
-import { type LayerStager, linkingReport, openStager, type StagerOptions } from './stage-layers.ts'
+import { type LayerStager, linkingReport, type StagerOptions, tryLinking } from './stage-layers.ts'
 import { createTarThreads, type TarThreads } from './tar-threads.ts'
 
 /** What the import of store layers uses. */
@@ -18,8 +18,8 @@ export interface StoreLayersContext {
   readonly tars: TarThreads
   /** Whether the content store must have the tar of every layer. */
   readonly wantsTars: boolean
-  /** Opens the stager at the first call; undefined if files of the store cannot be linked. */
-  readonly stager: () => Promise<LayerStager | undefined>
+  /** Returns the same stager for each call; undefined if files of the store cannot be linked. */
+  readonly openStager: () => Promise<LayerStager | undefined>
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
 }
@@ -30,7 +30,7 @@ export interface StoreLayersOptions extends StagerOptions {
   readonly onLinking: (linking: LinkingReport) => void
 }
 
-type StoreLayersResources = Pick<StoreLayersContext, 'digests' | 'tars' | 'wantsTars' | 'stager'>
+type StoreLayersResources = Pick<StoreLayersContext, 'digests' | 'tars' | 'wantsTars' | 'openStager'>
 
 /** Opens nothing before it is needed. */
 export function openStoreLayers(options: StoreLayersOptions): StoreLayersResources & AsyncDisposable {
@@ -40,7 +40,7 @@ export function openStoreLayers(options: StoreLayersOptions): StoreLayersResourc
     digests: openDigestCache(options.digestsFolder),
     tars,
     wantsTars: options.layers === 'tar' || options.snapshotter.name !== FOLDER_SNAPSHOTTER,
-    stager() {
+    openStager() {
       opening ??= open(options)
       return opening
     },
@@ -52,7 +52,7 @@ export function openStoreLayers(options: StoreLayersOptions): StoreLayersResourc
 }
 
 async function open({ onLinking, ...options }: StoreLayersOptions): Promise<LayerStager | undefined> {
-  const opened = await openStager(options)
-  onLinking(linkingReport(opened))
-  return opened.possible ? opened.stager : undefined
+  const trial = await tryLinking(options)
+  onLinking(linkingReport(trial))
+  return trial.possible ? trial.stager : undefined
 }

@@ -2,17 +2,17 @@ import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { openFileCache } from '../../../lib/files/file-cache.ts'
 import { descriptorSchema, type StoredBlob } from '../image/parsed-image.ts'
-import { type FilesLayer, isMerged, type MergedLayer, type StorePathLayer, storePathsOf } from '../image/store-image.ts'
-import type { StoreInfos } from '../store/closure.ts'
 
 /**
- * Digests that were computed on this node, each by a key of everything that it depends on: store paths with their NAR hashes, and
- * what is made of them.
+ * Digests and numbers that were computed on this node, each by a key of everything that it depends on: store paths with their NAR
+ * hashes, and what is made of them. A damaged entry counts as none, and so does one that another user may have written.
  */
 export interface DigestCache {
-  /** A damaged entry counts as none, and so does one that another user may have written. */
   recall(key: string): Promise<StoredBlob | undefined>
   remember(key: string, blob: StoredBlob): Promise<void>
+  recallNumber(key: string): Promise<number | undefined>
+  /** Remembers a number that was found with the blob, such as the entries of a tar. */
+  rememberNumber(key: string, number: number, blob: StoredBlob): Promise<void>
 }
 
 /**
@@ -22,12 +22,17 @@ const MAX_ENTRIES = 20_000
 
 export function openDigestCache(folder: string, mostEntries = MAX_ENTRIES): DigestCache {
   const files = openFileCache(folder, mostEntries)
+  async function recall(key: string): Promise<StoredBlob | undefined> {
+    const text = files.read(nameOf(key))
+    return text === undefined ? undefined : parseEntry(text, key)
+  }
+  const remember = (key: string, blob: StoredBlob) => files.write(nameOf(key), formatEntry(blob, key))
   return {
-    async recall(key) {
-      const text = files.read(nameOf(key))
-      return text === undefined ? undefined : parseEntry(text, key)
-    },
-    remember: (key, blob) => files.write(nameOf(key), formatEntry(blob, key)),
+    recall,
+    remember,
+    // Numbers have the form of version 0.1: without its entries, every tar would be made again.
+    recallNumber: async key => (await recall(key))?.size,
+    rememberNumber: (key, number, { digest }) => remember(key, { digest, size: number }),
   }
 }
 
@@ -55,59 +60,4 @@ function checkOf({ digest, size }: StoredBlob, key: string): string {
 
 function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex')
-}
-
-/** Changes with the code that makes tars, so that older entries are not used. */
-const TAR_VERSION = 2
-
-/** Key of the digest of a layer's tar. `infos` has all of the layer's paths. */
-export function tarKey(layer: FilesLayer, infos: StoreInfos): string {
-  return JSON.stringify(['tar', TAR_VERSION, describeLayer(layer, infos)])
-}
-
-/** Key of the number of entries of that tar. */
-export function entriesKey(layer: FilesLayer, infos: StoreInfos): string {
-  return JSON.stringify(['entries', describeLayer(layer, infos)])
-}
-
-/** Key of the digest of a file in that store path. */
-export function fileKey(file: string, storePath: string, infos: StoreInfos): string {
-  return JSON.stringify(['file', file, describePaths([storePath], infos)])
-}
-
-/** Key of the file's size when it is unpacked as a layer of that type. */
-export function unpackedKey(
-  { path, mediaType }: { readonly path: string; readonly mediaType: string },
-  storePath: string,
-  infos: StoreInfos,
-): string {
-  return JSON.stringify(['unpacked with entries', path, mediaType, describePaths([storePath], infos)])
-}
-
-/** Everything that decides what is in the layer. */
-export function describeLayer(layer: FilesLayer, infos: StoreInfos): unknown {
-  const paths = describePaths(storePathsOf(layer), infos)
-  return isMerged(layer) ? describeMerged(layer, paths) : describeStorePaths(layer, paths)
-}
-
-/** A store path that is built again may have other content, and then has another NAR hash. */
-function describePaths(paths: readonly string[], infos: StoreInfos): [path: string, narHash: string][] {
-  return paths.map(path => {
-    const info = infos.get(path)
-    if (!info) throw new Error(`Nix was not asked about ${path}`)
-    return [path, info.narHash]
-  })
-}
-
-function describeStorePaths({ owner, mtime, rootMode }: StorePathLayer, paths: unknown): unknown {
-  const { uid, gid, uname, gname } = owner
-  return ['store paths', paths, [uid, gid, uname, gname], mtime, rootMode]
-}
-
-function describeMerged({ paths, form }: MergedLayer, contents: unknown): unknown {
-  const options = paths.map(({ rewrite, perms }) => [
-    rewrite ? [rewrite.regex, rewrite.repl] : null,
-    perms.map(({ regex, mode, uid, gid, uname, gname }) => [regex, mode, uid, gid, uname, gname]),
-  ])
-  return ['merged', contents, options, form.mtime, form.hasGnames]
 }

@@ -55,7 +55,7 @@ async function importOnce(
  * lists it. Throws ImageTooLarge.
  */
 function countKnownSizes(layers: readonly StoreLayer[], { closure, limit }: StoreLayersContext): void {
-  const paths = layers.flatMap(layer => (layer.kind === 'storeFiles' ? storePathsOf(layer.layer) : []))
+  const paths = layers.flatMap(layer => (layer.kind === 'storeFiles' ? storePathsOf(layer.files) : []))
   const infos = requireInfos(closure, paths)
   for (const path of paths) limit.add(infos.get(path)?.narSize ?? 0)
   for (const layer of layers) if (layer.kind === 'tarBytes') limit.add(layer.bytes.length + layer.entries * ENTRY_BYTES)

@@ -15,12 +15,12 @@ import { type FillCounts, noCounts } from '../link/place-file.ts'
 
 /** Links files of the store into staging folders, one for each layer, from which they are moved into snapshots. */
 export interface LayerStager {
-  /** Begins to stage all layers concurrently, the first ones first. Takes entries from the room. */
-  stage(layers: readonly SizedLayer[], entries: EntryRoom): StagedLayer[]
+  /** Begins to stage all layers concurrently, the first ones first. Takes their entries from the room. */
+  stage(layers: readonly LayerToStage[], entryRoom: EntryRoom): StagedLayer[]
   close(): Promise<void>
 }
 
-export interface SizedLayer {
+export interface LayerToStage {
   readonly files: FilesLayer
   /** In bytes; need not be exact. */
   readonly size: number
@@ -45,18 +45,18 @@ export interface StagerOptions {
   readonly signal: AbortSignal
 }
 
-export type OpenedStager =
+export type LinkingTrial =
   | { readonly possible: true; readonly kind: LinkPaths['kind']; readonly how: string; readonly stager: LayerStager }
-  | { readonly possible: false; readonly how: string }
+  | { readonly possible: false; readonly reason: string }
 
 /**
  * Tries whether files can be linked. Staging folders are in a snapshot that is discarded afterwards: a layer's own snapshot cannot
  * be prepared before the one below is committed. If the process is killed, that snapshot is collected with the lease.
  */
-export async function openStager(options: StagerOptions): Promise<OpenedStager> {
+export async function tryLinking(options: StagerOptions): Promise<LinkingTrial> {
   const { snapshotter, probe, viewFolder, signal } = options
   const obstacle = await findObstacle(options)
-  if (obstacle !== undefined) return { possible: false, how: obstacle }
+  if (obstacle !== undefined) return { possible: false, reason: obstacle }
   const { key, mounts } = await prepareSnapshot(snapshotter, '')
   try {
     const folder = await requireEmpty(folderOf(mounts))
@@ -78,19 +78,19 @@ export async function openStager(options: StagerOptions): Promise<OpenedStager> 
   } catch (error) {
     await discardSnapshot(snapshotter, key)
     signal.throwIfAborted()
-    return { possible: false, how: messageOf(error) }
+    return { possible: false, reason: messageOf(error) }
   }
 }
 
-export function linkingReport(opened: OpenedStager): LinkingReport {
-  const { possible, how } = opened
-  return { possible, isCopied: opened.possible && opened.kind === 'copy', how }
+export function linkingReport(trial: LinkingTrial): LinkingReport {
+  if (!trial.possible) return { possible: false, isCopied: false, how: trial.reason }
+  return { possible: true, isCopied: trial.kind === 'copy', how: trial.how }
 }
 
 async function findObstacle({ snapshotter, trustStore }: StagerOptions): Promise<string | undefined> {
   if (snapshotter.name !== FOLDER_SNAPSHOTTER)
     return `containerd's snapshotter is ${snapshotter.name}, not ${FOLDER_SNAPSHOTTER}`
-  const owner = trustStore ? undefined : await strangeStoreOwner()
+  const owner = trustStore ? undefined : await findUntrustedOwner()
   if (owner === undefined) return undefined
   return `the store belongs to uid ${owner}, which can change it, and import.trustStore is not set`
 }
@@ -98,7 +98,7 @@ async function findObstacle({ snapshotter, trustStore }: StagerOptions): Promise
 const NIX_DATABASE = '/nix/var/nix/db'
 
 /** Uid of a user other than root that can change the store or Nix's database; undefined if there is none. */
-async function strangeStoreOwner(): Promise<number | undefined> {
+async function findUntrustedOwner(): Promise<number | undefined> {
   const owners = await Promise.all(
     [STORE_DIR, NIX_DATABASE].map(path =>
       stat(path).then(
@@ -129,11 +129,11 @@ interface Staging {
 function createStage({ folder, ...staging }: Staging): LayerStager['stage'] {
   // A second attempt of an import uses other folders.
   let attempts = 0
-  return (layers, entries) => {
+  return (layers, entryRoom) => {
     attempts += 1
     const attempt = attempts
     const nameOf = (index: number) => `${attempt}-${index}`
-    const linked = linkLayers(layers, { ...staging, entries, nameOf })
+    const linked = linkLayers(layers, { ...staging, entryRoom, nameOf })
     // A failure is reported by the layer that is moved. The layers above it are not requested any more.
     for (const one of linked) one.catch(() => {})
     return linked.map((one, index) => ({
@@ -147,19 +147,19 @@ function createStage({ folder, ...staging }: Staging): LayerStager['stage'] {
 }
 
 interface LinkOptions extends Omit<Staging, 'folder'> {
-  readonly entries: EntryRoom
+  readonly entryRoom: EntryRoom
   readonly nameOf: (index: number) => string
 }
 
 /** Links the files of each layer into the staging folder that its index names. */
-function linkLayers(layers: readonly SizedLayer[], options: LinkOptions): Promise<FillCounts>[] {
-  const { linker, paths, entries, nameOf } = options
-  const named = layers.map(({ files: layer, size }, index) => ({ layer, size, name: nameOf(index) }))
-  const tasks = named.flatMap(({ layer, ...rest }) => (isMerged(layer) ? [] : { layer, ...rest }))
+function linkLayers(layers: readonly LayerToStage[], options: LinkOptions): Promise<FillCounts>[] {
+  const { linker, paths, entryRoom, nameOf } = options
+  const named = layers.map((layer, index) => ({ ...layer, name: nameOf(index) }))
+  const tasks = named.flatMap(({ files, ...rest }) => (isMerged(files) ? [] : { files, ...rest }))
   const linked = new Map(linker.fill(tasks, options).map((done, index) => [tasks[index]?.name, done]))
-  return named.map(({ layer, name }) =>
-    isMerged(layer)
-      ? fillMergedLayer(layer, { name, paths, entries })
+  return named.map(({ files, name }) =>
+    isMerged(files)
+      ? fillMergedLayer(files, { name, paths, entryRoom })
       : (linked.get(name) ?? Promise.resolve(noCounts())),
   )
 }

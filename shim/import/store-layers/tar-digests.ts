@@ -6,7 +6,7 @@ import { ENTRY_BYTES, type EntryRoom, takenOf } from '../image/size-limit.ts'
 import { type FilesLayer, inAllForms, isMerged, type StoreFilesLayer, storePathsOf } from '../image/store-image.ts'
 import { requireInfos } from '../store/closure.ts'
 import type { StoreLayersContext } from './context.ts'
-import { entriesKey, tarKey } from './digest-cache.ts'
+import { entriesKey, tarKey } from './layer-keys.ts'
 import { TAR_THREADS } from './tar-threads.ts'
 
 export interface FilesDigest extends StoredBlob {
@@ -35,41 +35,43 @@ export async function recallTars(
 }
 
 /** Makes tars in the content store. Throws ArchiveInvalid if one is not what the image promises; ImageTooLarge. */
-export function makeTars(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<FilesDigests> {
-  return digestAll(layers, async form => (await recallTar(form, context)) ?? makeTar(form, context), context)
+export function storeTars(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<FilesDigests> {
+  return digestAll(layers, async form => (await recallTar(form, context)) ?? storeTar(form, context), context)
 }
 
-/** Hashes what the tars would be, without storing them. Throws as makeTars. */
+/** Hashes what the tars would be, without storing them. Throws as storeTars. */
 export function hashTars(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<FilesDigests> {
-  const hashTar = (form: FilesLayer) => readTar(form, entries => context.tars.digest(form, entries), context)
+  const hashTar = (form: FilesLayer) => measureTar(form, entryRoom => context.tars.digest(form, entryRoom), context)
   return digestAll(layers, async form => (await recallTar(form, context)) ?? hashTar(form), context)
 }
 
 /** Makes the tar of a layer in the content store, and remembers its digest. */
-export async function makeTar(layer: FilesLayer, context: StoreLayersContext): Promise<TarBlob> {
-  return readTar(layer, entries => context.writer.write(context.tars.tar(layer, entries)), context)
+export async function storeTar(layer: FilesLayer, context: StoreLayersContext): Promise<TarBlob> {
+  return measureTar(layer, entryRoom => context.writer.write(context.tars.tar(layer, entryRoom)), context)
 }
 
 async function recallTar(layer: FilesLayer, { digests, closure }: StoreLayersContext): Promise<TarBlob | undefined> {
   const infos = requireInfos(closure, storePathsOf(layer))
   const blob = await digests.recall(tarKey(layer, infos))
-  const counted = blob && (await digests.recall(entriesKey(layer, infos)))
-  return counted && { ...blob, entries: counted.size }
+  if (!blob) return undefined
+  const entries = await digests.recallNumber(entriesKey(layer, infos))
+  return entries === undefined ? undefined : { ...blob, entries }
 }
 
 /** One tar may have as many entries as the whole image; the caller counts them. */
-async function readTar(
+async function measureTar(
   layer: FilesLayer,
-  read: (entries: EntryRoom) => Promise<StoredBlob>,
+  read: (entryRoom: EntryRoom) => Promise<StoredBlob>,
   { digests, limit, closure }: StoreLayersContext,
 ): Promise<TarBlob> {
   const infos = requireInfos(closure, storePathsOf(layer))
-  const room = limit.room()
-  const { digest, size } = await read(room)
-  const entries = takenOf(room)
-  await digests.remember(entriesKey(layer, infos), { digest, size: entries })
-  await digests.remember(tarKey(layer, infos), { digest, size })
-  return { digest, size, entries }
+  const entryRoom = limit.entryRoom()
+  const { digest, size } = await read(entryRoom)
+  const entries = takenOf(entryRoom)
+  const blob = { digest, size }
+  await digests.rememberNumber(entriesKey(layer, infos), entries, blob)
+  await digests.remember(tarKey(layer, infos), blob)
+  return { ...blob, entries }
 }
 
 async function digestAll(
@@ -88,13 +90,13 @@ async function findForm(
   digestOf: (form: FilesLayer) => Promise<TarBlob | undefined>,
   { limit }: StoreLayersContext,
 ): Promise<FilesDigest | undefined> {
-  const { layer, promised } = source
-  for (const form of isMerged(layer) ? inAllForms(layer) : [layer]) {
+  const { files, promised } = source
+  for (const form of isMerged(files) ? inAllForms(files) : [files]) {
     const made = await digestOf(form)
     if (!made || (isMerged(form) && made.digest !== promised)) continue
     limit.add(made.entries * ENTRY_BYTES)
     const { digest, size } = made
-    return { source: { ...source, layer: form }, digestKind: 'tar', digest, size }
+    return { source: { ...source, files: form }, digestKind: 'tar', digest, size }
   }
   return undefined
 }
@@ -104,7 +106,7 @@ const NAMED_PATHS = 3
 
 /** The actual digest is not reported: it would reveal something of files that the image's author may not be able to read. */
 function refuse(source: StoreFilesLayer): never {
-  const paths = storePathsOf(source.layer)
+  const paths = storePathsOf(source.files)
   const more = paths.length > NAMED_PATHS ? ` and ${paths.length - NAMED_PATHS} more` : ''
   throw archiveInvalid(
     `is a nix2container JSON with a layer that is not what it says, ${paths.slice(0, NAMED_PATHS).join(', ')}${more}: ` +

@@ -7,9 +7,9 @@ import { storePathTar } from '../tar/store-path-tar.ts'
 
 export interface TarTask {
   readonly layer: FilesLayer
-  readonly entries: EntryRoom
-  /** One Int32: free chunks in the ring, negative once the reader has gone. Without it, only the digest is computed. */
-  readonly room?: SharedArrayBuffer
+  readonly entryRoom: EntryRoom
+  /** One Int32: how many chunks of the ring are free, negative once the reader has gone. Without it, only the digest is computed. */
+  readonly freeChunks?: SharedArrayBuffer
 }
 
 export interface TarAnswer {
@@ -20,13 +20,13 @@ export interface TarAnswer {
 
 /** A thread that makes tars of layers, or computes their digests. The tar goes through a ring of memory that both sides share. */
 serveTasks(async (task: TarTask, context: TaskContext<number, SharedArrayBuffer>): Promise<TarAnswer> => {
-  const tar = await makeTar(task)
-  return task.room ? writeRing(tar, new Int32Array(task.room), context) : digest(tar)
+  const tar = await makeChunks(task)
+  return task.freeChunks ? writeRing(tar, new Int32Array(task.freeChunks), context) : digest(tar)
 })
 
 /** Loads what layers of nix2container need only for these. */
-async function makeTar({ layer, entries }: TarTask): Promise<Iterable<Buffer>> {
-  const count = (made: number) => takeEntries(entries, made)
+async function makeChunks({ layer, entryRoom }: TarTask): Promise<Iterable<Buffer>> {
+  const count = (made: number) => takeEntries(entryRoom, made)
   if (!isMerged(layer)) return storePathTar(layer, count)
   const [{ mergedLayerTar }, { compileRegexes }] = await Promise.all([
     import('../formats/nix2container/tar.ts'),
@@ -48,7 +48,7 @@ function digest(tar: Iterable<Buffer>): TarAnswer {
 /** Puts chunks into the thread's ring, and sends their lengths, until no more are wanted. */
 function writeRing(
   tar: Iterable<Buffer>,
-  room: Int32Array,
+  freeChunks: Int32Array,
   { data, send }: TaskContext<number, SharedArrayBuffer>,
 ): TarAnswer {
   const ring = Buffer.from(data)
@@ -56,7 +56,7 @@ function writeRing(
   let size = 0
   for (const chunk of tar) {
     size += chunk.length
-    if (!waitForRoom(room)) break
+    if (!waitForChunk(freeChunks)) break
     chunk.copy(ring, (sent % RING_CHUNKS) * CHUNK_BYTES)
     send(chunk.length)
     sent += 1
@@ -65,14 +65,14 @@ function writeRing(
 }
 
 /** Blocks: this thread has nothing else to do. False when no more is wanted. */
-function waitForRoom(room: Int32Array): boolean {
+function waitForChunk(freeChunks: Int32Array): boolean {
   for (;;) {
-    const free = Atomics.load(room, 0)
+    const free = Atomics.load(freeChunks, 0)
     if (free < 0) return false
     if (free > 0) {
-      Atomics.sub(room, 0, 1)
+      Atomics.sub(freeChunks, 0, 1)
       return true
     }
-    Atomics.wait(room, 0, 0)
+    Atomics.wait(freeChunks, 0, 0)
   }
 }

@@ -14,9 +14,9 @@ export interface TarThreads {
    * The tar, made as fast as it is read; takes its entries from the room. A chunk of CHUNK_BYTES is valid until the next one is
    * asked for. Throws ArchiveInvalid, ImageTooLarge or ImportInterrupted.
    */
-  tar(layer: FilesLayer, entries: EntryRoom): AsyncGenerator<Buffer>
+  tar(layer: FilesLayer, entryRoom: EntryRoom): AsyncGenerator<Buffer>
   /** Reads all of the layer. Throws as `tar` does. */
-  digest(layer: FilesLayer, entries: EntryRoom): Promise<StoredBlob>
+  digest(layer: FilesLayer, entryRoom: EntryRoom): Promise<StoredBlob>
   /** Ends the threads, even busy ones; new ones start when they are needed. */
   close(): Promise<void>
 }
@@ -35,9 +35,9 @@ export function createTarThreads(count = TAR_THREADS): TarThreads {
     return pool
   }
   return {
-    tar: (layer, entries) => readTar(openPool, { layer, entries }),
-    async digest(layer, entries) {
-      const { digest, size } = await openPool().run({ layer, entries })
+    tar: (layer, entryRoom) => streamTar(openPool, { layer, entryRoom }),
+    async digest(layer, entryRoom) {
+      const { digest, size } = await openPool().run({ layer, entryRoom })
       if (digest === undefined) throw new Error('the thread made no digest')
       return { digest, size }
     },
@@ -62,15 +62,15 @@ function createPool(count: number): TarPool {
   })
 }
 
-/** Value of `room` once the reader has gone. */
+/** Value of `freeChunks` once the reader has gone. */
 const NO_MORE = -1_000_000
 
-async function* readTar(openPool: () => TarPool, task: TarTask): AsyncGenerator<Buffer> {
-  const room = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
-  room[0] = RING_CHUNKS
+async function* streamTar(openPool: () => TarPool, task: TarTask): AsyncGenerator<Buffer> {
+  const freeChunks = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+  freeChunks[0] = RING_CHUNKS
   const chunks = new Readable({ objectMode: true, read() {} })
   let place = 0
-  const made = openPool().run({ ...task, room: room.buffer }, (length, ring) => {
+  const made = openPool().run({ ...task, freeChunks: freeChunks.buffer }, (length, ring) => {
     chunks.push(Buffer.from(ring, place * CHUNK_BYTES, length))
     place = (place + 1) % RING_CHUNKS
   })
@@ -82,12 +82,12 @@ async function* readTar(openPool: () => TarPool, task: TarTask): AsyncGenerator<
     for await (const chunk of chunks) {
       // A reader that gathers short chunks for a message does not keep the ring's memory.
       yield chunk.length === CHUNK_BYTES ? chunk : Buffer.from(chunk)
-      Atomics.add(room, 0, 1)
-      Atomics.notify(room, 0)
+      Atomics.add(freeChunks, 0, 1)
+      Atomics.notify(freeChunks, 0)
     }
   } finally {
-    Atomics.store(room, 0, NO_MORE)
-    Atomics.notify(room, 0)
+    Atomics.store(freeChunks, 0, NO_MORE)
+    Atomics.notify(freeChunks, 0)
     await made.catch(() => {})
   }
 }

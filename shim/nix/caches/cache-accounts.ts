@@ -8,16 +8,16 @@ import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { writeAtomically } from '../../../lib/files/atomic-file.ts'
 import { readOwnFile } from '../../../lib/files/own-files.ts'
 import type { Room } from '../../../lib/queues/fair-excess.ts'
-
 import { createFairGate } from '../../../lib/queues/fair-gate.ts'
+import { ownedBy } from '../../../lib/queues/fair-order.ts'
 import {
   type CacheEntry,
+  discardUnused,
   findExcess,
   listCaches,
   measureCache,
   type Pruning,
   removeDiscarded,
-  setAside,
 } from './prune-caches.ts'
 
 /** Keeps the caches within their limit. */
@@ -38,7 +38,7 @@ export interface CacheAccountsOptions {
 }
 
 /** A cache that takes long to measure does not block those of others. */
-const PLACES = { count: 2, perOwner: 1, what: 'measuring of a cache' }
+const PLACES = { count: 2, perOwner: 1, what: 'measurement of a cache' }
 
 /** Owner of caches that the ledger does not know. */
 const NOBODY = ['']
@@ -69,7 +69,7 @@ export function createCacheAccounts({ root, pruning, room, afterMs, warn }: Cach
       const ledger = await openLedger()
       ledger.note({ name, owners, bytes, usedAt })
       for (const excess of findExcess(ledger.entries(), await room(dir)))
-        if (await setAside(pruning, excess.name)) ledger.forget(excess.name)
+        if (await discardUnused(pruning, excess.name)) ledger.forget(excess.name)
       await ledger.save()
     })
     await sweep(() => removeDiscarded(pruning))
@@ -81,11 +81,9 @@ export function createCacheAccounts({ root, pruning, room, afterMs, warn }: Cach
       return
     }
     waiting.set(name, new Set(owners))
-    const current = () => (owners.length > 0 ? owners : NOBODY)
     const { signal } = new AbortController()
-    track(
-      places.run({ owners: { current, onChange: () => () => {} }, key: name, signal }, () => measure(name, findTime)),
-    )
+    const chargedTo = ownedBy(...(owners.length > 0 ? owners : NOBODY))
+    track(places.run({ owners: chargedTo, key: name, signal }, () => measure(name, findTime)))
   }
   const track = (work: Promise<void>) => {
     const done = work.catch(warn).finally(() => busy.delete(done))

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { chown, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hasCode } from '../../../lib/error-code.ts'
+import { allSettled } from '../../../lib/async/all-settled.ts'
+import { ignoreMissing } from '../../../lib/error-code.ts'
 import { type ProcessEnd, type ProcessRun, runProcess, SYSTEM_PATH } from '../../../lib/process/run-process.ts'
 import { findFairExcess, type Holding, type Room } from '../../../lib/queues/fair-excess.ts'
 import type { BuildUser } from '../user/build-user.ts'
@@ -30,7 +31,7 @@ export async function roomForCaches(dir: string): Promise<Room> {
   return { count: MAX_CACHES, bytes: Math.min(MAX_TOTAL_BYTES, Math.floor(blocks * bsize * MAX_SHARE)) }
 }
 
-/** Caches that were unused for too long, and those beyond the limit: of the namespaces that use the most. */
+/** Caches that were unused for too long, and those beyond the limit. The namespaces that use the most lose theirs first. */
 export function findExcess(caches: readonly CacheEntry[], room: Room, now = Date.now()): CacheEntry[] {
   const isOld = ({ usedAt }: CacheEntry) => usedAt < now - MAX_AGE_MS
   return [
@@ -42,30 +43,28 @@ export function findExcess(caches: readonly CacheEntry[], room: Room, now = Date
   ]
 }
 
-/** Prefix of the name of a cache that is to be removed: if the removal is interrupted, it is not used as a cache. */
+/** Prefix of the name of a discarded cache: if the removal is interrupted, it is not used as a cache. */
 const DISCARDED = 'doomed-'
 
-/** Marks a cache for removal by the next sweep. Returns false if it is in use. */
-export function setAside({ dir, inTurn, isUsed }: Pruning, name: string): Promise<boolean> {
-  return inTurn(async () => !isUsed(name) && discard(dir, name))
+/** Discards a cache, unless it is in use. Returns whether it did. */
+export function discardUnused({ dir, inTurn, isUsed }: Pruning, name: string): Promise<boolean> {
+  return inTurn(async () => {
+    if (isUsed(name)) return false
+    await discard(dir, name)
+    return true
+  })
 }
 
-/** The caller makes sure that the cache is not in use, and stays so. */
-export async function discard(dir: string, name: string): Promise<true> {
-  await rename(join(dir, name), join(dir, `${DISCARDED}${randomUUID()}`)).catch(isGone)
-  return true
+/** Marks a cache for removal by the next sweep. The caller makes sure that it is not in use, and stays so. */
+export async function discard(dir: string, name: string): Promise<void> {
+  // An administrator may already have removed it.
+  await rename(join(dir, name), join(dir, `${DISCARDED}${randomUUID()}`)).catch(ignoreMissing)
 }
 
-/** An administrator may already have removed it. */
-function isGone(error: unknown): void {
-  if (!hasCode(error, 'ENOENT')) throw error
-}
-
-/** Removes marked caches, also those of an earlier shim. If one cannot be removed, the next sweep tries again. */
+/** Removes discarded caches, also those of an earlier shim. If one cannot be removed, the next sweep tries again. */
 export async function removeDiscarded({ dir, user }: Pick<Pruning, 'dir' | 'user'>): Promise<void> {
   const names = (await readdir(dir)).filter(isDiscarded)
-  const results = await Promise.allSettled(names.map(name => removeTree(join(dir, name), user)))
-  for (const result of results) if (result.status === 'rejected') throw result.reason
+  await allSettled(names.map(name => removeTree(join(dir, name), user)))
 }
 
 /** Names of all caches. */

@@ -95,7 +95,9 @@ export function createSourceCaches({
     for (let generation = 0; ; generation += 1) {
       const candidate = nameOfGeneration(name, generation)
       if (!(await isOlderThan(unlockedMs, join(dir, candidate)))) return candidate
-      if (!uses.has(candidate) && (await discard(dir, candidate))) return candidate
+      if (uses.has(candidate)) continue
+      await discard(dir, candidate)
+      return candidate
     }
   }
   const close = (name: string) =>

@@ -35,9 +35,9 @@ export const derivationSchema = v.object({
 /** Throws EvaluationFailed if the hints are invalid. */
 export function toDerivation(
   recipe: FlakeRecipe,
-  { package: said, system: _, ...derivation }: v.InferOutput<typeof derivationSchema>,
+  { package: reported, system: _, ...derivation }: v.InferOutput<typeof derivationSchema>,
 ): Derivation {
-  const hints = readHints(recipe, said)
+  const hints = readHints(recipe, reported)
   return hints ? { ...derivation, package: hints } : derivation
 }
 
@@ -74,10 +74,10 @@ export function hintsExpression(name: string): string {
 /** Returns undefined if there are no hints. Throws EvaluationFailed if `imageConfig` is invalid. */
 export function readHints(
   recipe: FlakeRecipe,
-  said: v.InferOutput<typeof packageSchema> | undefined,
+  reported: v.InferOutput<typeof packageSchema> | undefined,
 ): PackageHints | undefined {
-  const mainProgram = said?.mainProgram ?? undefined
-  const imageConfig = readImageConfig(recipe, said?.imageConfig ?? undefined)
+  const mainProgram = reported?.mainProgram ?? undefined
+  const imageConfig = readImageConfig(recipe, reported?.imageConfig ?? undefined)
   if (mainProgram === undefined && imageConfig === undefined) return undefined
   return { ...(mainProgram !== undefined && { mainProgram }), ...(imageConfig !== undefined && { imageConfig }) }
 }

@@ -24,11 +24,12 @@ function hasInOrder(line: string, pieces: readonly string[]): boolean {
   return true
 }
 
-export type Rule = readonly [code: ErrorCode, patterns: readonly ErrorPattern[]]
+/** An error code, and the texts of nix that it stands for. */
+export type ErrorClass = readonly [code: ErrorCode, patterns: readonly ErrorPattern[]]
 
-/** Returns the code of the first rule that matches. */
-export function classify(text: string, rules: readonly Rule[]): ErrorCode | undefined {
-  return rules.find(([, patterns]) => matchesAny(text, patterns))?.[0]
+/** Returns the code of the first class with a pattern that matches. */
+export function classify(text: string, classes: readonly ErrorClass[]): ErrorCode | undefined {
+  return classes.find(([, patterns]) => matchesAny(text, patterns))?.[0]
 }
 
 /** Whether a system call failed for something below that path, for lack of permission. */
@@ -106,7 +107,7 @@ export const GIT_FAILED: readonly ErrorPattern[] = [
   'Failed to fetch git repository',
   ["resolving Git reference '", "' not found"],
 ]
-export const GIT_RULES: readonly Rule[] = [
+export const GIT_ERRORS: readonly ErrorClass[] = [
   ['FlakeNotFound', NOT_FOUND],
   ['FetchFailed', NETWORK],
   ['FlakeNotFound', NO_FLAKE],
@@ -114,7 +115,7 @@ export const GIT_RULES: readonly Rule[] = [
 ]
 
 /** Failures of a derivation, also of one that another needs. */
-export const BUILD_RULES: readonly Rule[] = [
+export const DERIVATION_ERRORS: readonly ErrorClass[] = [
   ['BuildTimedOut', [/timed out after \d{1,9} seconds/]],
   [
     'SystemUnsupported',
@@ -127,11 +128,11 @@ export const BUILD_RULES: readonly Rule[] = [
 ]
 
 /** Matched in this order against the error that ended nix. */
-export const RULES: readonly Rule[] = [
+export const NIX_ERRORS: readonly ErrorClass[] = [
   ['DiskFull', NO_SPACE],
   ['NixDaemonAway', DAEMON_AWAY],
   ['EvaluationFailed', LOCK_OUTDATED],
-  ...BUILD_RULES.slice(0, 2),
+  ...DERIVATION_ERRORS.slice(0, 2),
   ['FlakeNotFound', NOT_FOUND],
   ['FetchFailed', NETWORK],
   [
@@ -144,13 +145,13 @@ export const RULES: readonly Rule[] = [
   ],
   ['FlakeNotFound', NO_FLAKE],
   ['FetchFailed', ["unable to download '"]],
-  ...BUILD_RULES.slice(2),
+  ...DERIVATION_ERRORS.slice(2),
   ['BuildInterrupted', [/^interrupted by the user/, ...NOT_VALID]],
 ]
 
 const FETCH_CODES = ['FlakeNotFound', 'FetchFailed']
 
-export const BUILD_STAGE_RULES = RULES.filter(([code]) => !FETCH_CODES.includes(code))
+export const BUILDING_ERRORS = NIX_ERRORS.filter(([code]) => !FETCH_CODES.includes(code))
 
 /** During a build, errors are about derivations. Only these texts of nix mean that a download failed. */
 export function isDownloadError(text: string): boolean {

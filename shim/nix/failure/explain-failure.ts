@@ -7,18 +7,18 @@ import { derivationName } from '../log/nix-log.ts'
 import type { NixError } from '../log/nix-output.ts'
 import { runLogFile } from '../user/state-dir.ts'
 import {
-  BUILD_RULES,
-  BUILD_STAGE_RULES,
+  BUILDING_ERRORS,
   CREDENTIALS,
   classify,
+  DERIVATION_ERRORS,
+  GIT_ERRORS,
   GIT_FAILED,
-  GIT_RULES,
   isDownloadError,
   isWriteRefused,
   LOCK_OUTDATED,
   matchesAny,
+  NIX_ERRORS,
   NOT_VALID,
-  RULES,
 } from './error-patterns.ts'
 import { type FailedBuilder, findCause, isFixedOutput, readFailedBuilder } from './failed-builder.ts'
 import { trimNixText } from './nix-text.ts'
@@ -28,7 +28,7 @@ export interface FailedRun {
   readonly recipe: Recipe
   readonly runId: string
   readonly stateDir: string
-  readonly stage: 'evaluating' | 'building'
+  readonly step: 'evaluating' | 'building'
   /** In bytes. */
   readonly maxEvalMemory: number
   /** The flake may have chosen the error text: it must not decide the error code. */
@@ -53,8 +53,8 @@ export function explainFailure(run: FailedRun): ShimError {
   const cause = findCause(run.errors)
   const builder = cause && readFailedBuilder(cause.text)
   if (builder) return explainBuilder(run, builder)
-  if (run.stage === 'building' && cause?.text.startsWith(JSON_EXCEPTION)) return explainLogLine(run, cause)
-  const found = cause && !cause.own ? (classify(cause.text, BUILD_RULES) ?? 'BuilderFailed') : undefined
+  if (run.step === 'building' && cause?.text.startsWith(JSON_EXCEPTION)) return explainLogLine(run, cause)
+  const found = cause && !cause.own ? (classify(cause.text, DERIVATION_ERRORS) ?? 'BuilderFailed') : undefined
   return explainNix(run, { what: `${subject(run)} failed`, cause, found, otherwise: classifyExit(run) })
 }
 
@@ -69,13 +69,14 @@ function explainLogLine(run: FailedRun, { text }: NixError): ShimError {
 }
 
 /** Nix logs this error of its own (std::bad_alloc) as plain text. */
-function isOutOfMemory({ stage, errors }: FailedRun): boolean {
-  return stage === 'evaluating' && errors.every(({ own }) => !own) && errors.at(-1)?.text === 'out of memory'
+function isOutOfMemory({ step, errors }: FailedRun): boolean {
+  return step === 'evaluating' && errors.every(({ own }) => !own) && errors.at(-1)?.text === 'out of memory'
 }
 
 function explainMemory(run: FailedRun): ShimError {
   const limit = `${formatSize(run.maxEvalMemory)} (nix.maxEvalMemory in the config)`
-  return new FinalError('EvaluationFailed', `${subject(run)} failed: it takes more memory than ${limit}`)
+  const message = `${subject(run)} failed: it takes more memory than ${limit}\n${pointToLog(run)}`
+  return new FinalError('EvaluationFailed', message)
 }
 
 /** Explains a failed query about store paths. */
@@ -125,7 +126,13 @@ function explainNix(run: FailedQuery, { what, cause, found, otherwise }: NixFail
   const words = [text, ...(isGit || text === '' ? run.foreign : [])].filter(line => line !== '').join('\n')
   const classified = run.isUntrusted ? undefined : (found ?? classifyText(run, text, isGit ? words : undefined))
   const code = classified ?? otherwise
-  return reviveError(code, `${what}: ${explainWords(run, code, words)}`)
+  const message = `${what}: ${explainWords(run, code, words)}`
+  return reviveError(code, code === 'EvaluationFailed' ? withLog(run, message) : message)
+}
+
+/** The log has the traces of an evaluation, too. A query has none. */
+function withLog({ stateDir, runId }: FailedQuery, message: string): string {
+  return runId === undefined ? message : `${message}\n${pointToLog({ stateDir, runId })}`
 }
 
 /** If nix aborts, the C++ runtime prints the uncaught error. */
@@ -135,12 +142,12 @@ function lastWords({ exit, foreign }: FailedQuery): string {
   return what?.trim() ?? ''
 }
 
-function classifyText({ stateDir, stage }: FailedQuery, text: string, git: string | undefined): ErrorCode | undefined {
+function classifyText({ stateDir, step }: FailedQuery, text: string, git: string | undefined): ErrorCode | undefined {
   // A parent of the state folder may deny access to the build user.
   if (isWriteRefused(text, `${stateDir}/`)) return 'StateDirNotWritable'
-  if (stage !== 'evaluating' && !isDownloadError(text)) return classify(text, BUILD_STAGE_RULES)
-  if (git !== undefined) return classify(git, GIT_RULES)
-  return classify(text, RULES) ?? (isMissingPath(text) ? 'FlakeNotFound' : undefined)
+  if (step !== 'evaluating' && !isDownloadError(text)) return classify(text, BUILDING_ERRORS)
+  if (git !== undefined) return classify(git, GIT_ERRORS)
+  return classify(text, NIX_ERRORS) ?? (isMissingPath(text) ? 'FlakeNotFound' : undefined)
 }
 
 /** Introductions to the text of nix. */
@@ -173,10 +180,10 @@ function isMissingPath(text: string): boolean {
 
 const SOURCE_FLAKE = /^\/nix\/store\/[0-9a-z]{32}-source\/(?:.{1,500}\/)?flake\.nix$/
 
-/** The code if no rule matches. */
-function classifyExit({ stage, exit }: FailedRun): ErrorCode {
+/** The code if no pattern matches. */
+function classifyExit({ step, exit }: FailedRun): ErrorCode {
   const killed = exit.killedBy === 'SIGKILL' || exit.killedBy === 'SIGTERM'
-  return stage === 'evaluating' && !killed ? 'EvaluationFailed' : 'BuildInterrupted'
+  return step === 'evaluating' && !killed ? 'EvaluationFailed' : 'BuildInterrupted'
 }
 
 function describeExit({ exitCode, killedBy }: FailedRun['exit']): string {
@@ -184,6 +191,6 @@ function describeExit({ exitCode, killedBy }: FailedRun['exit']): string {
   return exitCode === undefined ? 'nix wrote too much' : `nix ended with exit code ${exitCode} and said nothing`
 }
 
-function subject({ stage, recipe }: FailedRun): string {
-  return stage === 'evaluating' ? `evaluating ${describeRecipe(recipe)}` : describeWork(recipe)
+function subject({ step, recipe }: FailedRun): string {
+  return step === 'evaluating' ? `evaluating ${describeRecipe(recipe)}` : describeWork(recipe)
 }

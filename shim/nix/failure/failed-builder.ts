@@ -62,7 +62,7 @@ function isDiskNote(line: string): boolean {
 }
 
 /** Bytes that are read of a derivation's file: its first output is at the start. */
-const MAX_HEAD = 1024
+const MAX_HEAD_BYTES = 1024
 
 /** Whether the output's hash is fixed: such a builder fetches, and may use the network. */
 export function isFixedOutput(drvPath: string): boolean {
@@ -77,7 +77,7 @@ export function isFixedOutput(drvPath: string): boolean {
 function readHead(path: string): string {
   const file = openSync(path, 'r')
   try {
-    const head = Buffer.alloc(MAX_HEAD)
+    const head = Buffer.alloc(MAX_HEAD_BYTES)
     return head.toString('latin1', 0, readSync(file, head))
   } finally {
     closeSync(file)

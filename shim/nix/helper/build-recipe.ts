@@ -24,10 +24,10 @@ import {
 import { checkContent, prefetchArgs, urlForNix } from '../evaluate/flake-address.ts'
 import { addMissingPaths, fetchArgs, readRealisation, realisationArgs } from '../store/realise.ts'
 import type { BuildResult, SavedResult } from '../store/results.ts'
-import { type NixSession, type NixSetup, type RunCall, withNix } from './nix-session.ts'
+import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
 
 /** Makes a recipe: evaluates the flake if there is one, realises the package, and remembers the result. Throws a ShimError. */
-export function buildRecipe(setup: NixSetup, recipe: Recipe, call: RunCall): Promise<BuildResult> {
+export function buildRecipe(setup: NixSetup, recipe: Recipe, call: NixRunCall): Promise<BuildResult> {
   return withNix(setup, { recipe, what: 'build' }, call, async session => {
     const made = await (isFlakeRecipe(recipe)
       ? buildPackage(setup, recipe, session)

@@ -7,7 +7,7 @@ import type { BuildProgress } from '../log/build-progress.ts'
 import { createNixOutput, type NixOutput } from '../log/nix-output.ts'
 import { createRunId, openRunLog, type RunLog } from '../log/run-log-file.ts'
 import { type NixOptions, nixFlags, type OnGroup, runNix } from '../process/run-nix.ts'
-import { daemonSocket } from '../store/daemon-path-info.ts'
+import { daemonSocket } from '../store/daemon-connection.ts'
 import type { Results } from '../store/results.ts'
 import { createOutageRetry } from '../store/retry-outages.ts'
 import type { BuildUser } from '../user/build-user.ts'
@@ -25,7 +25,7 @@ export interface NixSetup {
 }
 
 /** How a run reports and ends. */
-export interface RunCall {
+export interface NixRunCall {
   /** For the name of the log. */
   readonly namespaces: readonly string[]
   readonly signal: AbortSignal
@@ -33,7 +33,7 @@ export interface RunCall {
 }
 
 /** One run. Its nix commands share a log, a time limit, and a limit for outages of the Nix daemon. */
-export interface NixSession extends RunCall {
+export interface NixSession extends NixRunCall {
   readonly runId: string
   /** Runs nix, again after an outage of the Nix daemon, and returns its standard output. Throws a ShimError. */
   readonly nix: CallNix
@@ -42,12 +42,12 @@ export interface NixSession extends RunCall {
 }
 
 export type CallNix = (
-  stage: FailedRun['stage'],
+  step: FailedRun['step'],
   args: readonly string[],
   more?: Pick<FailedRun, 'isUntrusted'>,
 ) => Promise<string>
 
-export interface RunName {
+export interface RunLabel {
   readonly recipe: Recipe
   /** For the shim's own log. */
   readonly what: string
@@ -56,8 +56,8 @@ export interface RunName {
 /** Runs `work` with a session, and closes the session's log. */
 export async function withNix<Result extends { readonly storePath: string }>(
   setup: NixSetup,
-  { recipe, what }: RunName,
-  call: RunCall,
+  { recipe, what }: RunLabel,
+  call: NixRunCall,
   work: (session: NixSession) => Promise<Result>,
 ): Promise<Result> {
   const runId = createRunId(new Date(), call.namespaces)
@@ -84,12 +84,12 @@ interface Logs {
   readonly logger: Logger
 }
 
-function createSession(setup: NixSetup, recipe: Recipe, call: RunCall, { runId, log, logger }: Logs): NixSession {
+function createSession(setup: NixSetup, recipe: Recipe, call: NixRunCall, { runId, log, logger }: Logs): NixSession {
   const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
   const signal = AbortSignal.any([call.signal, timeLimit])
   const { onProgress } = call
-  const once: CallNix = (stage, args, more) =>
-    callNix(setup, recipe, { signal, timeLimit, runId, log, onProgress, stage, args, ...more })
+  const once: CallNix = (step, args, more) =>
+    callNix(setup, recipe, { signal, timeLimit, runId, log, onProgress, step, args, ...more })
   const retryOutages = createOutageRetry({
     socket: daemonSocket(setup.user.env),
     signal,
@@ -110,24 +110,24 @@ function createSession(setup: NixSetup, recipe: Recipe, call: RunCall, { runId, 
   }
 }
 
-interface NixCall extends Pick<RunCall, 'signal' | 'onProgress'>, Pick<FailedRun, 'isUntrusted'> {
+interface NixCommand extends Pick<NixRunCall, 'signal' | 'onProgress'>, Pick<FailedRun, 'isUntrusted'> {
   readonly runId: string
   readonly log: RunLog
   /** Aborted when the run takes too long. */
   readonly timeLimit: AbortSignal
-  readonly stage: FailedRun['stage']
+  readonly step: FailedRun['step']
   readonly args: readonly string[]
 }
 
-async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
-  const { args, signal, timeLimit, log, stage, runId, onProgress } = call
+async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCommand): Promise<string> {
+  const { args, signal, timeLimit, log, step, runId, onProgress } = call
   const output = createNixOutput(log, onProgress)
   const aborted = { timeLimit, runId, output, stateDir: dir.root, timeoutMs: nix.timeoutMs }
   if (signal.aborted) throw explainAbort(recipe, aborted)
   const { stdout, ...exit } = await runNix({
     command: nix.command,
     args: [...args, ...nixFlags(nix)],
-    user: stage === 'evaluating' ? limitMemory(user, nix.maxEvalMemory) : user,
+    user: step === 'evaluating' ? limitMemory(user, nix.maxEvalMemory) : user,
     signal,
     onGroup,
     onLine: output.read,
@@ -136,7 +136,7 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
   if (signal.aborted) throw explainAbort(recipe, aborted)
   const { errors, foreign, builderTail } = output
   const known = { errors, foreign, builderTail, ignored: output.ignored, isUntrusted: call.isUntrusted ?? false }
-  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
+  throw explainFailure({ recipe, runId, stateDir: dir.root, step, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
 }
 
 /** The variable is read by nix's garbage collector (Boehm), which holds all values of an evaluation. */
@@ -144,7 +144,7 @@ function limitMemory(user: BuildUser, bytes: number): BuildUser {
   return { ...user, env: { ...user.env, GC_MAXIMUM_HEAP_SIZE: String(bytes) } }
 }
 
-interface AbortedRun extends Pick<NixCall, 'timeLimit' | 'runId'> {
+interface AbortedRun extends Pick<NixCommand, 'timeLimit' | 'runId'> {
   readonly output: NixOutput
   readonly stateDir: string
   readonly timeoutMs: number

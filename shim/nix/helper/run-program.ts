@@ -5,7 +5,7 @@ import type { Recipe } from '../../../recipes/recipe.ts'
 import { hostSystem } from '../../../recipes/system.ts'
 import { readRealisation } from '../store/realise.ts'
 import { archiveKey } from '../store/results.ts'
-import { type NixSetup, type RunCall, withNix } from './nix-session.ts'
+import { type NixRunCall, type NixSetup, withNix } from './nix-session.ts'
 
 /**
  * Lets Nix run a program as the builder of a derivation, in the sandbox of builds, and returns the store path of what it wrote.
@@ -14,7 +14,7 @@ import { type NixSetup, type RunCall, withNix } from './nix-session.ts'
 export async function runProgram(
   setup: NixSetup,
   program: ImageProgram,
-  { recipe, ...call }: RunCall & { readonly recipe: Recipe },
+  { recipe, ...call }: NixRunCall & { readonly recipe: Recipe },
 ): Promise<string> {
   const link = await setup.results.prepareLink(archiveKey(recipe))
   const run = withNix(setup, { recipe, what: 'run of a program' }, call, async ({ runId, onProgress, nix }) => {

@@ -22,8 +22,7 @@ const ROOM = { count: 400, bytes: 1024 ** 3 }
 const FLUSH_LENGTH = 32_768
 const FLUSH_AFTER_MS = 200
 
-/** Logs of earlier versions name no owner, or one with eight digits. */
-const LOG_NAME = /^((\d{8})T(\d{6})Z((?:-[0-9a-f]{20}){1,3}|-[0-9a-f]{8})?-[0-9a-f]{8})\.log(?:\.1)?$/
+const LOG_NAME = /^((\d{8})T(\d{6})Z((?:-[0-9a-f]{20}){0,3})-[0-9a-f]{8})\.log(?:\.1)?$/
 
 /** Long enough that a namespace with the same hash cannot be found by trying. */
 const ACCOUNT_LENGTH = 20

@@ -21,7 +21,7 @@ export function createVersionQuery({ command, user }: NixProgram): () => Promise
 }
 
 /** Whether nix understands an attribute path with a leading dot, for which it tries no prefixes. */
-export function hasLeadingDot(version: string): boolean {
+export function supportsLeadingDot(version: string): boolean {
   return version !== '' && !isOlder(version, '2.19')
 }
 

@@ -30,7 +30,7 @@ const recordSchema = v.record(storePathSchema, v.nullable(v.object(facts)))
 const STEP = 32 * 1024
 
 /** Parses the valid paths from the output of `nix path-info --json`. Throws BuildInterrupted if the output is invalid. */
-export async function readPathInfo(stdout: string): Promise<StorePathInfo[]> {
+export async function parsePathInfo(stdout: string): Promise<StorePathInfo[]> {
   const found: StorePathInfo[] = []
   let pauseAt = STEP
   try {

@@ -23,7 +23,7 @@ const MAX_REFERENCES = 100_000
 /** Limit for the names of paths and references. A name can have 211 characters, four times the usual length. */
 const MAX_BYTES = 8 * 1024 * 1024
 
-/** Limits a closure while it is read, because the daemon holds all of it in memory. */
+/** Limits a closure while it is read, because the shim holds all of it in memory. */
 export interface ClosureSize {
   /** Throws NotAnImage if the closure is too large for an image. */
   add(info: StorePathInfo): void

@@ -9,14 +9,15 @@ import { createNixOutput } from '../log/nix-output.ts'
 import { type NixOptions, nixFlags, runNix } from '../process/run-nix.ts'
 import type { BuildUser } from '../user/build-user.ts'
 import type { StateDir } from '../user/state-dir.ts'
-import { askDaemon, daemonSocket } from './daemon-path-info.ts'
+import { daemonSocket } from './daemon-connection.ts'
+import { askDaemon } from './daemon-path-info.ts'
 import type { PathQuery } from './path-info.ts'
 import { createClosureSize } from './path-info.ts'
-import { readPathInfo } from './path-info-answer.ts'
+import { parsePathInfo } from './path-info-answer.ts'
 import { createOutageRetry } from './retry-outages.ts'
 
 /** Always shorter than the limit for the arguments of a command (2 MiB). */
-const MAX_PATHS_A_CALL = 1_000
+const MAX_PATHS_PER_CALL = 1_000
 
 /** Asks the Nix daemon or, if that fails, nix about store paths. Throws a ShimError. */
 export async function queryPathInfo(
@@ -73,7 +74,7 @@ async function askNix(
 ): Promise<readonly StorePathInfo[]> {
   const found = new Map<string, StorePathInfo>()
   for (const question of questionsOf(paths))
-    for (const info of await readPathInfo(await ask(setup, question, query))) found.set(info.path, info)
+    for (const info of await parsePathInfo(await ask(setup, question, query))) found.set(info.path, info)
   const size = createClosureSize()
   for (const info of found.values()) size.add(info)
   return [...found.values()]
@@ -113,8 +114,10 @@ function questionsOf(paths: readonly string[]): Question[] {
 }
 
 function cut(paths: readonly string[]): string[][] {
-  const calls = Math.ceil(paths.length / MAX_PATHS_A_CALL)
-  return Array.from({ length: calls }, (_, call) => paths.slice(call * MAX_PATHS_A_CALL, (call + 1) * MAX_PATHS_A_CALL))
+  const calls = Math.ceil(paths.length / MAX_PATHS_PER_CALL)
+  return Array.from({ length: calls }, (_, call) =>
+    paths.slice(call * MAX_PATHS_PER_CALL, (call + 1) * MAX_PATHS_PER_CALL),
+  )
 }
 
 /** About 5,000 paths, in characters: the answer is parsed on the main thread. */

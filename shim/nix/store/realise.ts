@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { RetryableError, ShimError } from '../../../lib/errors.ts'
+import { isOlder } from '../../../lib/text/versions.ts'
 import type { StorePathRecipe } from '../../../recipes/recipe.ts'
 import { isStorePath } from '../../../recipes/store-path.ts'
 import type { Derivation } from '../evaluate/derivation.ts'
@@ -32,8 +33,7 @@ export function readRealisation(what: string, output: string, stdout: string): s
 
 /** Before 2.13 the path of a derivation stands for all of its outputs; later it stands for itself. */
 function installable({ drvPath, output, nixVersion }: Derivation): string {
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(nixVersion) ?? []
-  return Number(major) > 2 || Number(minor) >= 13 ? `${drvPath}^${output}` : drvPath
+  return isOlder(nixVersion, '2.13') ? drvPath : `${drvPath}^${output}`
 }
 
 /** Most paths that are named. */

@@ -123,7 +123,7 @@ function ignoreNoFile(error: unknown): void {
 
 const RECORD: AtomicFile = { mode: 0o640, synced: true }
 
-/** A recipe's key, and a suffix of nix or of ours. */
+/** A recipe's key; nix and the shim append suffixes. */
 const KEYED_NAME = /^([0-9a-f]{64})(?:[-.].+)?$/
 
 function keyOf(name: string): string | undefined {

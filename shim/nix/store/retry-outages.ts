@@ -1,7 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { retry } from '../../../lib/async/retry.ts'
+import { pause, retry } from '../../../lib/async/retry.ts'
 import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
-import { pingDaemon } from './daemon-path-info.ts'
+import { pingDaemon } from './daemon-connection.ts'
 
 export interface OutageOptions {
   /** Socket of the Nix daemon; undefined if there is none. */
@@ -35,8 +34,8 @@ export function createOutageRetry({ socket, signal, onWait, limitMs = LIMIT_MS }
     const restMs = () => Math.max(0, startedAt + leftMs - performance.now())
     const isOver = () => signal.aborted || restMs() === 0
     let isBack = false
-    for (let pause = PAUSE_MS.first; !isBack && !isOver(); pause = Math.min(pause * 2, PAUSE_MS.most)) {
-      await delay(Math.min(pause, restMs()), undefined, { signal }).catch(() => {})
+    for (let ms = PAUSE_MS.first; !isBack && !isOver(); ms = Math.min(ms * 2, PAUSE_MS.most)) {
+      await pause(Math.min(ms, restMs()), signal)
       isBack = !isOver() && (await isAnswering(path, signal))
     }
     leftMs -= performance.now() - startedAt

@@ -6,11 +6,10 @@ import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { messageOf } from '../../../lib/errors.ts'
 import { UNFINISHED } from '../../../lib/files/atomic-file.ts'
 import { makeOwnFolder } from '../../../lib/files/own-files.ts'
-import type { Config } from '../../config/config.ts'
 import type { BuildUser } from './build-user.ts'
 import { resolveBuildUser } from './build-user.ts'
 import { findAccess, readCredential, writeCopy } from './credential-copy.ts'
-import { credentialsFolder, guardState, layOut, prepareStateDir, type StateDir } from './state-dir.ts'
+import { credentialsFolder, foldersOf, guardState, prepareStateDir, type StateDir } from './state-dir.ts'
 
 const KINDS = ['netrc', 'nixConf', 'sshKey', 'knownHosts'] as const
 type Kind = (typeof KINDS)[number]
@@ -82,7 +81,7 @@ const inTurn = createOneByOne()
 
 export interface PlaceOptions {
   readonly stateDir: string
-  readonly nix: Config['nix']
+  readonly nix: { readonly user: string | null; readonly credentials: CredentialFiles }
   readonly env: Readonly<NodeJS.ProcessEnv>
   readonly logger: Logger
 }
@@ -92,7 +91,7 @@ export interface PlaceOptions {
  * build. Never rejects: each build tries again and reports its own failure.
  */
 export async function placeAtStart({ stateDir, nix, env, logger }: PlaceOptions): Promise<void> {
-  const dir = layOut(stateDir)
+  const dir = foldersOf(stateDir)
   const { user: userName, credentials: files } = nix
   try {
     if (!(await isInUse(dir, files))) return

@@ -30,7 +30,8 @@ export interface StateDir {
   readonly results: string
 }
 
-export function layOut(root: string): StateDir {
+/** Paths only: prepareStateDir creates the folders. */
+export function foldersOf(root: string): StateDir {
   return {
     root,
     gcroots: join(root, 'gcroots'),
@@ -49,7 +50,7 @@ export function credentialsFolder(root: string): string {
 
 /** The complete output of nix and its builders in a run. */
 export function runLogFile(root: string, runId: string): string {
-  return join(layOut(root).logs, `${runId}.log`)
+  return join(foldersOf(root).logs, `${runId}.log`)
 }
 
 type Ids = Pick<BuildUser, 'uid' | 'gid'>
@@ -71,7 +72,7 @@ export async function prepareStateDir(dir: StateDir, user: Ids, logger?: Pick<Lo
     if (await isFolderOfOthers(home)) await setAside(home, logger)
     await makeOwnFolder(home, { mode: 0o750, gid: user.gid })
     await makeOwnFolder(config, { mode: 0o755 })
-    for (const path of parseFolders(dir)) await checkOwnFolder(path)
+    for (const path of settingsFolders(dir)) await checkOwnFolder(path)
   })
 }
 
@@ -79,13 +80,13 @@ export async function prepareStateDir(dir: StateDir, user: Ids, logger?: Pick<Lo
 const WALK_THROUGH = 0o001
 
 /** Git, ssh and nix read their settings from these folders. */
-function parseFolders({ home, config }: StateDir): string[] {
+function settingsFolders({ home, config }: StateDir): string[] {
   return [home, join(home, '.ssh'), config, join(config, 'nix')]
 }
 
 /** How other users could change the config of git, ssh or nix; undefined if they cannot. */
 export async function findStateFault(dir: StateDir): Promise<FolderFault | undefined> {
-  for (const path of [await realpath(dir.root), ...parseFolders(dir)]) {
+  for (const path of [await realpath(dir.root), ...settingsFolders(dir)]) {
     const fault = await findFolderFault(path)
     if (fault) return fault
   }

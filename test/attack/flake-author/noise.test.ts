@@ -77,13 +77,13 @@ const ATTACKS: readonly { tries: string; packageName: string; code: ErrorCode; s
     tries: 'an evaluation that traces 30 errors',
     packageName: 'tracer',
     code: 'EvaluationFailed',
-    says: /failed: thrown on purpose$/,
+    says: /failed: thrown on purpose\n\(the whole log: /,
   },
   {
     tries: 'a throw in the words of a dead daemon',
     packageName: 'outage',
     code: 'EvaluationFailed',
-    says: /failed: unexpected end-of-file$/,
+    says: /failed: unexpected end-of-file\n\(the whole log: /,
   },
   {
     tries: 'an error text of 16 kB that is made for patterns',

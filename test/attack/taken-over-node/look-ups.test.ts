@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { SHIM } from '../../../kube/resources/names.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
-import { withImage } from '../../../shim/cluster/lookup/nixbuilds-of-image.ts'
+import { listRecipes } from '../../../shim/cluster/lookup/nixbuilds-of-image.ts'
 import { useKube } from '../../kube/use-kube.ts'
 import { nixBuild } from '../../shim/cluster/nixbuilds.ts'
 
@@ -26,6 +26,6 @@ it("a look-up of an image skips the NixBuilds that the shim of a taken-over node
     })
     await Promise.all(made.map(one => bed.kube.create(nixBuilds, one)))
   }
-  const found = await withImage(bed.kube, { namespace, image: recipe.image })
+  const found = await listRecipes(bed.kube, { namespace, image: recipe.image })
   expect(found.map(({ metadata }) => metadata.name)).toEqual([byHand.metadata.name])
 })

@@ -7,7 +7,7 @@ import { ownedBy } from '../../../lib/queues/fair-order.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import { createSourceCaches } from '../../../shim/nix/caches/source-caches.ts'
 import { createRunId, pruneRunLogs } from '../../../shim/nix/log/run-log-file.ts'
-import { layOut, prepareStateDir } from '../../../shim/nix/user/state-dir.ts'
+import { foldersOf, prepareStateDir } from '../../../shim/nix/user/state-dir.ts'
 
 test("the logs of a namespace with hundreds of failing builds do not push out another namespace's log", async () => {
   await using dir = await mkdtempDisposable(join(tmpdir(), 'logs-'))
@@ -27,7 +27,7 @@ test("the logs of a namespace with hundreds of failing builds do not push out an
 
 test("the clones of a namespace with many repositories neither fill the disk nor push out another namespace's clone", async () => {
   await using root = await mkdtempDisposable(join(tmpdir(), 'clones-'))
-  const dir = layOut(root.path)
+  const dir = foldersOf(root.path)
   await prepareStateDir(dir, {})
   const start = () =>
     createSourceCaches({

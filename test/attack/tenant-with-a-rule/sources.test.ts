@@ -3,7 +3,7 @@ import { chmod, chown, lstat, mkdir, readdir, rm, stat, symlink, writeFile } fro
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
-import { layOut, prepareStateDir } from '../../../shim/nix/user/state-dir.ts'
+import { foldersOf, prepareStateDir } from '../../../shim/nix/user/state-dir.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from '../../shim/nix/remote-builder.ts'
 import { flakeOf, makeRepository, makeTattler } from '../git-repository.ts'
@@ -238,7 +238,7 @@ test('git and Nix ignore settings that a process of the build user has left in i
 describe('the shim rejects a folder of settings that a process of the build user can write to, such as', () => {
   const folders = ['', 'build-home/.ssh', 'build-config', 'build-config/nix', 'results', 'logs']
   const refused = async (path: string, make: (path: string) => Promise<unknown>) => {
-    const dir = layOut(join(bed.dir, `refused-${path.replaceAll('/', '-')}`))
+    const dir = foldersOf(join(bed.dir, `refused-${path.replaceAll('/', '-')}`))
     await prepareStateDir(dir, bed.buildUser)
     const folder = join(dir.root, path)
     await mkdir(folder, { recursive: true })

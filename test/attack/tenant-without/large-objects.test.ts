@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { pods } from '../../../controller/views/pod.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
-import { withImage } from '../../../shim/cluster/lookup/nixbuilds-of-image.ts'
+import { listRecipes } from '../../../shim/cluster/lookup/nixbuilds-of-image.ts'
 import { useKube } from '../../kube/use-kube.ts'
 
 /** Characters of the values. Together with the names they are as much as the API server accepts in one object's annotations. */
@@ -32,7 +32,7 @@ describe('objects of the largest size that the API server accepts', () => {
     const make = (name: string) =>
       bed.kube.create(nixBuilds, { namespace, name, body: { metadata: { annotations }, spec } })
     await Promise.all(names.map(make))
-    const found = await withImage(bed.kube, { namespace, image })
+    const found = await listRecipes(bed.kube, { namespace, image })
     expect(found.map(({ metadata }) => metadata.name).toSorted()).toEqual(names.toSorted())
     expect(JSON.stringify(found).length).toBeLessThan(COUNT * 1024)
   })

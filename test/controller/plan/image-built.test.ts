@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { furthestBuild, imageBuilt, reportedBuilds } from '../../../controller/plan/image-built.ts'
-import { type PodImageRequest, podRequests } from '../../../controller/plan/pod-requests.ts'
-import type { NixBuildView } from '../../../controller/views/nixbuild.ts'
+import { imageBuilt } from '../../../controller/plan/image-built.ts'
+import { podRequests } from '../../../controller/plan/pod-requests.ts'
 import { someBuild, somePod } from '../views.ts'
 
 const [request] = podRequests(somePod(), 'x86_64-linux').requests
@@ -17,8 +16,6 @@ const writtenBy = (manager: string, seconds: number) => {
   return { managedFields: [{ manager, operation: 'Apply', subresource: 'status', time }] }
 }
 const listed = (count: number) => Array.from({ length: count }, (_, n) => ({ name: `other-${n}` }))
-const SUCCEEDED = { status: 'Succeeded', nodes: [{ name: 'node-1' }] }
-const BUILDING = { status: 'Building', buildNode: 'node-1' }
 const on = (status: object) => someBuild({ status })
 
 describe('the condition of a pod on node-1', () => {
@@ -216,65 +213,5 @@ describe('the condition of a pod on node-1', () => {
       return imageBuilt(POD, { requested: [{ request, build }], problems: [], nodeProblem: undefined })?.message
     }
     expect(at('building 1 of 7')).toBe(at('building 2 of 7'))
-  })
-})
-
-describe('of several NixBuilds of one recipe', () => {
-  const named = (name: string, status?: string, metadata: object = {}): NixBuildView =>
-    someBuild({ metadata: { name, ...metadata }, status: { status } })
-  it.each([
-    ['the finished one', [named('a', 'Building'), named('b', 'Succeeded')], 'b'],
-    ['the running one', [named('a', 'Pending'), named('b', 'Building')], 'b'],
-    ['the one that may still run', [named('a', 'Failed'), named('b')], 'b'],
-    ['the first by name of equals', [named('b'), named('a')], 'a'],
-    ['the older of equals', [named('a', 'Pending', { creationTimestamp: '2026-02-01T00:00:00Z' }), named('b')], 'b'],
-    [
-      'one that is not being deleted',
-      [named('a', 'Succeeded', { deletionTimestamp: '2026-02-01T00:00:00Z' }), named('b', 'Failed')],
-      'b',
-    ],
-  ])('%s is reported', (_name, builds, name) => {
-    expect(furthestBuild(builds)?.name).toBe(name)
-  })
-
-  it('none is reported if there is none', () => {
-    expect(furthestBuild([])).toBeUndefined()
-  })
-})
-
-describe('of an image whose name is the recipe', () => {
-  const namedRequest = (key: string): PodImageRequest => {
-    const { image, system } = request.recipe
-    return { key, recipe: { key, image, system, text: 'x' }, started: false, pulled: true, named: true }
-  }
-  const of = (packageName: string, status?: object) => ({
-    request: namedRequest(packageName),
-    build: status && someBuild({ spec: { packageName }, status }),
-  })
-  const reported = (...requested: readonly ReturnType<typeof of>[]) =>
-    reportedBuilds(requested, 'node-1').map(({ request: { key } }) => key)
-
-  it.each([
-    ['the running build rather than that of an older rule', [of('old', SUCCEEDED), of('new', BUILDING)], ['new']],
-    ['the built image rather than a failure', [of('old', { status: 'Failed' }), of('new', SUCCEEDED)], ['new']],
-    ['nothing if its NixBuild was just removed', [of('old')], []],
-  ])('a pod reports %s', (_, requested, expected) => {
-    expect(reported(...requested)).toEqual(expected)
-  })
-
-  it("a pod reports a shim's NixBuild only if the pod's node builds or has the image", () => {
-    const byShim = (status: object) => {
-      const labels = { 'app.kubernetes.io/managed-by': 'enbi-shim' }
-      return { ...of('app'), build: someBuild({ metadata: { labels }, status }) }
-    }
-    const elsewhere = { status: 'Building', buildNode: 'node-2', nodes: [{ name: 'node-2' }] }
-    expect(reported(byShim(elsewhere))).toEqual([])
-    expect(reported(byShim({ ...elsewhere, buildNode: 'node-1' }))).toEqual(['app'])
-    expect(reported(byShim({ ...elsewhere, nodes: [{ name: 'node-1' }] }))).toEqual(['app'])
-  })
-
-  it('a pod reports one build, and each one for annotations', () => {
-    const other = { ...of('b', SUCCEEDED), request: { ...request, key: 'annotated' } }
-    expect(reported(other, of('a', SUCCEEDED), of('b', BUILDING))).toEqual(['annotated', 'b'])
   })
 })

@@ -100,11 +100,11 @@ describe('an existing NixBuild gets an owner', () => {
       undefined,
     ],
   ])('%s', (_name, build, uids) => {
-    expect(plan(pod, build).own[0]?.owners.map(({ uid }) => uid)).toEqual(uids)
+    expect(plan(pod, build).adopt[0]?.owners.map(({ uid }) => uid)).toEqual(uids)
   })
 
   it('but not from a bare pod', () => {
-    expect(plan(somePod(), ownedBy(OTHER)).own).toEqual([])
+    expect(plan(somePod(), ownedBy(OTHER)).adopt).toEqual([])
   })
 })
 
@@ -175,6 +175,11 @@ describe('an event', () => {
     expect(plan(somePod({ metadata: { annotations }, status }))).toMatchObject({ events: [], condition: 'keep' })
   })
 
+  it('reports them again if another one comes', () => {
+    const status = condition('False', 'Failed', 'another text')
+    expect(plan(somePod({ metadata: { annotations }, status })).events).toHaveLength(1)
+  })
+
   it('does not report a failed build, as the shim does', () => {
     expect(plan(somePod(), failed).events).toEqual([])
   })
@@ -193,7 +198,7 @@ describe('a pod without annotations whose image has a NixBuild', () => {
   it('gets the condition, and its owner becomes an owner of the build', () => {
     expect(plan(bare(), built, { named })).toMatchObject({
       condition: { set: { reason: 'Built' } },
-      own: [{ owners: [{ uid: 'rs-1' }] }],
+      adopt: [{ owners: [{ uid: 'rs-1' }] }],
     })
     expect(plan(bare(), failed, { named })).toMatchObject({ condition: { set: { reason: 'Failed' } } })
   })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { decodeMessage, encodeMessage } from '../../../lib/grpc/status.ts'
+import { decodeStatusText, encodeStatusText } from '../../../lib/grpc/status.ts'
 
 test.each([
   ['plain text', 'no such image: a/b:1', 'no such image: a/b:1'],
@@ -8,18 +8,18 @@ test.each([
   ['UTF-8', 'é€😀', '%C3%A9%E2%82%AC%F0%9F%98%80'],
   ['a lone surrogate', 'a\ud800b', 'a%EF%BF%BDb'],
   ['nothing', '', ''],
-])('encodeMessage encodes %s, and decodeMessage decodes it', (_what, message, encoded) => {
-  expect(encodeMessage(message)).toBe(encoded)
-  expect(decodeMessage(encoded)).toBe(message.toWellFormed())
+])('encodeStatusText encodes %s, and decodeStatusText decodes it', (_what, message, encoded) => {
+  expect(encodeStatusText(message)).toBe(encoded)
+  expect(decodeStatusText(encoded)).toBe(message.toWellFormed())
 })
 
-test.each(['x', 'é', '%', '😀'])('encodeMessage cuts a long message of %s between characters', character => {
-  const encoded = encodeMessage(character.repeat(100_000))
+test.each(['x', 'é', '%', '😀'])('encodeStatusText cuts a long message of %s between characters', character => {
+  const encoded = encodeStatusText(character.repeat(100_000))
   expect(encoded.length).toBeLessThan(8000)
   expect(encoded.length).toBeGreaterThan(7500)
-  expect(decodeMessage(encoded).replaceAll(character, '')).toBe('...')
+  expect(decodeStatusText(encoded).replaceAll(character, '')).toBe('...')
 })
 
-test('decodeMessage returns an invalid encoding unchanged', () => {
-  expect(decodeMessage('100% %C3')).toBe('100% %C3')
+test('decodeStatusText returns an invalid encoding unchanged', () => {
+  expect(decodeStatusText('100% %C3')).toBe('100% %C3')
 })

@@ -10,7 +10,12 @@ import { descendants } from '../../node/process-tree.ts'
 import { programOf } from './helper-programs.ts'
 
 const PID = programOf('reporting-pid')
-const RUN: HelperRun<unknown> = { job: {}, signal: new AbortController().signal, onReport: report => report }
+const RUN: HelperRun<unknown, unknown> = {
+  job: {},
+  signal: new AbortController().signal,
+  parse: report => report,
+  onReport: report => report,
+}
 const LATER = { afterMs: 60_000 }
 
 afterEach(() => children().forEach(pid => void process.kill(pid, 'SIGKILL')))
@@ -24,7 +29,7 @@ describe('a helper', () => {
   it('gets answers to what it asks', async () => {
     const pool = createHelperPool({ ...programOf('asking'), isReused: true })
     const ask = (answer: string) =>
-      pool.run<unknown>({
+      pool.run({
         ...RUN,
         onReport(report, send) {
           if (!JSON.stringify(report).includes('question')) return report
@@ -44,10 +49,19 @@ describe('a helper', () => {
   })
 
   it('is ended if its report is invalid', async () => {
-    const onReport = () => {
+    const parse = () => {
       throw new Error('not what I want')
     }
-    await expect(createHelperPool(PID, LATER).run({ ...RUN, onReport })).rejects.toThrow('sent an invalid report')
+    await expect(createHelperPool(PID, LATER).run({ ...RUN, parse })).rejects.toThrow('sent an invalid report')
+    await untilNone()
+  })
+
+  it('is ended if its report cannot be handled, and is not blamed', async () => {
+    const mistake = new TypeError('a mistake of ours')
+    const onReport = () => {
+      throw mistake
+    }
+    await expect(createHelperPool(PID, LATER).run({ ...RUN, onReport })).rejects.toBe(mistake)
     await untilNone()
   })
 

@@ -153,12 +153,12 @@ export function describeBuilds({
       {
         packageName: 'thrown',
         code: 'EvaluationFailed',
-        says: /^evaluating thrown of path:\S+ failed: thrown on purpose$/,
+        says: /^evaluating thrown of path:\S+ failed: thrown on purpose\n\(the whole log: /,
       },
       {
         packageName: 'endless',
         code: 'EvaluationFailed',
-        says: /infinite recursion encountered \(at flake\.nix:\d+:\d+\)$/,
+        says: /infinite recursion encountered \(at flake\.nix:\d+:\d+\)\n\(the whole log: /,
       },
       {
         packageName: 'configText',
@@ -177,7 +177,7 @@ export function describeBuilds({
       { packageName: 'outless', code: 'BuilderFailed', says: /failed to produce output path/ },
       { packageName: 'mismatch', code: 'BuilderFailed', says: /hash mismatch in fixed-output derivation/ },
       { packageName: 'liar', code: 'BuilderFailed', says: /the builder of liar failed with exit code 1/ },
-      { packageName: 'tracer', code: 'EvaluationFailed', says: / failed: after a trace$/ },
+      { packageName: 'tracer', code: 'EvaluationFailed', says: / failed: after a trace\n\(the whole log: / },
       { packageName: 'suicide', code: 'BuildInterrupted', says: /failed due to signal 9 \(Killed\)/ },
       { packageName: 'full', code: 'BuilderFailed', says: /No space left on device/ },
       { packageName: 'notFetched', code: 'BuilderFailed', says: /Could not resolve host/ },

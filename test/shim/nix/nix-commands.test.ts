@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { evaluationArgs, readEvaluation } from '../../../shim/nix/evaluate/evaluate.ts'
-import { hasLeadingDot, readVersion } from '../../../shim/nix/process/nix-version.ts'
+import { readVersion, supportsLeadingDot } from '../../../shim/nix/process/nix-version.ts'
 import { readRealisation, realisationArgs } from '../../../shim/nix/store/realise.ts'
 import { recipeOf } from './remote-builder.ts'
 
@@ -30,7 +30,7 @@ test.each([
   ['nix (Nix) 3.0', true],
   ['', false],
 ])('whether the version %j supports a leading dot is %j', (words, expected) => {
-  expect(hasLeadingDot(readVersion(`${words}\n`))).toBe(expected)
+  expect(supportsLeadingDot(readVersion(`${words}\n`))).toBe(expected)
 })
 
 test.each([

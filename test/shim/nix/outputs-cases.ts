@@ -67,7 +67,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         whose: 'packages throw',
         outputs: 'packages.x86_64-linux = throw "none for this one";',
         code: 'EvaluationFailed',
-        says: / failed: none for this one$/,
+        says: / failed: none for this one\n\(the whole log: /,
       },
       {
         whose: 'image is an output of another name',
@@ -91,7 +91,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         whose: 'only outputs are legacy packages that throw',
         outputs: `legacyPackages.x86_64-linux = throw "no legacy packages";`,
         code: 'EvaluationFailed',
-        says: / failed: no legacy packages$/,
+        says: / failed: no legacy packages\n\(the whole log: /,
       },
       {
         whose: 'many legacy packages have another name',
@@ -136,7 +136,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         whose: 'package and legacy packages throw',
         outputs: `packages.x86_64-linux.app = throw "no app"; legacyPackages = throw "no legacy packages";`,
         code: 'EvaluationFailed',
-        says: / failed: no app$/,
+        says: / failed: no app\n\(the whole log: /,
       },
       { whose: 'set of outputs is empty', outputs: '', code: 'AttributeMissing', says: /: it has no outputs$/ },
     ])('whose $whose fails with $code', async ({ outputs, code, says, packageName = 'app' }) => {

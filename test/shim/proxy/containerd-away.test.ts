@@ -29,7 +29,7 @@ describe('before containerd has started', () => {
   test('a call whose deadline passes is answered with DEADLINE_EXCEEDED', async () => {
     using client = await connectRaw(proxy.socket)
     const answered = await client.call(VERSION, { headers: { 'grpc-timeout': '100m' } })
-    expect([statusOf(answered), messageOf(answered)]).toEqual([4, 'deadline exceeded while containerd was away'])
+    expect([statusOf(answered), messageOf(answered)]).toEqual([4, 'deadline exceeded, after containerd was away'])
   })
 
   test('a call that its caller cancels is forgotten', async () => {

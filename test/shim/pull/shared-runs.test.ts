@@ -243,3 +243,32 @@ describe('closing', () => {
     expect(started[0]?.signal.aborted).toBe(true)
   })
 })
+
+describe('runs that are closed', () => {
+  const shuttingDown = expect.objectContaining({ code: 'ShuttingDown', retryable: true })
+
+  it('refuse new requests', async () => {
+    const { runs, started, join } = setUp()
+    await runs.close()
+    await expect(join()).rejects.toThrow(shuttingDown)
+    expect(started).toHaveLength(0)
+  })
+
+  it('refuse a request that has waited for the end of an aborted run', async () => {
+    const { runs, started, join } = setUp()
+    const first = join()
+    const closed = runs.close()
+    const second = join()
+    await expect(first).rejects.toThrow(shuttingDown)
+    await expect(second).rejects.toThrow(shuttingDown)
+    await closed
+    expect(started).toHaveLength(1)
+  })
+
+  it('leave no timer behind', async () => {
+    const { runs, join } = setUp()
+    const first = join()
+    await Promise.all([expect(first).rejects.toThrow(shuttingDown), runs.close()])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})

@@ -116,7 +116,7 @@ function group(paths: readonly string[]): string[][] {
 }
 
 function toLayer(paths: readonly string[]): StoreLayer {
-  return { kind: 'storeFiles', layer: plainLayer(paths) }
+  return { kind: 'storeFiles', files: plainLayer(paths) }
 }
 
 const configSchema = v.looseObject({

@@ -44,7 +44,7 @@ async function toLayer(layer: Nix2ContainerLayerJson, closure: Closure): Promise
   if (!isCompressed && digest !== diffId) throw archiveInvalid(`has a layer ${digest} that would also be ${diffId}`)
   if (file) return { kind: 'tarFile', path: await resolveStoreFile(file, closure), diffId, digest, mediaType }
   if (isCompressed) throw archiveInvalid(`has a compressed layer ${digest} without a file`)
-  return { kind: 'storeFiles', layer: { paths: paths.map(toPath), form: CURRENT_FORM }, promised: diffId }
+  return { kind: 'storeFiles', files: { paths: paths.map(toPath), form: CURRENT_FORM }, promised: diffId }
 }
 
 /** A rewrite without a regular expression changes nothing. */

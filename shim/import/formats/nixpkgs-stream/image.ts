@@ -93,7 +93,7 @@ async function makeStreamImage(
   const base = conf.fromImage === undefined ? undefined : await resolveStoreFile(conf.fromImage, closure)
   const top = await findCustomisationLayer(customisationLayer, closure)
   const layers: StoreLayer[] = storeLayers.map(paths => {
-    return { kind: 'storeFiles', layer: { paths, ...layer } }
+    return { kind: 'storeFiles', files: { paths, ...layer } }
   })
   const contents = [...storeLayers, [customisationLayer]]
   const image = { created: times.created.iso, architecture, config, hasBase: base !== undefined, contents }

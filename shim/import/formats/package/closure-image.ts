@@ -23,7 +23,7 @@ export interface ClosureImage {
 /** Makes an image of a closure, with links from its root. */
 export function makeClosureImage({ infos, storePath, links, config }: ClosureImage): StoreImage {
   const stores = [...splitLayers([...infos], storePath, MAX_STORE_LAYERS - 1), [storePath]]
-  const layers = [...stores.map(paths => ({ kind: 'storeFiles' as const, layer: plainLayer(paths) })), links]
+  const layers = [...stores.map(paths => ({ kind: 'storeFiles' as const, files: plainLayer(paths) })), links]
   const platform = hostPlatform()
   return {
     platform,

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { NixBuildStatus } from '../../../../kube/resources/nixbuild.ts'
-import { isUnclaimed } from '../../../../shim/cluster/nixbuild/claim.ts'
+import { mayTakeClaim } from '../../../../shim/cluster/nixbuild/claim.ts'
 import { NODE, nixBuild } from '../nixbuilds.ts'
 
 const OTHER = 'node-2'
@@ -18,9 +18,9 @@ const TAKEN: [string, Partial<NixBuildStatus>][] = [
 ]
 
 it.each(UNCLAIMED)('a node may claim a NixBuild %s during its own build', (_name, status) => {
-  expect(isUnclaimed(nixBuild({ ...(status && { status }) }), NODE)).toBe(true)
+  expect(mayTakeClaim(nixBuild({ ...(status && { status }) }), NODE)).toBe(true)
 })
 
 it.each(TAKEN)('a node may not newly claim a NixBuild %s during its own build', (_name, status) => {
-  expect(isUnclaimed(nixBuild({ status }), NODE)).toBe(false)
+  expect(mayTakeClaim(nixBuild({ status }), NODE)).toBe(false)
 })

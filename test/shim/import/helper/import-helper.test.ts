@@ -42,8 +42,8 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
   await createHelperPool(program, { afterMs: 60_000 }).run({
     job,
     signal: new AbortController().signal,
-    onReport(message, send) {
-      const report = v.parse(reportSchema, message)
+    parse: report => v.parse(reportSchema, report),
+    onReport(report, send) {
       if (report.kind === 'query') void answer(report.id).then(send)
       else if (report.kind !== 'progress') reports.push(report)
       return ['done', 'program', 'failed'].includes(report.kind) || undefined

@@ -24,7 +24,7 @@ function fill(folder: string, paths: readonly MergedPath[]) {
   // Leads from the store's name back to the same path.
   const store = folder.slice(0, STORE_DIR.length)
   const view = { kind: 'link', how: '', store, folder, close: async () => {} } as const
-  return fillMergedLayer({ paths, form: CURRENT_FORM }, { name: 'new', paths: view, entries: roomFor(100, 1e6) })
+  return fillMergedLayer({ paths, form: CURRENT_FORM }, { name: 'new', paths: view, entryRoom: roomFor(100, 1e6) })
 }
 
 it('makes folders and files with the owners, modes and times of the layer', async () => {

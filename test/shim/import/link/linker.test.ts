@@ -45,17 +45,17 @@ interface Wanted extends Partial<StorePathLayer> {
   readonly kind?: 'link' | 'copy'
   readonly signal?: AbortSignal
   readonly threads?: number
-  readonly entries?: EntryRoom
+  readonly entryRoom?: EntryRoom
 }
 
 async function fill(
   { store, folder }: { store: string; folder: string },
-  { kind = 'link', signal, threads, entries = roomFor(1e6, 1e9), ...layer }: Wanted = {},
+  { kind = 'link', signal, threads, entryRoom = roomFor(1e6, 1e9), ...layer }: Wanted = {},
 ) {
   const linker = createLinker({ kind, how: '', store, folder, close: async () => {} }, threads)
   const whole = { paths: ['/nix/store/path'], owner: ROOT, mtime: 1, rootMode: 0o755, ...layer }
-  const [filled] = linker.fill([{ layer: whole, name: '0', size: 0 }], {
-    entries,
+  const [filled] = linker.fill([{ files: whole, name: '0', size: 0 }], {
+    entryRoom,
     signal: signal ?? new AbortController().signal,
   })
   return await Promise.resolve(filled).finally(() => linker.close())

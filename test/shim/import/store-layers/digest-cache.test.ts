@@ -1,4 +1,5 @@
-import { chmod, chown, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -14,6 +15,22 @@ test('a remembered digest is known after the folder is opened again', async () =
   await openDigestCache(folder).remember('key', DIGEST)
   expect(await openDigestCache(folder).recall('key')).toEqual(DIGEST)
   expect(await openDigestCache(folder).recall('other key')).toBeUndefined()
+})
+
+test('a remembered number is known after the folder is opened again', async () => {
+  const folder = await makeFolder()
+  await openDigestCache(folder).rememberNumber('key', 7, DIGEST)
+  expect(await openDigestCache(folder).recallNumber('key')).toBe(7)
+  expect(await openDigestCache(folder).recallNumber('other key')).toBeUndefined()
+})
+
+test('an entry of version 0.1 is still known', async () => {
+  const folder = await makeFolder()
+  await mkdir(folder, { mode: 0o700 })
+  const [name, check] = ['key', `key ${DIGEST.digest} 10`].map(text => createHash('sha256').update(text).digest('hex'))
+  await writeFile(join(folder, `${name}.json`), JSON.stringify({ ...DIGEST, check }), { mode: 0o600 })
+  expect(await openDigestCache(folder).recall('key')).toEqual(DIGEST)
+  expect(await openDigestCache(folder).recallNumber('key')).toBe(10)
 })
 
 test('the latest digest counts', async () => {

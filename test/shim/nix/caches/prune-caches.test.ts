@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import {
+  discardUnused,
   findExcess,
   listCaches,
   measureCache,
   removeDiscarded,
   roomForCaches,
-  setAside,
 } from '../../../../shim/nix/caches/prune-caches.ts'
 
 const DAY = 24 * 3_600_000
@@ -41,7 +41,7 @@ test('a cache in use is kept, and leftovers of earlier removals are removed', as
   }
   expect((await listCaches(dir.path)).sort()).toEqual(['unused', 'used'])
   expect(await measureCache(join(dir.path, 'unused'))).toBeGreaterThanOrEqual(100_000)
-  expect([await setAside(pruning, 'used'), await setAside(pruning, 'unused')]).toEqual([false, true])
+  expect([await discardUnused(pruning, 'used'), await discardUnused(pruning, 'unused')]).toEqual([false, true])
   expect(await listCaches(dir.path)).toEqual(['used'])
   await removeDiscarded(pruning)
   expect(await readdir(dir.path)).toEqual(['used'])

@@ -7,11 +7,11 @@ import { expect, onTestFinished, test } from 'vitest'
 import { ownedBy } from '../../../../lib/queues/fair-order.ts'
 import { parseFlakeUrl } from '../../../../recipes/flake-url.ts'
 import { createSourceCaches, type SourceCachesOptions } from '../../../../shim/nix/caches/source-caches.ts'
-import { layOut, prepareStateDir } from '../../../../shim/nix/user/state-dir.ts'
+import { foldersOf, prepareStateDir } from '../../../../shim/nix/user/state-dir.ts'
 
 async function setUp(options: Pick<SourceCachesOptions, 'unlockedMs'> = {}) {
   const root = await mkdtemp(join(tmpdir(), 'caches-'))
-  const dir = layOut(root)
+  const dir = foldersOf(root)
   const user = { home: dir.home, env: {} }
   await prepareStateDir(dir, {})
   const caches = createSourceCaches({ dir, user, logger: pino({ level: 'silent' }), accountAfterMs: 0, ...options })

@@ -6,6 +6,7 @@ import { NIX_VERSIONS, readCaptured } from '../captured.ts'
 import { recipeOf } from '../remote-builder.ts'
 
 const RUN_ID = '20260131T235959Z-0a1b2c3d'
+const WHOLE_LOG = `(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`
 const LOG = { write: async () => {}, close: async () => {} }
 
 /** The error for a run that wrote these lines and then failed. */
@@ -19,7 +20,7 @@ async function explain(lines: readonly string[], more: Partial<FailedRun> = {}):
     recipe,
     runId: RUN_ID,
     stateDir: '/var/lib/enbi-shim',
-    stage: 'evaluating',
+    step: 'evaluating',
     maxEvalMemory: 2 ** 32,
     exit,
     errors,
@@ -68,7 +69,7 @@ describe.each(NIX_VERSIONS)('with Nix %s', version => {
       [
         'building app of github:owner/repo failed: the builder of chatty failed with exit code 3. The end of its log:',
         ...lines,
-        `(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
+        WHOLE_LOG,
       ].join('\n'),
     )
   })
@@ -116,12 +117,12 @@ test.each([
      , refusing to evaluate.
 
      a) To temporarily allow packages that are unsupported for this system, you can use an environment variable`,
-    /failed: Package ‘app-1’ in \S+ is not available on the requested hostPlatform: hostPlatform\.config = .{1,700}\] , refusing to evaluate\.$/s,
+    /failed: Package ‘app-1’ in \S+ is not available on the requested hostPlatform: hostPlatform\.config = .{1,700}\] , refusing to evaluate\.\n\(the whole log: /s,
   ],
   [
     "of a flake's own has all that it says",
     'this package is unfree\n\na) To temporarily allow it, ask us',
-    /failed: this package is unfree\n\na\) To temporarily allow it, ask us$/,
+    /failed: this package is unfree\n\na\) To temporarily allow it, ask us\n\(the whole log: /,
   ],
 ])('a refusal %s is shortened to its reason', async (_whose, text, reported) => {
   expect((await explain([message(text)])).message).toMatch(reported)
@@ -134,6 +135,11 @@ test('the error page of a server is neither repeated nor taken for an error of n
     code: 'FlakeNotFound',
     message: expect.not.stringMatching(/response body|No space/),
   })
+})
+
+test('a failed evaluation is reported with the path of the whole log', async () => {
+  const { message: reported } = await explain([message('thrown on purpose')])
+  expect(reported).toBe(`evaluating app of github:owner/repo failed: thrown on purpose\n${WHOLE_LOG}`)
 })
 
 test.each([
@@ -159,7 +165,7 @@ test('the error for a missing store path lists the settings that nix ignored', a
       "path '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-a' is required, but there is no substituter that can build it",
     ),
   ]
-  expect(await explain(lines, { stage: 'building' })).toMatchObject({
+  expect(await explain(lines, { step: 'building' })).toMatchObject({
     code: 'StorePathMissing',
     message: expect.stringContaining(ignored),
   })
@@ -171,17 +177,16 @@ test.each([
 ])('the error %j comes with a way out', async text => {
   expect(await explain([message(text)])).toMatchObject({
     code: 'EvaluationFailed',
-    message:
-      'evaluating app of github:owner/repo failed: its flake.lock is missing or does not match its inputs: run nix flake lock there, and commit flake.lock',
+    message: `evaluating app of github:owner/repo failed: its flake.lock is missing or does not match its inputs: run nix flake lock there, and commit flake.lock\n${WHOLE_LOG}`,
   })
 })
 
 test('a daemon that fails to parse a line of a builder is blamed on the builder', async () => {
   const text = '[json.exception.type_error.302] type must be number, but is string'
-  const error = await explain([message(text)], { stage: 'building' })
+  const error = await explain([message(text)], { step: 'building' })
   expect(error).toMatchObject({
     code: 'BuilderFailed',
-    message: `building app of github:owner/repo failed: a builder wrote a line that begins with @nix, which Nix reads as its own log format and cannot parse (${text}): change the builder so that it writes no such lines\n(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
+    message: `building app of github:owner/repo failed: a builder wrote a line that begins with @nix, which Nix reads as its own log format and cannot parse (${text}): change the builder so that it writes no such lines\n${WHOLE_LOG}`,
   })
   expect((await explain([message(text)])).code).toBe('EvaluationFailed')
 })
@@ -221,7 +226,7 @@ test.each([
   '/var/lib/enbi-shim/x: Permission denied\n',
 ])('the text %j has no effect as the name of a derivation', async name => {
   const text = `derivation contains an illegal reference specifier '${name}'`
-  const build = { stage: 'building' } as const
+  const build = { step: 'building' } as const
   expect(
     (await explain([passedOn(text), message("1 dependencies of derivation '/nix/store/x.drv' failed to build")], build))
       .code,
@@ -295,8 +300,7 @@ test.each([
 test('an evaluation that ran out of memory names the limit and its config key', async () => {
   expect(await explain([...LIES.map(passedOn), passedOn('out of memory')])).toMatchObject({
     code: 'EvaluationFailed',
-    message:
-      'evaluating app of github:owner/repo failed: it takes more memory than 4GiB (nix.maxEvalMemory in the config)',
+    message: `evaluating app of github:owner/repo failed: it takes more memory than 4GiB (nix.maxEvalMemory in the config)\n${WHOLE_LOG}`,
   })
 })
 
@@ -311,9 +315,13 @@ test('a truncated error still counts as the one that ended nix', async () => {
 
 test.each([
   [{ exitCode: undefined, killedBy: 'SIGKILL' }, 'BuildInterrupted', /nix was ended by SIGKILL$/],
-  [{ exitCode: undefined, killedBy: 'SIGSEGV' }, 'EvaluationFailed', /nix was ended by SIGSEGV$/],
-  [{ exitCode: undefined, killedBy: undefined }, 'EvaluationFailed', /nix wrote too much$/],
-  [{ exitCode: 1, killedBy: undefined }, 'EvaluationFailed', /nix ended with exit code 1 and said nothing$/],
+  [{ exitCode: undefined, killedBy: 'SIGSEGV' }, 'EvaluationFailed', /nix was ended by SIGSEGV\n\(the whole log: /],
+  [{ exitCode: undefined, killedBy: undefined }, 'EvaluationFailed', /nix wrote too much\n\(the whole log: /],
+  [
+    { exitCode: 1, killedBy: undefined },
+    'EvaluationFailed',
+    /nix ended with exit code 1 and said nothing\n\(the whole log: /,
+  ],
 ])('a nix that ends as %j without an error is %s', async (exit, code, says) => {
   const error = await explain([], { exit })
   expect(error).toMatchObject({ code, message: expect.stringMatching(says) })

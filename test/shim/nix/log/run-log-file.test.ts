@@ -47,7 +47,7 @@ test('a log that cannot be written does not block the run', async () => {
   await log.close()
 })
 
-test('pruning keeps the latest logs, including those of earlier versions', async () => {
+test('pruning keeps the latest logs, and what is no log', async () => {
   await using dir = await makeDir()
   const names = Array.from({ length: 410 }, (_, index) => `20260101T000${String(index).padStart(3, '0')}Z-00000000.log`)
   for (const name of [...names, `${names[0]}.1`, 'notes.txt']) await writeFile(join(dir.path, name), '')

@@ -4,8 +4,9 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { askDaemon, daemonSocket } from '../../../../shim/nix/store/daemon-path-info.ts'
-import { readPathInfo } from '../../../../shim/nix/store/path-info-answer.ts'
+import { daemonSocket } from '../../../../shim/nix/store/daemon-connection.ts'
+import { askDaemon } from '../../../../shim/nix/store/daemon-path-info.ts'
+import { parsePathInfo } from '../../../../shim/nix/store/path-info-answer.ts'
 import { startBed } from '../../../node/bed.ts'
 
 const MISSING = `/nix/store/${'0'.repeat(32)}-missing`
@@ -29,7 +30,7 @@ test('the daemon returns the same about store paths as nix, and leaves out paths
   const { stdout } = await bed.run('nix', ['path-info', '--json', ...paths])
   expect(infos).toHaveLength(2)
   expect(infos.toSorted((one, other) => one.path.localeCompare(other.path))).toEqual(
-    (await readPathInfo(stdout))
+    (await parsePathInfo(stdout))
       .map(({ path, narHash, narSize, references }) => ({ path, narHash, narSize, references }))
       .toSorted((one, other) => one.path.localeCompare(other.path)),
   )

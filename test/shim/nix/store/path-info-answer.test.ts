@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readPathInfo } from '../../../../shim/nix/store/path-info-answer.ts'
+import { parsePathInfo } from '../../../../shim/nix/store/path-info-answer.ts'
 
 const PATH = `/nix/store/${'a'.repeat(32)}-one`
 const OTHER = `/nix/store/${'b'.repeat(32)}-two`
@@ -26,8 +26,8 @@ test.each([
   ['null for an invalid path', { [PATH]: FACTS, [OTHER]: null }, [INFO]],
   ['no paths', [], []],
 ])('an answer of nix about store paths with %s is read', async (_what, answer, infos) => {
-  expect(await readPathInfo(JSON.stringify(answer))).toEqual(infos)
-  expect(await readPathInfo(`${JSON.stringify(answer, null, 2)}\n`)).toEqual(infos)
+  expect(await parsePathInfo(JSON.stringify(answer))).toEqual(infos)
+  expect(await parsePathInfo(`${JSON.stringify(answer, null, 2)}\n`)).toEqual(infos)
 })
 
 test.each([
@@ -44,11 +44,11 @@ test.each([
   ['no store path', JSON.stringify({ '/etc': FACTS })],
   ['a size below zero', JSON.stringify([{ path: PATH, ...FACTS, narSize: -1 }])],
 ])('an invalid answer is an error: %s', async (_what, stdout) => {
-  await expect(readPathInfo(stdout)).rejects.toThrow('an unexpected answer')
+  await expect(parsePathInfo(stdout)).rejects.toThrow('an unexpected answer')
 })
 
 test('other tasks run while a long answer is parsed', async () => {
-  const answer = readPathInfo(JSON.stringify(Array.from({ length: 2_000 }, () => ({ path: PATH, ...FACTS }))))
+  const answer = parsePathInfo(JSON.stringify(Array.from({ length: 2_000 }, () => ({ path: PATH, ...FACTS }))))
   let turns = 0
   let isRead = false
   void answer.then(() => {

@@ -16,7 +16,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FlakeRecipe, recipeKey } from '../../../../recipes/recipe.ts'
 import type { BuildResult } from '../../../../shim/nix/store/results.ts'
 import { createResults } from '../../../../shim/nix/store/results.ts'
-import { layOut, prepareStateDir } from '../../../../shim/nix/user/state-dir.ts'
+import { foldersOf, prepareStateDir } from '../../../../shim/nix/user/state-dir.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
 import { makeFlake, type TestFlake } from '../flake.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from '../remote-builder.ts'
@@ -96,7 +96,7 @@ test('a result that is looked up while others are removed is either kept or not 
 
 test('a gc root that is created while others are removed is kept', async () => {
   const stateDir = join(bed.dir, 'swept')
-  const dir = layOut(stateDir)
+  const dir = foldersOf(stateDir)
   const key = recipeKey(recipeOf(lockedUrl, 'hello'))
   await prepareStateDir(dir, {})
   await fillResults(stateDir)

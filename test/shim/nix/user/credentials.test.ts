@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type CredentialFiles, createCredentials } from '../../../../shim/nix/user/credentials.ts'
-import { layOut, prepareStateDir } from '../../../../shim/nix/user/state-dir.ts'
+import { foldersOf, prepareStateDir } from '../../../../shim/nix/user/state-dir.ts'
 import { findUser, type User } from '../../../node/user.ts'
 
 /** A user whose group has the same name. */
@@ -28,7 +28,7 @@ async function makeNode(user = games): Promise<Node> {
   onTestFinished(() => rm(path, { recursive: true }))
   const [state, secrets] = [join(path, 'state'), join(path, 'secrets')]
   await mkdir(secrets)
-  const dir = layOut(state)
+  const dir = foldersOf(state)
   await prepareStateDir(dir, user)
   const log: string[] = []
   const note = (fields: unknown, message?: string) => void log.push(`${message} ${JSON.stringify(fields)}`)

@@ -30,13 +30,13 @@ test('layers of store paths have their rewrites, permissions and promised digest
   const found = await read(image({}, { paths: [{ path: PATH, options: { rewrite, perms } }] }))
   expect(found?.platform).toEqual({ os: 'linux', architecture: 'amd64' })
   expect(found?.layers).toEqual([
-    { kind: 'storeFiles', layer: { paths: [{ path: PATH, rewrite, perms }], form: CURRENT_FORM }, promised: DIGEST },
+    { kind: 'storeFiles', files: { paths: [{ path: PATH, rewrite, perms }], form: CURRENT_FORM }, promised: DIGEST },
   ])
 })
 
 test('an empty regular expression rewrites nothing', async () => {
   const found = await read(image({}, { paths: [{ path: PATH, options: { rewrite: { regex: '', repl: 'x' } } }] }))
-  expect(found?.layers).toMatchObject([{ layer: { paths: [{ path: PATH, rewrite: undefined, perms: [] }] } }])
+  expect(found?.layers).toMatchObject([{ files: { paths: [{ path: PATH, rewrite: undefined, perms: [] }] } }])
 })
 
 test('a layer may be a tar file in the store, but none outside it', async () => {

@@ -35,7 +35,7 @@ const customisationLayer = () => ({
 })
 const storeLayer = (name: string, wanted: object) => ({
   kind: 'storeFiles',
-  layer: { paths: [store.storePath(name)], ...wanted },
+  files: { paths: [store.storePath(name)], ...wanted },
 })
 
 it('reads a script by its conf.json', async () => {
@@ -61,7 +61,7 @@ it('ignores newer fields of a conf.json for the older program', async () => {
 
 it('accepts ids that are numbers', async () => {
   const image = await readImage({ uid: 5, gid: 4_294_967_294 })
-  expect(image?.layers[0]).toMatchObject({ layer: { owner: { uid: 5, gid: 4_294_967_294 } } })
+  expect(image?.layers[0]).toMatchObject({ files: { owner: { uid: 5, gid: 4_294_967_294 } } })
 })
 
 it('names the store paths of each layer in the config', async () => {
@@ -82,7 +82,7 @@ it('gives the files of an image that is created "now" the same time', async () =
   const config = JSON.parse(String(image?.makeConfig({ diffIds: ['sha256:1'] })))
   expect(config.created).toBe('2024-03-01T00:00:00.120000+00:00')
   const layered = await readImage({ created: 'now', mtime: 'now' })
-  expect(layered?.layers[0]).toMatchObject({ layer: { mtime: 1_709_251_200 } })
+  expect(layered?.layers[0]).toMatchObject({ files: { mtime: 1_709_251_200 } })
 })
 
 it('accepts a base image that is a store path, a path below one or a link to another', async () => {

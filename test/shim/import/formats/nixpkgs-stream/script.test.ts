@@ -90,9 +90,9 @@ function makeConfig({ layers, makeConfig }: StoreImage, base: BaseParts | undefi
   const below: string[] = base ? JSON.parse(`${base.config}`).rootfs.diff_ids : []
   const own = layers.map(layer => {
     if (layer.kind === 'tarFile') return layer.diffId
-    if (layer.kind !== 'storeFiles' || isMerged(layer.layer)) throw new Error(`a layer of the kind ${layer.kind}`)
+    if (layer.kind !== 'storeFiles' || isMerged(layer.files)) throw new Error(`a layer of the kind ${layer.kind}`)
     const hash = createHash('sha256')
-    for (const chunk of storePathTar(layer.layer)) hash.update(chunk)
+    for (const chunk of storePathTar(layer.files)) hash.update(chunk)
     return `sha256:${hash.digest('hex')}`
   })
   return makeConfig({ diffIds: [...below, ...own], base }).toString()

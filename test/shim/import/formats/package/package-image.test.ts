@@ -41,7 +41,7 @@ test('the closure lies below links from the root', async () => {
   const image = await make()
   const owner = { uid: 0, gid: 0, uname: 'root', gname: 'root' }
   const layer = (path: string) => {
-    return { kind: 'storeFiles', layer: { paths: [path], owner, mtime: 1, rootMode: 0o755 } }
+    return { kind: 'storeFiles', files: { paths: [path], owner, mtime: 1, rootMode: 0o755 } }
   }
   expect(image.platform).toEqual(hostPlatform())
   expect(image.base).toBeUndefined()

@@ -1,9 +1,10 @@
 import { isFinished } from '../../kube/resources/nixbuild.ts'
-import { assignNode, limitReasonWrites } from './assign-node.ts'
-import { act, afterGrace, type BuildFacts, type BuildPlan, NOTHING } from './build-plan.ts'
 import { planGoneNodes, planLostNode } from './lost-node.ts'
+import { act, afterGrace, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
+import { planAssignment } from './plan-assignment.ts'
+import { soonest } from './soonest.ts'
 
-export function planBuild(facts: BuildFacts): BuildPlan {
+export function planNixBuild(facts: NixBuildFacts): NixBuildPlan {
   const { build } = facts
   if (build.deleting) return NOTHING
   if (build.forged) return act({ type: 'delete' })
@@ -14,27 +15,22 @@ export function planBuild(facts: BuildFacts): BuildPlan {
   return merge(unwanted, planProgress(facts))
 }
 
-function planUnwanted(facts: BuildFacts): BuildPlan {
+function planUnwanted(facts: NixBuildFacts): NixBuildPlan {
   const { build, requestingPods, waitingPods, limits } = facts
-  // A build that has started may have been requested by a pod that had started before.
+  // A started pod may still need a build that has begun: its kubelet pulls the image again.
   const pods = build.buildNode === undefined ? waitingPods : requestingPods
   if (!build.createdForPods || pods > 0) return NOTHING
-  return afterGrace(facts, 'unwantedSince', limits.unwantedGraceMs, () => ({ type: 'delete' }))
+  return afterGrace(facts, 'unwanted', limits.unwantedGraceMs, () => ({ type: 'delete' }))
 }
 
-function planProgress(facts: BuildFacts): BuildPlan {
+function planProgress(facts: NixBuildFacts): NixBuildPlan {
   const { build, assignedNode } = facts
   const node = build.buildNode ?? assignedNode
   if (node !== undefined) return planLostNode(facts, node)
   // The nodes of its pods claim a build for pods.
-  return build.createdForPods ? NOTHING : limitReasonWrites(facts, assignNode(facts, build.attempts))
+  return build.createdForPods ? NOTHING : planAssignment(facts)
 }
 
-function merge(a: BuildPlan, b: BuildPlan): BuildPlan {
-  const times = [a.recheckAt, b.recheckAt].filter(time => time !== undefined)
-  return {
-    action: b.action,
-    memory: { ...a.memory, ...b.memory },
-    recheckAt: times.length === 0 ? undefined : Math.min(...times),
-  }
+function merge(a: NixBuildPlan, b: NixBuildPlan): NixBuildPlan {
+  return { action: b.action, memory: { ...a.memory, ...b.memory }, recheckAt: soonest(a.recheckAt, b.recheckAt) }
 }

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { RetryableError } from '../../lib/errors.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
 import type { Attempt, FlakeImageRequest } from '../pull/contract.ts'
+import type { ListedNixBuild } from './image-entries.ts'
 import { ownEntry } from './nixbuild/claim.ts'
 import type { ReportedRun } from './nixbuild/reported-run.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -17,7 +18,7 @@ export interface Caller {
 }
 
 /** One NixBuild and the callers that wait for its recipe. */
-export interface WriterEntry {
+export interface ReportedNixBuild {
   readonly writer: StatusWriter
   readonly recipeKey: string
   /** The latest run of the recipe that a caller waited for. */
@@ -34,12 +35,12 @@ export interface WriterEntry {
   cancel(reason: RetryableError): void
 }
 
-export interface WriterEntryOptions {
+export interface ReportedNixBuildOptions {
   readonly request: FlakeImageRequest
   readonly store: NixBuildStore
   readonly node: string
   readonly now: () => number
-  readonly onImage: (nixBuild: { namespace: string; name: string; recipe: string }) => void
+  readonly onImage: (nixBuild: ListedNixBuild) => void
   /** Limits the concurrent writes of all writers. */
   readonly inTurn: (task: () => Promise<void>) => Promise<void>
   /** A caller has left, or the outcome has been written. */
@@ -47,7 +48,7 @@ export interface WriterEntryOptions {
   readonly logger: Logger
 }
 
-export function createWriterEntry(options: WriterEntryOptions): WriterEntry {
+export function createReportedNixBuild(options: ReportedNixBuildOptions): ReportedNixBuild {
   const { request, node, onImage, onChange } = options
   const { namespace, recipe } = request
   const key = recipeKey(recipe)

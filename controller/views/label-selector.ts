@@ -50,9 +50,9 @@ function requirementOf(groups: Readonly<Record<string, string | undefined>>): La
   return labels => Object.hasOwn(labels, presentKey)
 }
 
-function membership(key: string, values: ReadonlySet<string>, requested: boolean): LabelSelector {
+function membership(key: string, values: ReadonlySet<string>, expected: boolean): LabelSelector {
   return labels => {
     const value = Object.hasOwn(labels, key) ? labels[key] : undefined
-    return (value !== undefined && values.has(value)) === requested
+    return (value !== undefined && values.has(value)) === expected
   }
 }

@@ -1,46 +1,5 @@
-import type { NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
-import type { NixBuildView } from '../views/nixbuild.ts'
 import type { NodeState } from '../views/node.ts'
-import { act, type BuildAction, type BuildFacts, type BuildPlan, type NodeChoice } from './build-plan.ts'
-
-/**
- * Shortest time between two writes of why no node can build, in milliseconds. Any change of a node may change the
- * reason.
- */
-const REASON_WRITE_MS = 60_000
-
-/** Assigns a NixBuild made by hand to a chosen node. If a pod pulls it, the pod's node builds it instead. */
-export function assignNode(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildAction {
-  const { build, pullingPods } = facts
-  if (pullingPods > 0) {
-    const last = attempts.at(-1)
-    return attempts === build.attempts || last === undefined
-      ? { type: 'none' }
-      : { type: 'leavePending', reason: 'NodeLost', message: `${last.reason}; waiting for another node`, attempts }
-  }
-  const choice = facts.chooseNode()
-  if ('node' in choice) return { type: 'assign', node: choice.node, attempts }
-  return { type: 'leavePending', reason: 'NoNode', message: `no node can build it: ${choice.none}`, attempts }
-}
-
-/** Writes a new reason only so often, and an unchanged one never. */
-export function limitReasonWrites(
-  { build, memory: { reasonWrittenAt }, now }: BuildFacts,
-  action: BuildAction,
-): BuildPlan {
-  if (action.type !== 'leavePending') return act(action)
-  const written = noNodeReason(build)
-  if (written === action.message) return { action: { type: 'none' }, memory: { reasonWrittenAt } }
-  const dueAt = (reasonWrittenAt ?? Number.NEGATIVE_INFINITY) + REASON_WRITE_MS
-  if (written === undefined || now >= dueAt) return { action, memory: { reasonWrittenAt: now } }
-  return { action: { type: 'none' }, memory: { reasonWrittenAt }, recheckAt: dueAt }
-}
-
-/** Why no node can build it, according to its status. */
-export function noNodeReason({ phase, conditions }: NixBuildView): string | undefined {
-  const complete = conditions.find(({ type }) => type === 'Complete')
-  return phase === 'Pending' && complete?.reason === 'NoNode' ? complete.message : undefined
-}
+import type { NodeChoice } from './nixbuild-facts.ts'
 
 /**
  * Chooses, among the nodes that can build for `system`, the one with the fewest builds. Ties go to the first by name.

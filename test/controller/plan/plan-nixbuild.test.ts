@@ -5,11 +5,11 @@ import { assigned, NOW, plan } from './plan.ts'
 const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
 const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
 
-const lost = { nodeProblem: (node: string) => `node ${node} is gone`, memory: { lostSince: NOW - 10_000 } }
+const lost = { problemOfNode: (node: string) => `node ${node} is gone`, memory: { 'lost node-1': NOW - 10_000 } }
 
 const notReady = {
-  nodeProblem: (node: string) => `node ${node} is not ready`,
-  shimProblem: () => undefined,
+  problemOfNode: (node: string) => `node ${node} is not ready`,
+  problemOfShim: () => undefined,
   memory: lost.memory,
 }
 const unassigned = {
@@ -39,7 +39,7 @@ describe('a NixBuild made by hand', () => {
       {},
       { type: 'none' },
     ],
-    ['is built even if no pod waits for it', {}, { memory: { unwantedSince: 0 } }, { type: 'assign' }],
+    ['is built even if no pod waits for it', {}, { memory: { unwanted: 0 } }, { type: 'assign' }],
     [
       'says why no node can build it',
       {},
@@ -83,13 +83,13 @@ describe('a NixBuild made by hand', () => {
     [
       'stays with a node that is not ready while a pod there pulls it',
       { status: buildingOn1 },
-      { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-1' },
+      { ...notReady, waitingPods: 1, isRequestedOn: (node: string) => node === 'node-1' },
       { type: 'none' },
     ],
     [
       'leaves a node that is not ready while a pod elsewhere pulls it',
       { status: buildingOn1 },
-      { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-2' },
+      { ...notReady, waitingPods: 1, isRequestedOn: (node: string) => node === 'node-2' },
       { type: 'assign', attempts: [{ reason: 'node node-1 is not ready' }] },
     ],
     [
@@ -132,13 +132,20 @@ describe('a NixBuild made by hand', () => {
   })
 
   it('moves only after its node has been lost for the grace time', () => {
-    const nodeProblem = () => 'lost'
-    const first = plan({ status: buildingOn1 }, { nodeProblem })
-    expect(first).toEqual({ action: { type: 'none' }, memory: { lostSince: NOW }, recheckAt: NOW + 10_000 })
+    const problemOfNode = () => 'lost'
+    const first = plan({ status: buildingOn1 }, { problemOfNode })
+    expect(first).toEqual({ action: { type: 'none' }, memory: { 'lost node-1': NOW }, recheckAt: NOW + 10_000 })
     const { memory } = first
-    expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 9_999 }).action.type).toBe('none')
+    expect(plan({ status: buildingOn1 }, { problemOfNode, memory, now: NOW + 9_999 }).action.type).toBe('none')
     expect(plan({ status: buildingOn1 }, { memory, now: NOW + 5_000 }).memory).toEqual({})
-    expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 10_000 }).action.type).toBe('assign')
+    expect(plan({ status: buildingOn1 }, { problemOfNode, memory, now: NOW + 10_000 }).action.type).toBe('assign')
+  })
+
+  it('gives the next lost node the whole grace time, too', () => {
+    const problemOfNode = () => 'lost'
+    const { memory } = plan({ status: buildingOn1 }, { problemOfNode })
+    const later = { problemOfNode, memory, now: NOW + 9_999 }
+    expect(plan({ status: { ...buildingOn1, buildNode: 'node-2' } }, later).recheckAt).toBe(NOW + 19_999)
   })
 })
 
@@ -166,7 +173,7 @@ describe('a NixBuild that no node can build', () => {
 
 describe('a NixBuild made for pods', () => {
   const metadata = CREATED_FOR_PODS
-  const unwanted = { memory: { unwantedSince: NOW - 30_000 } }
+  const unwanted = { memory: { unwanted: NOW - 30_000 } }
   it.each([
     ['is left to the node of its pod', {}, { waitingPods: 1 }, { type: 'none' }],
     ['is removed if no pod waits for it any more', {}, unwanted, { type: 'delete' }],
@@ -215,16 +222,16 @@ describe('a NixBuild made for pods', () => {
 
   it('is removed only after the grace time', () => {
     const first = plan({ metadata })
-    expect(first).toMatchObject({ action: { type: 'none' }, memory: { unwantedSince: NOW }, recheckAt: NOW + 30_000 })
+    expect(first).toMatchObject({ action: { type: 'none' }, memory: { unwanted: NOW }, recheckAt: NOW + 30_000 })
     expect(plan({ metadata }, { memory: first.memory, waitingPods: 1 }).memory).toEqual({})
     expect(plan({ metadata }, { memory: first.memory, now: NOW + 30_000 }).action.type).toBe('delete')
   })
 
   it('is checked again at the end of the earlier grace time if it is unwanted and lost', () => {
-    const facts = { nodeProblem: () => 'x', memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 } }
+    const facts = { problemOfNode: () => 'x', memory: { unwanted: NOW - 25_000, 'lost node-1': NOW - 1_000 } }
     expect(plan({ metadata, status: buildingOn1 }, facts)).toEqual({
       action: { type: 'none' },
-      memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 },
+      memory: { unwanted: NOW - 25_000, 'lost node-1': NOW - 1_000 },
       recheckAt: NOW + 5_000,
     })
   })
@@ -240,6 +247,26 @@ describe('the nodes that have an image', () => {
       type: 'removeGoneNodes',
       nodes: [{ name: 'node-2' }],
     })
+  })
+
+  it('lose each removed node only after its own grace time', () => {
+    const first = plan({ status }, { nodeExists })
+    const second = plan({ status }, { nodeExists: () => false, memory: first.memory, now: NOW + 9_000 })
+    expect(second).toMatchObject({ action: { type: 'none' }, recheckAt: NOW + 10_000 })
+    const third = plan({ status }, { nodeExists: () => false, memory: second.memory, now: NOW + 10_000 })
+    expect(third).toMatchObject({
+      action: { type: 'removeGoneNodes', nodes: [{ name: 'node-2' }] },
+      recheckAt: NOW + 19_000,
+    })
+    const left = { status: 'Succeeded', nodes: [{ name: 'node-2' }] }
+    const last = { nodeExists: () => false, memory: third.memory, now: NOW + 19_000 }
+    expect(plan({ status: left }, last).action).toEqual({ type: 'removeGoneNodes', nodes: [] })
+  })
+
+  it('lose a removed node only after the grace time if it was lost during the build', () => {
+    const { memory } = plan({ status: buildingOn1 }, { problemOfNode: () => 'lost' })
+    const later = { nodeExists: (name: string) => name === 'node-2', memory, now: NOW + 9_999 }
+    expect(plan({ status }, later).recheckAt).toBe(NOW + 19_999)
   })
 
   it('stay while all nodes exist', () => {

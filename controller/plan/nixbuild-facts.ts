@@ -1,7 +1,7 @@
 import type { NixBuildAttempt, NixBuildNode } from '../../kube/resources/nixbuild.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
 
-export interface BuildLimits {
+export interface PlanLimits {
   /** How long a build for pods continues when no living pod waits for it. */
   readonly unwantedGraceMs: number
   /**
@@ -13,36 +13,40 @@ export interface BuildLimits {
   readonly maxAttempts: number
 }
 
-/** Times to remember from one plan to the next. */
-export interface BuildMemory {
-  readonly unwantedSince?: number | undefined
-  readonly lostSince?: number | undefined
-  /** When the reason why no node can build it was last written to its status. */
-  readonly reasonWrittenAt?: number | undefined
-}
+/**
+ * Times to remember from one plan to the next: when each grace time began, and when the reason why no node can build it
+ * was last written to its status.
+ */
+export type NixBuildMemory = Readonly<Partial<Record<Grace | 'reasonWrittenAt', number>>>
 
-export interface BuildFacts {
+/** No living pod waits for the build, its node is lost, or a node that has the image is gone. */
+export type Grace = 'unwanted' | `lost ${string}` | `gone ${string}`
+
+export interface NixBuildFacts {
   readonly build: NixBuildView
   /** Number of living pods that request the image. Started pods count, as they may pull it again. */
   readonly requestingPods: number
   /** Number of these pods that have not started. */
   readonly waitingPods: number
-  /** Number of these pods on nodes that can build: their kubelets pull the image. */
+  /**
+   * Number of waiting pods whose kubelets pull the image on nodes that can build. 0 for a NixBuild created for pods, as
+   * no plan depends on it.
+   */
   readonly pullingPods: number
   /** Node that the label assigns it to. Undefined without the label; the label's value if there is no such node. */
   readonly assignedNode: string | undefined
   /** Why a node cannot finish a build; undefined if it can. */
-  readonly nodeProblem: (node: string) => string | undefined
+  readonly problemOfNode: (node: string) => string | undefined
   /**
-   * Like `nodeProblem`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
+   * Like `problemOfNode`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
    */
-  readonly shimProblem: (node: string) => string | undefined
+  readonly problemOfShim: (node: string) => string | undefined
   /** Whether a living pod on the node requests it. */
-  readonly isPulledOn: (node: string) => boolean
+  readonly isRequestedOn: (node: string) => boolean
   readonly nodeExists: (node: string) => boolean
   readonly chooseNode: () => NodeChoice
-  readonly memory: BuildMemory
-  readonly limits: BuildLimits
+  readonly memory: NixBuildMemory
+  readonly limits: PlanLimits
   readonly now: number
 }
 
@@ -51,7 +55,7 @@ export type NodeChoice =
   /** Why no node can build it, for people. */
   | { readonly none: string }
 
-export type BuildAction =
+export type NixBuildAction =
   | { readonly type: 'none' }
   /** It is not needed any more, or forged. */
   | { readonly type: 'delete' }
@@ -67,28 +71,28 @@ export type BuildAction =
   /** `nodes` are the nodes that still have the image. */
   | { readonly type: 'removeGoneNodes'; readonly nodes: readonly NixBuildNode[] }
 
-export interface BuildPlan {
-  readonly action: BuildAction
-  readonly memory: BuildMemory
+export interface NixBuildPlan {
+  readonly action: NixBuildAction
+  readonly memory: NixBuildMemory
   /** When to reconcile again if nothing changes earlier. */
   readonly recheckAt?: number | undefined
 }
 
-export const NOTHING: BuildPlan = { action: { type: 'none' }, memory: {} }
+export const NOTHING: NixBuildPlan = { action: { type: 'none' }, memory: {} }
 
-export function act(action: BuildAction): BuildPlan {
+export function act(action: NixBuildAction): NixBuildPlan {
   return { action, memory: {} }
 }
 
 /** Acts once the reason for it has lasted for the grace time. */
 export function afterGrace(
-  { memory, now }: BuildFacts,
-  since: 'unwantedSince' | 'lostSince',
+  { memory, now }: NixBuildFacts,
+  grace: Grace,
   graceMs: number,
-  action: () => BuildAction,
-): BuildPlan {
-  const begun = memory[since] ?? now
+  action: () => NixBuildAction,
+): NixBuildPlan {
+  const begun = memory[grace] ?? now
   return now >= begun + graceMs
     ? act(action())
-    : { action: { type: 'none' }, memory: { [since]: begun }, recheckAt: begun + graceMs }
+    : { action: { type: 'none' }, memory: { [grace]: begun }, recheckAt: begun + graceMs }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { podPatch } from '../../../controller/plan/plan-pod.ts'
+import { podPatch } from '../../../controller/plan/pod-report.ts'
 import { somePod } from '../views.ts'
 
 const NOW = Date.parse('2026-01-01T01:00:00.123Z')

@@ -9,7 +9,7 @@ import {
   type StorePathLayer,
 } from '../../../../shim/import/image/store-image.ts'
 import { linkedDigest } from '../../../../shim/import/store-layers/compute-digests.ts'
-import { fileKey, tarKey } from '../../../../shim/import/store-layers/digest-cache.ts'
+import { fileKey, tarKey } from '../../../../shim/import/store-layers/layer-keys.ts'
 
 const [ONE, TWO] = ['one', 'two'].map(name => `/nix/store/${'0'.repeat(32)}-${name}`) as [string, string]
 const PERM = { regex: 'x', mode: '0644', uid: 1, gid: 2, uname: 'u', gname: 'g' }

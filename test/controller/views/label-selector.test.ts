@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseLabelSelector } from '../../../controller/plan/label-selector.ts'
+import { parseLabelSelector } from '../../../controller/views/label-selector.ts'
 
 const LABELS = { pool: 'build', 'node-role.kubernetes.io/control-plane': '', zone: 'b' }
 

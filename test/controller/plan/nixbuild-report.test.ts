@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { statusPatch } from '../../../controller/plan/build-report.ts'
+import { statusPatch } from '../../../controller/plan/nixbuild-report.ts'
 import { removeFields } from '../../../kube/resources/nixbuild-status.ts'
 import { someBuild } from '../views.ts'
 

@@ -3,13 +3,13 @@ import { apiTime } from '../../kube/resources/metadata.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { allConditions, type NixBuildResult, removeFields } from '../../kube/resources/nixbuild-status.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
-import { noNodeReason } from './assign-node.ts'
-import type { BuildAction } from './build-plan.ts'
+import type { NixBuildAction } from './nixbuild-facts.ts'
+import { noNodeReason } from './plan-assignment.ts'
 
 /** A change of the status as a JSON merge patch: null removes a field. */
 export type StatusPatch = Readonly<Record<string, unknown>>
 
-type StatusAction = Extract<BuildAction, { type: 'fail' | 'assign' | 'leavePending' | 'removeGoneNodes' }>
+type StatusAction = Extract<NixBuildAction, { type: 'fail' | 'assign' | 'leavePending' | 'removeGoneNodes' }>
 
 /** Merge patch of the status. Lists are replaced as a whole, so `build` must be the latest. */
 export function statusPatch(build: NixBuildView, action: StatusAction, now: number): StatusPatch {
@@ -41,7 +41,7 @@ function resultOf(action: Exclude<StatusAction, { type: 'removeGoneNodes' }>): N
 }
 
 /** The Event to record about the NixBuild. */
-export function buildEvent(build: NixBuildView, action: BuildAction): EventContent | undefined {
+export function nixBuildEvent(build: NixBuildView, action: NixBuildAction): EventContent | undefined {
   const { namespace, name, uid } = build
   const { apiVersion, kind } = nixBuilds
   const about = { apiVersion, kind, namespace, name, uid }

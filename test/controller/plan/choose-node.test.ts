@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { chooseNode } from '../../../controller/plan/assign-node.ts'
-import { nodeProblem } from '../../../controller/plan/lost-node.ts'
-import { type NodeState, nodeState, sameNodeState } from '../../../controller/views/node.ts'
+import { chooseNode } from '../../../controller/plan/choose-node.ts'
+import type { NodeState } from '../../../controller/views/node.ts'
 
 const SYSTEM = 'x86_64-linux'
 const good: NodeState = { name: 'a', system: SYSTEM, ready: true, schedulable: true, repelled: false, shim: 'alive' }
@@ -51,37 +50,5 @@ describe('the chosen node', () => {
   ])('is none with %s, for the stated reason', (_name, nodes, none) => {
     const countRunning = () => expect.fail('unfinished builds were counted unnecessarily')
     expect(chooseNode(nodes, { system: SYSTEM, countRunning })).toEqual({ none })
-  })
-})
-
-describe('a node', () => {
-  it.each([
-    [undefined, 'node a is gone'],
-    [good, undefined],
-    [node('a', { ready: false }), 'node a is not ready'],
-    [node('a', { shim: 'none' }), 'no shim runs on node a'],
-    [node('a', { shim: 'dead' }), 'the shim of node a does not renew its Lease'],
-    [node('a', { schedulable: false, repelled: true }), undefined],
-  ])('with the state %j has the problem: %s', (state, reason) => {
-    expect(nodeProblem('a', state)).toBe(reason)
-  })
-
-  it.each([
-    [good, { ...good }, true],
-    [good, undefined, false],
-    [undefined, undefined, true],
-    [good, { ...good, ready: false }, false],
-    [good, { ...good, shim: 'dead' as const }, false],
-    [good, { ...good, repelled: true }, false],
-    [good, { ...good, schedulable: false }, false],
-    [good, { ...good, system: undefined }, false],
-  ])('with the state %j equals %j: %s', (a, b, same) => {
-    expect(sameNodeState(a, b)).toBe(same)
-  })
-
-  it('is repelled according to its labels', () => {
-    const view = { name: 'a', system: SYSTEM, ready: true, schedulable: true, labels: { pool: 'db' } }
-    const repels = (labels: Readonly<Record<string, string>>) => labels.pool === 'db'
-    expect(nodeState(view, { shim: 'alive', repels })).toEqual({ ...good, repelled: true })
   })
 })

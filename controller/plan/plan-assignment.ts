@@ -1,0 +1,45 @@
+import type { NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
+import type { NixBuildView } from '../views/nixbuild.ts'
+import { act, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
+
+/**
+ * Shortest time between two writes of why no node can build, in milliseconds. Any change of a node may change the
+ * reason.
+ */
+const REASON_WRITE_MS = 60_000
+
+/** Plans a NixBuild made by hand that no node has. If a pod pulls it, the pod's node builds it. */
+export function planAssignment(facts: NixBuildFacts): NixBuildPlan {
+  if (facts.pullingPods > 0) return NOTHING
+  const action = assignToChosenNode(facts, facts.build.attempts)
+  return action.type === 'leavePending' ? limitReasonWrites(facts, action) : act(action)
+}
+
+/** Leaves the NixBuild Pending if no node can build it. */
+export function assignToChosenNode(
+  { chooseNode }: NixBuildFacts,
+  attempts: readonly NixBuildAttempt[],
+): Extract<NixBuildAction, { type: 'assign' | 'leavePending' }> {
+  const choice = chooseNode()
+  if ('node' in choice) return { type: 'assign', node: choice.node, attempts }
+  return { type: 'leavePending', reason: 'NoNode', message: `no node can build it: ${choice.none}`, attempts }
+}
+
+/** Writes a new reason only so often, and an unchanged one never. */
+function limitReasonWrites(
+  { build, memory: { reasonWrittenAt }, now }: NixBuildFacts,
+  action: Extract<NixBuildAction, { type: 'leavePending' }>,
+): NixBuildPlan {
+  const written = noNodeReason(build)
+  const kept = reasonWrittenAt === undefined ? {} : { reasonWrittenAt }
+  if (written === action.message) return { action: { type: 'none' }, memory: kept }
+  const dueAt = (reasonWrittenAt ?? Number.NEGATIVE_INFINITY) + REASON_WRITE_MS
+  if (written === undefined || now >= dueAt) return { action, memory: { reasonWrittenAt: now } }
+  return { action: { type: 'none' }, memory: kept, recheckAt: dueAt }
+}
+
+/** Why no node can build it, according to its status. */
+export function noNodeReason({ phase, conditions }: NixBuildView): string | undefined {
+  const complete = conditions.find(({ type }) => type === 'Complete')
+  return phase === 'Pending' && complete?.reason === 'NoNode' ? complete.message : undefined
+}

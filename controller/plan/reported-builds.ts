@@ -1,0 +1,51 @@
+import type { NixBuildView } from '../views/nixbuild.ts'
+import type { RequestedBuild } from './image-built.ts'
+
+/**
+ * The builds that a pod's condition reports. If an image's name is its recipe, it may have NixBuilds of several
+ * recipes, such as that of yesterday's rule. Of these the pod reports the one that is being built, or else the
+ * furthest. A shim can create any NixBuild, so those of shims count only if the pod's node builds or has the image.
+ */
+export function reportedBuilds(requested: readonly RequestedBuild[], node: string | undefined): RequestedBuild[] {
+  const annotated = requested.filter(({ request }) => !request.named)
+  const named = requested.filter(
+    ({ request, build }) => request.named && build !== undefined && isReportedOn(build, node),
+  )
+  const byImage = Map.groupBy(named, ({ request }) => request.recipe.image)
+  return [...annotated, ...[...byImage.values()].flatMap(each => reportedNamedBuild(each) ?? [])]
+}
+
+function isReportedOn(build: NixBuildView, node: string | undefined): boolean {
+  return build.createdBy !== 'shim' || build.buildNode === node || build.nodes.some(({ name }) => name === node)
+}
+
+function reportedNamedBuild(named: readonly RequestedBuild[]): RequestedBuild | undefined {
+  const builds = named.flatMap(({ build }) => build ?? [])
+  const best = builds.find(build => stageOf(build) === 'atWork') ?? furthestBuild(builds)
+  return named.find(({ build }) => build !== undefined && build === best)
+}
+
+/** Of several NixBuilds of one recipe, the one that has got furthest. */
+export function furthestBuild(builds: readonly NixBuildView[]): NixBuildView | undefined {
+  const rank = (build: NixBuildView) => STAGES.indexOf(stageOf(build))
+  return builds.toSorted((a, b) => rank(b) - rank(a) || a.createdAt - b.createdAt || a.name.localeCompare(b.name))[0]
+}
+
+/** How far a NixBuild has got, in order. */
+const STAGES = ['deleting', 'failed', 'waiting', 'atWork', 'succeeded'] as const
+
+function stageOf({ deleting, phase }: NixBuildView): (typeof STAGES)[number] {
+  if (deleting) return 'deleting'
+  switch (phase) {
+    case 'Succeeded':
+      return 'succeeded'
+    case 'Failed':
+      return 'failed'
+    case 'Building':
+    case 'Importing':
+      return 'atWork'
+    case 'Pending':
+    case undefined:
+      return 'waiting'
+  }
+}
