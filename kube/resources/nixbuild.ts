@@ -24,7 +24,7 @@ export const NIXBUILD_LIMITS = {
 const text = v.string()
 const optionalText = v.optional(text)
 
-const specSchema = v.object({
+export const specSchema = v.object({
   flakeUrl: text,
   imageTag: text,
   /** Either this or `contents`. */

@@ -1,0 +1,108 @@
+import * as v from 'valibot'
+import type { Kind } from '../client/contract.ts'
+import { metadataSchema } from './metadata.ts'
+import { specSchema } from './nixbuild.ts'
+
+/** What a node does about a recipe. `Present`: the image is there. */
+export const NODE_BUILD_STATES = ['Queued', 'Building', 'Importing', 'Present', 'Failed'] as const
+export type NodeBuildState = (typeof NODE_BUILD_STATES)[number]
+
+/**
+ * Limits of the CRD (deploy/crd): the API server rejects what exceeds them. Texts in characters, lists in entries.
+ */
+export const NIXNODE_LIMITS = {
+  builds: 250,
+  message: 1_024,
+  logTail: 4_096,
+  progress: 256,
+  /** Waiting pods of one build. */
+  pods: 20,
+  assigned: 1_000,
+  letGo: 1_000,
+  namespaces: 1_000,
+} as const
+
+const text = v.string()
+const optionalText = v.optional(text)
+
+/** A NixBuild that this node builds although no pod of it pulls the image. */
+const assignedSchema = v.object({ namespace: text, name: text, recipe: specSchema })
+
+const specOfNode = v.object({
+  assigned: v.optional(v.array(assignedSchema), []),
+  /** UIDs of pods that have been deleted: their pulls end, whoever else wants the image. */
+  letGo: v.optional(v.array(text), []),
+  /**
+   * Namespaces with NixBuilds made by hand, the only ones in which a pull without a recipe looks for one; `*` stands for
+   * all. Missing until a controller has written it: all.
+   */
+  namespaces: v.optional(v.array(text)),
+})
+
+const podSchema = v.object({ name: text, uid: text })
+
+/** One recipe in one namespace, as the node sees it. */
+const buildSchema = v.object({
+  namespace: text,
+  /** The `recipeKey`. */
+  key: text,
+  /** Name of the NixBuild, if the node knows it. */
+  nixBuild: optionalText,
+  /** Missing once the image is present. */
+  recipe: v.optional(specSchema),
+  state: v.picklist(NODE_BUILD_STATES),
+  /** Since when the node is in this state; RFC 3339. */
+  since: text,
+  /** When the node began; RFC 3339. */
+  startTime: optionalText,
+  /** For people. */
+  progress: optionalText,
+  /** Id of the run, which also names its log file on the node. */
+  buildJobName: optionalText,
+  /** Image id: the config digest, `sha256:<hex>`. */
+  imageDigest: optionalText,
+  /** In bytes, as reported by CRI. */
+  imageSize: v.optional(v.number()),
+  storePath: optionalText,
+  lockedFlakeUrl: optionalText,
+  /** Why it failed, or what it waits for. */
+  message: optionalText,
+  /** Another attempt may succeed. */
+  retryable: v.optional(v.boolean()),
+  /** Last lines of the log of a failed build. */
+  logTail: optionalText,
+  /** Attempts of an assigned build so far. */
+  attempts: v.optional(v.number()),
+  /** Pods whose pulls wait for it. */
+  pods: v.optional(v.array(podSchema), []),
+})
+
+const statusOfNode = v.object({
+  /** Of the spec that the shim has read. */
+  observedGeneration: v.optional(v.number()),
+  shimVersion: optionalText,
+  system: optionalText,
+  layerMode: optionalText,
+  builds: v.optional(v.array(buildSchema), []),
+})
+
+const nixNodeSchema = v.object({
+  metadata: metadataSchema,
+  spec: v.optional(specOfNode, {}),
+  status: v.optional(statusOfNode, {}),
+})
+
+export type NixNodeSpec = v.InferOutput<typeof specOfNode>
+export type NixNodeStatus = v.InferOutput<typeof statusOfNode>
+export type NodeBuild = v.InferOutput<typeof buildSchema>
+export type AssignedBuild = v.InferOutput<typeof assignedSchema>
+export type NixNode = v.InferOutput<typeof nixNodeSchema>
+
+/** One object per node: `spec` is the controller's, `status` that node's shim's. It has the name of its Node. */
+export const nixNodes: Kind<NixNode> = {
+  apiVersion: 'enbi.hrzn.ee/v1alpha1',
+  kind: 'NixNode',
+  plural: 'nixnodes',
+  namespaced: false,
+  parse: object => v.parse(nixNodeSchema, object),
+}
