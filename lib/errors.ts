@@ -100,6 +100,11 @@ export class RetryableError extends ShimError {
   }
 }
 
+/** Ends what still runs when the daemon stops. */
+export function shuttingDown(): RetryableError {
+  return new RetryableError('ShuttingDown', 'the shim is shutting down')
+}
+
 /** Turns anything thrown into a ShimError. Foreign errors become `Internal`, with the original as `cause`. */
 export function toShimError(error: unknown): ShimError {
   if (error instanceof ShimError) return error

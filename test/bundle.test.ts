@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import * as v from 'valibot'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { lazy } from '../lib/async/lazy.ts'
 
 /** What is loaded for rare kubeconfigs alone: client-node's generated models and the packages of its other ways to log in. */
 const RARE =
@@ -28,10 +29,10 @@ type Outputs = v.InferOutput<typeof metafileSchema>['outputs']
 describe.each([
   { program: 'shim', client: 'kube/client/client.ts', server: 'shim/metrics/metrics.ts' },
   { program: 'controller', client: 'controller/run.ts', server: 'controller/run.ts' },
-])('the bundle of the $program', ({ program, client, server }) => {
+] as const)('the bundle of the $program', ({ program, client, server }) => {
   let outputs: Outputs
   beforeAll(async () => {
-    outputs = await bundle(program)
+    outputs = await bundles[program]()
   })
 
   it('loads of client-node only what most kubeconfigs need', () => {
@@ -50,7 +51,7 @@ describe.each([
 
 describe('the shim at rest', () => {
   it('has not loaded what only recipes and clusters need', async () => {
-    const outputs = await bundle('shim')
+    const outputs = await bundles.shim()
     const loaded = chunksLoadedWith(outputs, 'shim/serve.ts').flatMap(chunk =>
       Object.keys(outputs[chunk]?.inputs ?? {}),
     )
@@ -58,6 +59,8 @@ describe('the shim at rest', () => {
     expect(loaded.filter(module => LATER.test(module))).toEqual([])
   })
 })
+
+const bundles = { shim: lazy(() => bundle('shim')), controller: lazy(() => bundle('controller')) }
 
 async function bundle(program: string): Promise<Outputs> {
   const dir = await mkdtemp(join(tmpdir(), 'enbi-bundle-'))

@@ -8,11 +8,12 @@ import { soonest } from './soonest.ts'
  * What the controller does when a node dies: it is not ready, its shim does not renew its Lease, or its Node is
  * deleted. If this lasts for the grace time, the node loses its claims:
  *
- * - An unfinished NixBuild made by hand is assigned to another node. After too many lost nodes it fails.
+ * - An unfinished NixBuild made by hand is assigned to another node. If pods pull its image, it becomes Pending: the
+ *   nodes of these pods claim it. After too many lost nodes it fails.
  * - An unfinished NixBuild created for pods becomes Pending: the nodes of its pods claim it.
  *
- * A node that is only not ready keeps the builds of its pods: its living shim would claim them again. A finished
- * NixBuild lists the node until its Node is deleted (`planGoneNodes`).
+ * A node that is only not ready keeps the builds that its pods request, also of NixBuilds made by hand: its living shim
+ * would claim them again. A finished NixBuild lists the node until its Node is deleted (`planGoneNodes`).
  */
 export function planLostNode(facts: NixBuildFacts, node: string): NixBuildPlan {
   const problem = reasonToMove(facts, node)

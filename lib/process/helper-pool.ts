@@ -25,6 +25,8 @@ export interface HelperProgram {
    * it throws in the helper, or ends it. Source: RLIMIT_DATA in getrlimit(2), Linux 4.7 and newer.
    */
   readonly dataLimitKib?: number
+  /** Folder for Node's compile cache, unless the environment of this process names one. */
+  readonly compileCache?: string | undefined
   /** Time between SIGTERM and SIGKILL. */
   readonly graceMs: number
   /** Whether a helper takes the next job, too. Otherwise a new one is started when the pool has been idle for a while. */
@@ -158,7 +160,7 @@ function start(execa: Awaited<ReturnType<typeof loadExeca>>, program: HelperProg
   const [command, ...args] = commandLine(program)
   const subprocess = execa(command, args, {
     // In a group of its own, a helper gets no SIGINT from a terminal: its owner ends it.
-    ...groupOptions({ env: helperEnv(program.arenas), cwd: '/' }),
+    ...groupOptions({ env: helperEnv(program), cwd: '/' }),
     forceKillAfterDelay: program.graceMs,
     stdin: 'pipe',
     stderr: 'inherit',
@@ -189,12 +191,13 @@ function commandLine({ file, nodeFlags, dataLimitKib }: HelperProgram): [command
 /** The first argument is `$0`. */
 const LIMITED = 'ulimit -d "$0" && exec "$@"'
 
-/** The whole environment of a helper. PATH and Node's compile cache are those of this process. */
-function helperEnv(arenas: number): NodeJS.ProcessEnv {
-  const { NODE_COMPILE_CACHE, PATH } = process.env
+/** The whole environment of a helper. */
+function helperEnv({ arenas, compileCache }: HelperProgram): NodeJS.ProcessEnv {
+  const { PATH } = process.env
+  const cache = process.env.NODE_COMPILE_CACHE || compileCache
   return {
     MALLOC_ARENA_MAX: String(arenas),
-    ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }),
+    ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }),
     ...(PATH !== undefined && { PATH }),
   }
 }

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { setPriority } from 'node:os'
 import * as v from 'valibot'
 import { hasCode } from '../error-code.ts'
@@ -50,6 +51,7 @@ export async function serveAsHelper(
   const run = async (job: unknown) => {
     running = new AbortController()
     await work(job, { signal: running.signal, report })
+    flushCompileCache()
     running = undefined
     if (!isReused) process.stdout.write('', () => process.exit(0))
   }

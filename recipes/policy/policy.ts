@@ -68,7 +68,7 @@ function decideByFlake(rules: readonly CompiledRule[], namespace: string, recipe
   if (forFlake.length === 0) throw refused(recipe, flakeReason(namespace, recipe))
   const contents = isPackageSet(recipe) ? recipe.contents : []
   const decisive = forFlake.find(rule => contents.every(rule.content))
-  if (!decisive) throw refused(recipe, contentsReason(namespace, recipe, forFlake))
+  if (!decisive) throw refused(recipe, contentsReason(namespace, recipe.image, contents, forFlake))
   if (decisive.rule.requireLocked && !recipe.flake.locked)
     throw refused(
       recipe,
@@ -167,12 +167,16 @@ function flakeReason(namespace: string, recipe: FlakeRecipe): string {
 const MAX_NAMED = 5
 
 /** `rules` allow all of the recipe but its contents. Names what the first of them lacks. */
-function contentsReason(namespace: string, recipe: FlakeRecipe, rules: readonly CompiledRule[]): string {
-  const contents = isPackageSet(recipe) ? recipe.contents : []
+function contentsReason(
+  namespace: string,
+  image: string,
+  contents: readonly string[],
+  rules: readonly CompiledRule[],
+): string {
   const refusedNames = contents.filter(name => !rules[0]?.content(name))
   const more = refusedNames.length > MAX_NAMED ? ` and ${refusedNames.length - MAX_NAMED} more` : ''
   const named = refusedNames.slice(0, MAX_NAMED).map(quote).join(', ')
-  const subject = `namespace ${quote(namespace)} and image ${quote(recipe.image)}`
+  const subject = `namespace ${quote(namespace)} and image ${quote(image)}`
   if (rules.length === 1) return `no rule for ${subject} allows ${named}${more} in its contents`
   return `none of the ${rules.length} rules for ${subject} allows all of its contents; the first does not allow ${named}${more}`
 }

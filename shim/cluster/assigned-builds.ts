@@ -5,7 +5,7 @@ import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { isFinished, type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { jitter, pause } from '../../lib/async/retry.ts'
-import { messageOf, RetryableError, ShimError, toShimError } from '../../lib/errors.ts'
+import { messageOf, RetryableError, ShimError, shuttingDown, toShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullImage } from '../pull/contract.ts'
 import { withoutUnreadFields } from './lookup/nixbuilds-of-image.ts'
@@ -111,8 +111,7 @@ export function runAssignedBuilds(options: AssignedBuildsOptions): Mirror<NixBui
     logger,
   })
   signal.addEventListener('abort', () => {
-    for (const { controller } of running.values())
-      controller.abort(new RetryableError('ShuttingDown', 'the shim is shutting down'))
+    for (const { controller } of running.values()) controller.abort(shuttingDown())
   })
   return mirror
 }

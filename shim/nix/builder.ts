@@ -13,7 +13,7 @@ import { queryPathInfo } from './store/query-path-info.ts'
 import { archiveKey, createResults, type Results } from './store/results.ts'
 import { resolveBuildUser } from './user/build-user.ts'
 import { type CredentialFiles, createCredentials } from './user/credentials.ts'
-import { foldersOf, guardState, prepareStateDir } from './user/state-dir.ts'
+import { emptyCompileCache, foldersOf, guardState, prepareStateDir } from './user/state-dir.ts'
 import { createUserConfig, gitAccess } from './user/user-config.ts'
 
 export interface BuilderOptions {
@@ -53,7 +53,7 @@ export async function createBuilder({
   const nixVersion = createVersionQuery({ command, user })
   const caches = createSourceCaches({ dir, user, logger: log })
   const places = createFairGate({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
-  const helpers = createBuildHelpers({ isIdle })
+  const helpers = createBuildHelpers({ isIdle, compileCache: await emptyCompileCache(dir) })
   const active = createActiveKeys()
   const pruneLogs = createPruneLogs(dir.logs, log)
   const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {

@@ -112,7 +112,7 @@ export function sendTrailers(stream: ServerHttp2Stream, trailers: OutgoingHttpHe
 }
 
 /** For use after the whole answer: makes a caller that is still sending its request stop, as gRPC servers do. */
-export function releaseRequest(stream: ServerHttp2Stream): void {
+function releaseRequest(stream: ServerHttp2Stream): void {
   if (stream.readableEnded) return
   // Node queues trailers by setImmediate too; this comes behind them.
   setImmediate(() => {

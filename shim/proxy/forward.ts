@@ -62,7 +62,7 @@ export class Forward {
       this.#send(connection)
       return
     }
-    if (this.#hasExpired()) return
+    if (this.#enforceDeadline()) return
     this.#stopWaiting = this.#upstream.wait(connection => this.#send(connection))
   }
 
@@ -128,15 +128,15 @@ export class Forward {
     if (!this.#body.replayable || !shouldResend(this.#incoming.path, failure, refusedForMs)) return false
     this.#try = undefined
     this.#body.hold()
-    if (this.#hasExpired()) return true
+    if (this.#enforceDeadline()) return true
     const pauseMs = Math.min(this.#resends * RESEND_STEP_MS, RESEND_LIMIT_MS)
     this.#resends += 1
     this.#pause = setTimeout(() => this.#sendOrHold(), pauseMs)
     return true
   }
 
-  /** The upstream may not know of the call: from here on the proxy enforces the deadline. Whether it has ended the call already. */
-  #hasExpired(): boolean {
+  /** The upstream may not know of the call: from here on the proxy enforces the deadline. Returns whether it has ended the call already. */
+  #enforceDeadline(): boolean {
     const deadline = this.#deadline === undefined ? deadlineOf(this.#incoming) : undefined
     if (deadline === undefined) return this.#ended
     const left = deadline - performance.now()

@@ -1,5 +1,12 @@
 import { callerLeft, orCancelled } from '../../lib/async/bounded-wait.ts'
-import { type ErrorCode, RetryableError, reviveError, type ShimError, toShimError } from '../../lib/errors.ts'
+import {
+  type ErrorCode,
+  RetryableError,
+  reviveError,
+  type ShimError,
+  shuttingDown,
+  toShimError,
+} from '../../lib/errors.ts'
 import type { Owners } from '../../lib/queues/fair-order.ts'
 import { createRunRequests } from './run-requests.ts'
 
@@ -134,10 +141,6 @@ export function createSharedRuns<Result>({
       await Promise.allSettled(results)
     },
   }
-}
-
-function shuttingDown(): RetryableError {
-  return new RetryableError('ShuttingDown', 'the shim is shutting down')
 }
 
 /** Final failures, which answer later requests for a while. Their number and length are bounded. */

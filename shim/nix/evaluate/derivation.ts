@@ -5,7 +5,7 @@ import { describeRecipe, type FlakeRecipe } from '../../../recipes/recipe.ts'
 import { MAX_NAME_LENGTH, MAX_NAMES } from './nix-language.ts'
 
 /** Attributes that are read from a package. They can have any value. */
-export const packageSchema = v.object({ mainProgram: v.nullable(v.string()), imageConfig: v.unknown() })
+const packageSchema = v.object({ mainProgram: v.nullable(v.string()), imageConfig: v.unknown() })
 
 /** A package that can be built. */
 export interface Derivation {
@@ -72,7 +72,7 @@ export function hintsExpression(name: string): string {
 }
 
 /** Returns undefined if there are no hints. Throws EvaluationFailed if `imageConfig` is invalid. */
-export function readHints(
+function readHints(
   recipe: FlakeRecipe,
   reported: v.InferOutput<typeof packageSchema> | undefined,
 ): PackageHints | undefined {

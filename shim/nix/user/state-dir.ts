@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, chown, lstat, mkdir, realpath, rename, stat } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { hasCode } from '../../../lib/error-code.ts'
@@ -74,6 +74,19 @@ export async function prepareStateDir(dir: StateDir, user: Ids, logger?: Pick<Lo
     await makeOwnFolder(config, { mode: 0o755 })
     for (const path of settingsFolders(dir)) await checkOwnFolder(path)
   })
+}
+
+/**
+ * The folder of Node's compile cache, empty. Node adds files for each version of itself and of our code, and removes none, so a
+ * start of the shim does.
+ */
+export async function emptyCompileCache({ root }: Pick<StateDir, 'root'>): Promise<string> {
+  const path = join(root, 'compile-cache')
+  await guardState(root, async () => {
+    await rm(path, { recursive: true, force: true })
+    await makeOwnFolder(path, { mode: 0o700 })
+  })
+  return path
 }
 
 /** Others may pass through the folder, but not list it. */
