@@ -4,8 +4,9 @@ import type { Cluster } from './cluster.ts'
 
 const OVERLAY = join(import.meta.dirname, 'deploy')
 
-/** Applies `deploy/` without a running controller, and waits until the API server accepts NixBuilds. */
+/** Applies `deploy/` without a running controller, and waits until the API server accepts its kinds. */
 export async function installDeploy({ kubectl }: Pick<Cluster, 'kubectl'>): Promise<void> {
   await kubectl(['apply', '--server-side', '--kustomize', OVERLAY])
-  await kubectl(['wait', '--for=condition=Established', 'crd/nixbuilds.enbi.hrzn.ee', `--timeout=${PATIENCE}`])
+  const crds = ['crd/nixbuilds.enbi.hrzn.ee', 'crd/nixnodes.enbi.hrzn.ee']
+  await kubectl(['wait', '--for=condition=Established', ...crds, `--timeout=${PATIENCE}`])
 }

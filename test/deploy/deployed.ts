@@ -48,6 +48,7 @@ export async function startDeployed(): Promise<Deployed> {
       'wait',
       '--for=condition=Established',
       'crd/nixbuilds.enbi.hrzn.ee',
+      'crd/nixnodes.enbi.hrzn.ee',
       `--timeout=${PATIENCE}`,
     ])
     await untilPoliciesHold(deployed)
@@ -62,6 +63,7 @@ export async function startDeployed(): Promise<Deployed> {
 async function untilPoliciesHold({ as, cluster }: Deployed): Promise<void> {
   const { kubeconfig } = await as('enbi-shim')
   const tries = [
+    { apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixNode', metadata: { name: randomUUID() } },
     {
       ...{ apiVersion: 'v1', kind: 'Event', metadata: { namespace: 'default', name: randomUUID() } },
       involvedObject: { kind: 'Pod', namespace: 'default', name: 'none' },

@@ -22,7 +22,8 @@ const POD = { spec: { containers: [{ name: 'c', image: 'i' }] } }
 const CONTROLLER = rights({
   nixbuilds: ['list', 'watch', 'create', 'patch', 'delete', 'assign'],
   'nixbuilds/status': ['patch'],
-  pods: ['list', 'watch'],
+  nixnodes: ['list', 'watch', 'patch', 'delete'],
+  pods: ['get', 'list', 'watch'],
   'pods/status': ['patch'],
   nodes: ['list', 'watch'],
   events: ['create', 'patch'],
@@ -31,6 +32,8 @@ const CONTROLLER_LEASES = rights({ leases: ['get', 'list', 'watch', 'create', 'u
 const SHIM = rights({
   nixbuilds: ['get', 'list', 'watch', 'create'],
   'nixbuilds/status': ['patch'],
+  nixnodes: ['get', 'list', 'watch', 'create'],
+  'nixnodes/status': ['patch'],
   events: ['create', 'patch'],
 })
 const SHIM_LEASES = rights({ leases: ['create', 'patch'] })
