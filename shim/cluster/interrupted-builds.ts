@@ -6,7 +6,7 @@ import { backOff, jitter, pause } from '../../lib/async/retry.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import { isAtWork } from './nixbuild/claim.ts'
-import { interruption } from './nixbuild/reported-run.ts'
+import { interruption } from './builds/reported-run.ts'
 import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 

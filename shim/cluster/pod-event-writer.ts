@@ -2,8 +2,8 @@ import type { ShimError } from '../../lib/errors.ts'
 import { describeDuration, describeMegabytes } from '../../lib/text/units.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
-import { isCancelled, type ReportedRun, type ReportedRunState } from './nixbuild/reported-run.ts'
-import { FIRST_AFTER_MS } from './nixbuild/write-schedule.ts'
+import { isCancelled, type ReportedRun, type ReportedRunState } from './builds/reported-run.ts'
+import { FIRST_AFTER_MS } from './builds/write-schedule.ts'
 
 export type PodEventReason =
   | 'NixBuildStarted'

@@ -6,7 +6,7 @@ import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import { ownedBy } from '../../lib/queues/fair-order.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
-import type { ReportedRun } from './nixbuild/reported-run.ts'
+import type { ReportedRun } from './builds/reported-run.ts'
 import { createReportedNixBuild, type ReportedNixBuild, type ReportedNixBuildOptions } from './reported-nixbuild.ts'
 
 /** The writers of all NixBuilds that this node reports to, by namespace and recipe. */

@@ -14,7 +14,7 @@ import {
 import { describeDuration, describeMegabytes } from '../../../lib/text/units.ts'
 import type { Attempt } from '../../pull/contract.ts'
 import { isClaimable, ownEntry } from './claim.ts'
-import type { Failure, ReportedRunState, Retrying, RunOutcome, Success } from './reported-run.ts'
+import type { Failure, ReportedRunState, Retrying, RunOutcome, Success } from '../builds/reported-run.ts'
 
 interface AttemptContext {
   readonly live: NixBuild

@@ -2,9 +2,9 @@ import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'
 import type { Kube } from '../../../kube/client/contract.ts'
 import { RetryableError } from '../../../lib/errors.ts'
-import { runAssignedBuilds } from '../../../shim/cluster/assigned-builds.ts'
+import { runAssignedBuilds } from '../../../shim/cluster/nixnode/assigned-builds.ts'
 import { createNixBuildStore } from '../../../shim/cluster/nixbuild-store.ts'
-import { nixBuild } from '../../shim/cluster/nixbuilds.ts'
+import { nixBuild } from '../../shim/cluster/builds/nixbuilds.ts'
 
 it('a node starts thousands of assigned NixBuilds of one namespace a few at a time, and they do not block other namespaces', async () => {
   const flood = Array.from({ length: 1000 }, (_, index) => ({ namespace: 'flood', name: `flood-${index}` }))

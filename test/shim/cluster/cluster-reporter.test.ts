@@ -8,7 +8,7 @@ import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import type { FlakeRecipe } from '../../../recipes/recipe.ts'
 import { createClusterReporter } from '../../../shim/cluster/cluster-reporter.ts'
 import { createNixBuildStore } from '../../../shim/cluster/nixbuild-store.ts'
-import { IMAGE_ID } from './nixbuilds.ts'
+import { IMAGE_ID } from './builds/nixbuilds.ts'
 
 /** No API server listens there. */
 const KUBECONFIG = `

@@ -7,7 +7,7 @@ import { createClusterReporter } from '../../../shim/cluster/cluster-reporter.ts
 import { createNixBuildStore } from '../../../shim/cluster/nixbuild-store.ts'
 import { useKube } from '../../kube/use-kube.ts'
 import { PATIENT } from '../../patience.ts'
-import { NODE, nixBuild } from './nixbuilds.ts'
+import { NODE, nixBuild } from './builds/nixbuilds.ts'
 
 it('a pull continues when its NixBuild is deleted and made again under another name', async () => {
   await using bed = await begin()

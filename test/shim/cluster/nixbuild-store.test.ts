@@ -5,7 +5,7 @@ import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { createNixBuildStore } from '../../../shim/cluster/nixbuild-store.ts'
 import { useKube } from '../../kube/use-kube.ts'
-import { nixBuild } from './nixbuilds.ts'
+import { nixBuild } from './builds/nixbuilds.ts'
 
 const recipe = recipeOf(nixBuild())
 

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
-import { createReportedRun } from '../../../shim/cluster/nixbuild/reported-run.ts'
+import { createReportedRun } from '../../../shim/cluster/builds/reported-run.ts'
 import { createPodEventWriter, type PodEvent } from '../../../shim/cluster/pod-event-writer.ts'
-import { IMAGE_ID } from './nixbuilds.ts'
+import { IMAGE_ID } from './builds/nixbuilds.ts'
 
 const recipe = {
   image: 'registry.example/team/app:1',

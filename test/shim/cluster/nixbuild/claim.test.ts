@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { NixBuildStatus } from '../../../../kube/resources/nixbuild.ts'
 import { mayTakeClaim } from '../../../../shim/cluster/nixbuild/claim.ts'
-import { NODE, nixBuild } from '../nixbuilds.ts'
+import { NODE, nixBuild } from '../builds/nixbuilds.ts'
 
 const OTHER = 'node-2'
 

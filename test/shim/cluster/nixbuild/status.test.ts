@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Condition } from '../../../../kube/resources/condition.ts'
 import type { NixBuildStatus } from '../../../../kube/resources/nixbuild.ts'
-import type { ReportedRunState } from '../../../../shim/cluster/nixbuild/reported-run.ts'
+import type { ReportedRunState } from '../../../../shim/cluster/builds/reported-run.ts'
 import { staleFields, statusChange, withoutEntry } from '../../../../shim/cluster/nixbuild/status.ts'
-import { cancelled, failed, IMAGE_ID, NODE, NOW, nixBuild, running, succeeded } from '../nixbuilds.ts'
+import { cancelled, failed, IMAGE_ID, NODE, NOW, nixBuild, running, succeeded } from '../builds/nixbuilds.ts'
 
 const OTHER = 'node-2'
 const entry = { name: NODE, imageDigest: IMAGE_ID, since: '2025-12-31T00:00:00Z' }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { ReportedRunState } from '../../../../shim/cluster/nixbuild/reported-run.ts'
-import { dueAt, type LastWrite, lastWriteOf } from '../../../../shim/cluster/nixbuild/write-schedule.ts'
-import { NOW, running, succeeded } from '../nixbuilds.ts'
+import type { ReportedRunState } from '../../../../shim/cluster/builds/reported-run.ts'
+import { dueAt, type LastWrite, lastWriteOf } from '../../../../shim/cluster/builds/write-schedule.ts'
+import { NOW, running, succeeded } from './nixbuilds.ts'
 
 const written: LastWrite = { phase: 'Building', progress: 'evaluating the flake', ended: false, at: NOW, times: 0 }
 

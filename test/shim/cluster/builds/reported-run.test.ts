@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { FinalError, RetryableError, type ShimError } from '../../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../../recipes/flake-url.ts'
-import { createReportedRun, type ReportedRunState } from '../../../../shim/cluster/nixbuild/reported-run.ts'
-import { IMAGE_ID, NOW } from '../nixbuilds.ts'
+import { createReportedRun, type ReportedRunState } from '../../../../shim/cluster/builds/reported-run.ts'
+import { IMAGE_ID, NOW } from './nixbuilds.ts'
 
 const recipe = {
   image: 'registry.example/team/app:1',

@@ -1,5 +1,5 @@
-import { type NixBuild, type NixBuildStatus, nixBuilds } from '../../../kube/resources/nixbuild.ts'
-import type { ReportedRunState } from '../../../shim/cluster/nixbuild/reported-run.ts'
+import { type NixBuild, type NixBuildStatus, nixBuilds } from '../../../../kube/resources/nixbuild.ts'
+import type { ReportedRunState } from '../../../../shim/cluster/builds/reported-run.ts'
 
 export const NODE = 'node-1'
 /** 2026-01-01, in milliseconds. */
