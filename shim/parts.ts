@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { lazy } from '../lib/async/lazy.ts'
+import { version } from '../lib/version.ts'
 import { hostSystem } from '../recipes/system.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { Config } from './config/config.ts'
@@ -105,10 +106,11 @@ export function clusterPart({
       nodeName: kubernetes.nodeName,
       leaseMs: kubernetes.leaseDuration,
       lookupMs: kubernetes.lookupTimeout,
-      unwantedCheckMs: kubernetes.unwantedCheck,
       stateDir,
       images,
+      shimVersion: version(),
       system: hostSystem(),
+      layerMode: config.import.layers,
       logger,
     })
   })

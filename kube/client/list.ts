@@ -58,7 +58,7 @@ export async function* readPages(
     length += pageLength
     if (length > maxLength) throw tooLarge(operation, maxLength)
     const { metadata, items } = parsePage(operation, page)
-      yield items
+    yield items
     next = metadata.continue
     if (next === '') return metadata.resourceVersion
     // One tenant's large objects must not make the pages of all others small.

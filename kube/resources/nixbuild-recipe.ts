@@ -34,15 +34,14 @@ export function nixBuildOf(
   recipe: FlakeRecipe,
   { namespace, name = nixBuildName(recipe), managedBy, ownerReferences = [] }: NixBuildOptions,
 ): NewNixBuild {
-  const spec: NixBuildSpec = {
-    flakeUrl: recipe.flake.url,
-    imageTag: recipe.image,
-    ...packagesOf(recipe),
-    system: recipe.system,
-  }
+  const spec = specOf(recipe)
   const owners = ownerReferences.length > 0 && { ownerReferences }
   const metadata = { labels: { [MANAGED_BY_LABEL]: managedBy }, ...owners }
   return { namespace, name, body: { metadata, spec } }
+}
+
+export function specOf(recipe: FlakeRecipe): NixBuildSpec {
+  return { flakeUrl: recipe.flake.url, imageTag: recipe.image, ...packagesOf(recipe), system: recipe.system }
 }
 
 type NewNixBuild = ObjectName & { readonly body: { readonly metadata: object; readonly spec: NixBuildSpec } }

@@ -28,7 +28,7 @@ const optionalText = v.optional(text)
 /** A NixBuild that this node builds although no pod of it pulls the image. */
 const assignedSchema = v.object({ namespace: text, name: text, recipe: specSchema })
 
-const specOfNode = v.object({
+export const nixNodeSpecSchema = v.object({
   assigned: v.optional(v.array(assignedSchema), []),
   /** UIDs of pods that have been deleted: their pulls end, whoever else wants the image. */
   letGo: v.optional(v.array(text), []),
@@ -42,7 +42,7 @@ const specOfNode = v.object({
 const podSchema = v.object({ name: text, uid: text })
 
 /** One recipe in one namespace, as the node sees it. */
-const buildSchema = v.object({
+export const nodeBuildSchema = v.object({
   namespace: text,
   /** The `recipeKey`. */
   key: text,
@@ -83,18 +83,18 @@ const statusOfNode = v.object({
   shimVersion: optionalText,
   system: optionalText,
   layerMode: optionalText,
-  builds: v.optional(v.array(buildSchema), []),
+  builds: v.optional(v.array(nodeBuildSchema), []),
 })
 
 const nixNodeSchema = v.object({
   metadata: metadataSchema,
-  spec: v.optional(specOfNode, {}),
+  spec: v.optional(nixNodeSpecSchema, {}),
   status: v.optional(statusOfNode, {}),
 })
 
-export type NixNodeSpec = v.InferOutput<typeof specOfNode>
+export type NixNodeSpec = v.InferOutput<typeof nixNodeSpecSchema>
 export type NixNodeStatus = v.InferOutput<typeof statusOfNode>
-export type NodeBuild = v.InferOutput<typeof buildSchema>
+export type NodeBuild = v.InferOutput<typeof nodeBuildSchema>
 export type AssignedBuild = v.InferOutput<typeof assignedSchema>
 export type NixNode = v.InferOutput<typeof nixNodeSchema>
 

@@ -2,40 +2,76 @@ import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { heartbeat } from '../../kube/heartbeat.ts'
 import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/resources/names.ts'
+import type { NixNodeStatus } from '../../kube/resources/nixnode.ts'
+import { within } from '../../lib/async/bounded-wait.ts'
 import type { PullImage } from '../pull/contract.ts'
-import { runAssignedBuilds } from './nixnode/assigned-builds.ts'
-import type { ClusterReporter } from './cluster-reporter.ts'
-import { releaseInterruptedBuilds } from './interrupted-builds.ts'
-import type { NixBuildStore } from './nixbuild-store.ts'
-import { cancelUnwantedBuilds } from './unwanted-builds.ts'
+import type { NodeBuilds } from './builds/node-builds.ts'
+import { followOwnNixNode, type OwnNixNode } from './nixnode/follow-own-nixnode.ts'
+import { createNixNodeWriter, type NixNodeWriter } from './nixnode/nixnode-writer.ts'
 
 export interface BackgroundTasksOptions {
   readonly kube: Kube
-  readonly store: NixBuildStore
   readonly node: string
   readonly leaseMs: number
-  readonly unwantedCheckMs: number
-  readonly reporter: ClusterReporter
+  readonly facts: Pick<NixNodeStatus, 'shimVersion' | 'system' | 'layerMode'>
+  readonly builds: NodeBuilds
+  /** Resolves when the builds of an earlier shim are known. */
+  readonly restored: Promise<void>
+  /** Cancels the requests of these pods, by UID, now and until the next call. */
+  readonly letGo: (pods: readonly string[]) => void
   readonly pullImage: PullImage
   /** Ends all tasks. */
   readonly signal: AbortSignal
   readonly logger: Logger
 }
 
-/** Starts the work that a shim does for its cluster even if nothing is pulled. No task ends before `signal` aborts. */
-export function startBackgroundTasks(options: BackgroundTasksOptions): void {
-  const { kube, node, leaseMs: durationMs, unwantedCheckMs: intervalMs, reporter, signal, logger } = options
-  const { isBusyWith, written, waitedFor } = reporter
-  const tasks = [
-    heartbeat({
-      ...{ kube, durationMs, signal, logger },
-      lease: { namespace: SYSTEM_NAMESPACE, name: shimLeaseName(node) },
-      identity: node,
-      fieldManager: shimFieldManager(node),
-    }),
-    releaseInterruptedBuilds({ ...options, isBusyWith }),
-    cancelUnwantedBuilds({ waitedFor, intervalMs, signal }),
-    runAssignedBuilds({ ...options, written }).ended,
-  ]
-  for (const task of tasks) task.catch(err => logger.error({ err }, 'a background task of the cluster failed'))
+/** The work that a shim does for its cluster even if nothing is pulled. */
+export interface BackgroundTasks {
+  /** Whether a user may have made a NixBuild in the namespace. */
+  mayHaveNixBuild(namespace: string): boolean
+  /** Writes what is still pending, for at most that time. */
+  close(limitMs: number): Promise<void>
 }
+
+/** Longest time that the first write waits for containerd to say which images are present. */
+const RESTORE_MS = 10_000
+
+/** Starts all tasks. None ends before `signal` aborts. */
+export function startBackgroundTasks(options: BackgroundTasksOptions): BackgroundTasks {
+  const { kube, node, leaseMs: durationMs, signal, logger } = options
+  const beat = heartbeat({
+    ...{ kube, durationMs, signal, logger },
+    lease: { namespace: SYSTEM_NAMESPACE, name: shimLeaseName(node) },
+    identity: node,
+    fieldManager: shimFieldManager(node),
+  })
+  let writer: NixNodeWriter | undefined
+  let known: OwnNixNode | undefined
+
+  async function report(): Promise<void> {
+    await within(RESTORE_MS, options.restored)
+    writer = createNixNodeWriter(options)
+    await writer.begun
+    if (!signal.aborted)
+      await followOwnNixNode({
+        ...options,
+        writer,
+        withdrawn: options.builds.withdraw,
+        onNixNode(own) {
+          known = own
+        },
+      })
+  }
+
+  for (const task of [beat, report()])
+    task.catch(err => logger.error({ err }, 'a background task of the cluster failed'))
+  return {
+    mayHaveNixBuild(namespace) {
+      const namespaces = known?.spec.namespaces
+      return namespaces === undefined || namespaces.includes(EVERY_NAMESPACE) || namespaces.includes(namespace)
+    },
+    close: async limitMs => writer?.close(limitMs),
+  }
+}
+
+const EVERY_NAMESPACE = '*'

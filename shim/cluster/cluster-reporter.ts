@@ -1,103 +1,117 @@
-import type { Logger } from 'pino'
-import type { RetryableError, ShimError } from '../../lib/errors.ts'
+import { RetryableError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
-import type { ListedNixBuild } from './builds/present-images.ts'
+import type { NodeBuilds } from './builds/node-builds.ts'
 import { createReportedRun, type ReportedRun, refusal } from './builds/reported-run.ts'
-import type { NixBuildStore } from './nixbuild-store.ts'
-import { createPodEventWriter, type PodEvent } from './pod-event-writer.ts'
-import type { ReportedNixBuild } from './reported-nixbuild.ts'
-import { createStatusWriters, type WaitedFor } from './status-writers.ts'
+import { createPodEventWriter, type PodEvent, type PodEventWriter } from './pod-event-writer.ts'
 
 export interface ClusterReporterOptions {
-  readonly store: NixBuildStore
+  readonly builds: NodeBuilds
   readonly node: string
   readonly now?: () => number
   readonly imageSize: (image: string) => Promise<number | undefined>
   readonly recordEvent: (pod: PodIdentity, event: PodEvent) => void
   readonly imagesChanged: () => void
-  /** A NixBuild now lists this node as one that has its image. */
-  readonly onImage: (nixBuild: ListedNixBuild) => void
-  readonly logger: Logger
 }
 
-/** Reports runs to the cluster: to NixBuilds, and to pods as Events. */
+/** Reports runs to the cluster: to this node's builds, and to pods as Events. */
 export interface ClusterReporter extends PullReporter<FlakeImageRequest> {
-  /** Whether there is a run for that NixBuild, or a write that is still pending. */
-  isBusyWith(namespace: string, recipe: FlakeRecipe): boolean
   /** Keys of the recipes that are being built or imported. */
   activeKeys(): ReadonlySet<string>
-  /** Runs that requests wait for, by namespace. */
-  waitedFor(): WaitedFor[]
-  /** Resolves when no write to that NixBuild is pending. */
-  written(namespace: string, recipe: FlakeRecipe): Promise<void>
-  /** Writes what is still pending, for at most that time. */
-  close(limitMs: number): Promise<void>
+  /** Cancels the requests of these pods, by UID, now and until the next call. */
+  letGo(pods: readonly string[]): void
+}
+
+interface WaitingRequest {
+  readonly request: FlakeImageRequest
+  readonly events: PodEventWriter
+  readonly controller: AbortController
+  hasRun: boolean
 }
 
 export function createClusterReporter(options: ClusterReporterOptions): ClusterReporter {
-  const { node, imageSize, recordEvent } = options
+  const { builds, node, imageSize, recordEvent } = options
   const now = options.now ?? Date.now
   const runs = new Map<string, ReportedRun>()
-  const writers = createStatusWriters({ ...options, now })
+  /** Requests that wait, by recipe. */
+  const waiting = new Map<string, Set<WaitingRequest>>()
+  let gone: ReadonlySet<string> = new Set()
 
-  function podEventWriter(request: FlakeImageRequest) {
+  function podEventWriter(request: FlakeImageRequest): PodEventWriter {
     const { pod } = request
     return createPodEventWriter({ request, node, now, record: event => pod && recordEvent(pod, event) })
   }
 
-  function conclude({ writer, run }: ReportedNixBuild, error: ShimError): void {
-    if (!run) writer.conclude(refusal(error, now()))
+  function follow(one: WaitingRequest, run: ReportedRun): void {
+    one.hasRun = true
+    builds.follow(one.request, run)
+    one.events.follow(run)
+  }
+
+  function cancelGone({ request: { pod }, controller }: WaitingRequest): void {
+    if (pod && gone.has(pod.uid)) controller.abort(new RetryableError('Cancelled', POD_DELETED))
+  }
+
+  function add(one: WaitingRequest): () => void {
+    const key = recipeKey(one.request.recipe)
+    const all = waiting.get(key) ?? new Set()
+    waiting.set(key, all.add(one))
+    builds.join(one.request)
+    return () => {
+      all.delete(one)
+      if (all.size === 0 && waiting.get(key) === all) waiting.delete(key)
+      builds.leave(one.request)
+    }
   }
 
   return {
     imagesChanged: options.imagesChanged,
     refused(request, error) {
       podEventWriter(request).refused(error)
-      const nixBuild = writers.of(request)
-      if (nixBuild) conclude(nixBuild, error)
+      builds.join(request)
+      builds.conclude(request, refusal(error, now()))
+      builds.leave(request)
     },
     waiting(request): RequestReport {
-      const nixBuild = writers.of(request)
-      const writer = podEventWriter(request)
-      const controller = new AbortController()
-      const caller = {
-        isOfCluster: (request.pod ?? request.nixBuild) !== undefined,
-        attempt: request.attempt,
-        follow: writer.follow,
-        cancel: (reason: RetryableError) => controller.abort(reason),
-      }
+      const events = podEventWriter(request)
+      const one = { request, events, controller: new AbortController(), hasRun: false }
+      const leave = add(one)
       const run = runs.get(recipeKey(request.recipe))
-      nixBuild?.join(caller, run)
+      if (run) follow(one, run)
+      cancelGone(one)
       return {
-        signal: controller.signal,
+        signal: one.controller.signal,
         done() {
-          writer.done()
-          nixBuild?.leave(caller)
+          events.done()
+          leave()
         },
         failed(error) {
-          writer.failed(error)
-          if (nixBuild && error.code !== 'Cancelled') conclude(nixBuild, error)
-          nixBuild?.leave(caller)
+          events.failed(error)
+          if (!one.hasRun && error.code !== 'Cancelled') builds.conclude(request, refusal(error, now()))
+          leave()
         },
       }
     },
-    started(recipe): RunReport {
+    started(recipe: FlakeRecipe): RunReport {
       const key = recipeKey(recipe)
       const run = createReportedRun(recipe, { now, imageSize })
       runs.set(key, run)
-      run.ended.then(({ outcome }) => {
+      run.ended.then(state => {
         if (runs.get(key) === run) runs.delete(key)
-        if (outcome?.kind === 'Succeeded' && !outcome.present) options.imagesChanged()
+        if (state.outcome?.kind !== 'Succeeded') return
+        builds.imageMade(key, state)
+        if (!state.outcome.present) options.imagesChanged()
       })
-      writers.follow(key, run)
+      for (const one of waiting.get(key) ?? []) follow(one, run)
       return run
     },
-    isBusyWith: (namespace, recipe) => writers.has(namespace, recipe),
     activeKeys: () => new Set(runs.keys()),
-    waitedFor: () => writers.waitedFor(),
-    written: (namespace, recipe) => writers.written(namespace, recipe),
-    close: limitMs => writers.close(limitMs),
+    letGo(pods) {
+      gone = new Set(pods)
+      for (const all of waiting.values()) for (const one of all) cancelGone(one)
+    },
   }
 }
+
+const POD_DELETED = 'the pull is cancelled because its pod was deleted'

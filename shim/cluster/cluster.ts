@@ -7,11 +7,12 @@ import { lazy } from '../../lib/async/lazy.ts'
 import { backOff } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError } from '../../lib/errors.ts'
 import type { ClusterSide, ImageRecords, PullImage } from '../pull/contract.ts'
+import type { BackgroundTasks } from './background-tasks.ts'
+import { createNodeBuilds } from './builds/node-builds.ts'
+import { createPresentImages } from './builds/present-images.ts'
 import { createClusterReporter } from './cluster-reporter.ts'
-import { createImageEntries } from './builds/present-images.ts'
 import { createClusterLookup } from './lookup/cluster-lookup.ts'
 import { listRecipes } from './lookup/nixbuilds-of-image.ts'
-import { createNixBuildStore } from './nixbuild-store.ts'
 
 export interface ClusterOptions {
   /** By default, the kubeconfig of the pod that the shim runs in. */
@@ -20,59 +21,68 @@ export interface ClusterOptions {
   readonly leaseMs: number
   /** Longest time that a pull waits for a look-up. */
   readonly lookupMs: number
-  readonly unwantedCheckMs: number
   readonly stateDir: string
   readonly images: () => Promise<ImageRecords>
+  readonly shimVersion: string
   /** Nix system of this node. */
   readonly system: string
+  readonly layerMode: string
   readonly logger: Logger
 }
 
 /** The shim's connection to an API server, which may be unreachable at any time. */
 export interface Cluster extends ClusterSide {
-  /** Renews the Lease, builds what is assigned to this node, and corrects statuses that an earlier shim left behind. */
+  /** Renews the Lease, writes the NixNode, and does what it says. */
   start(pullImage: PullImage): Promise<void>
   /** Writes what is still pending, for at most that time. */
   close(limitMs: number): Promise<void>
 }
 
 export function createCluster(options: ClusterOptions): Cluster {
-  const { nodeName: node, images, stateDir, system } = options
+  const { nodeName: node, images, stateDir, shimVersion, system, layerMode } = options
   const logger = options.logger.child({ stage: 'report' })
   const stop = new AbortController()
   const { signal } = stop
   const kube = lazy(() => loadKube(options.kubeconfig))
-  const store = createNixBuildStore({ kube, node })
   const events = createEventRecorder({ kube: createLazyKube(kube), component: SHIM, host: node, signal, logger })
-  const entries = createImageEntries({
-    ...{ stateDir, store, images, node, signal, logger },
+  const builds = createNodeBuilds({ node, now: Date.now, onPresent: () => presentImages.save() })
+  const presentImages = createPresentImages({
+    ...{ stateDir, builds, images, signal, logger },
     activeKeys: () => reporter.activeKeys(),
   })
   const reporter = createClusterReporter({
-    ...{ store, node, logger },
+    ...{ builds, node },
     imageSize: image => sizeOf(images, image),
     recordEvent: (pod, event) => events.record({ ...event, about: { apiVersion: 'v1', kind: 'Pod', ...pod } }),
-    imagesChanged: entries.check,
-    onImage: entries.remember,
+    imagesChanged: presentImages.check,
   })
+  let tasks: BackgroundTasks | undefined
   const lookup = createClusterLookup({
     nixBuildsOf: async query => listRecipes(await kube(), query),
     ...{ system, timeoutMs: options.lookupMs, logger },
   })
   return {
     reporter,
-    findRecipe: lookup.find,
+    findRecipe: async query => {
+      if (tasks?.mayHaveNixBuild(query.namespace) === false) return undefined
+      return lookup.find(query)
+    },
     async start(pullImage) {
+      const restored = presentImages.restore()
       const loaded = await waitForKube(kube, signal, logger)
       if (!loaded) return
-      entries.check()
       const { startBackgroundTasks } = await import('./background-tasks.ts')
-      startBackgroundTasks({ ...options, kube: loaded, store, node, reporter, pullImage, signal, logger })
+      const facts = { shimVersion, system, layerMode }
+      const { leaseMs } = options
+      const { letGo } = reporter
+      tasks = startBackgroundTasks({
+        ...{ kube: loaded, node, leaseMs, facts, builds, restored, letGo, pullImage, signal, logger },
+      })
     },
     async close(limitMs) {
       const endsAt = performance.now() + limitMs
-      await reporter.close(limitMs)
-      await within(endsAt - performance.now(), events.flushed())
+      await tasks?.close(limitMs)
+      await within(endsAt - performance.now(), Promise.all([events.flushed(), presentImages.saved()]))
       stop.abort()
       const closed = kube().then(loaded => loaded.close())
       await within(endsAt - performance.now(), closed)

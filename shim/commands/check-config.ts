@@ -36,6 +36,5 @@ function printKubernetes(kubernetes: NonNullable<Config['kubernetes']>) {
     ...kubernetes,
     leaseDuration: formatDuration(kubernetes.leaseDuration),
     lookupTimeout: formatDuration(kubernetes.lookupTimeout),
-    unwantedCheck: formatDuration(kubernetes.unwantedCheck),
   }
 }

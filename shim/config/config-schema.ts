@@ -119,22 +119,15 @@ const kubernetes = v.strictObject({
     v.pipe(
       duration,
       v.maxValue(MAX_SHIM_LEASE_MS, 'expected at most 10m'),
-      v.description('A shim that has not renewed its Lease for this long is considered dead; at most 10m.'),
+      v.description(
+        'A shim that has not renewed its Lease for this long is considered dead; at most 10m. It renews it four times in this time.',
+      ),
     ),
-    '40s',
+    '4m',
   ),
   lookupTimeout: v.optional(
     v.pipe(duration, v.description('Longest time that a pull without annotations waits for the API server.')),
     '1s',
-  ),
-  unwantedCheck: v.optional(
-    v.pipe(
-      duration,
-      v.description(
-        'How often a running build checks whether its NixBuild was deleted; two checks in a row must agree.',
-      ),
-    ),
-    '10s',
   ),
 })
 

@@ -1,4 +1,4 @@
-import { NIXBUILD_LIMITS } from '../../../kube/resources/nixbuild.ts'
+import { NIXNODE_LIMITS } from '../../../kube/resources/nixnode.ts'
 import type { ErrorCode, ShimError } from '../../../lib/errors.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
 import { copyStart, pushBounded } from '../../../lib/text/text.ts'
@@ -9,11 +9,13 @@ import { describeProgress } from '../../wire/progress.ts'
 
 /** The current state of a run. Times are in milliseconds since 1970. */
 export interface ReportedRunState {
-  /** Set if the recipe's flake is locked. */
+  /** What is built, if that is known. */
   readonly lockedFlakeUrl?: string | undefined
   readonly startedAt: number
-  readonly phase: 'Building' | 'Importing'
+  readonly phase: 'Queued' | 'Building' | 'Importing'
   readonly phaseSince: number
+  /** Whether something is built or imported, so that the run does not only check an image that is present. */
+  readonly isWorking: boolean
   /** Shown to people. */
   readonly progress: string
   /** Missing before nix has started, and for a run that does not need nix. */
@@ -39,7 +41,7 @@ export interface ReportedRunOptions {
   readonly imageSize: (image: string) => Promise<number | undefined>
 }
 
-export type RunOutcome = Success | Failure | Retrying | CancelledRun
+export type RunOutcome = Success | Failure | CancelledRun
 
 interface At {
   /** Milliseconds since 1970. */
@@ -64,13 +66,6 @@ export interface Failure extends At {
   readonly final: boolean
 }
 
-/** A temporary failure that is followed by another attempt. */
-export interface Retrying extends At {
-  readonly kind: 'Retrying'
-  readonly message: string
-  readonly logTail: string
-}
-
 /** Not the recipe's fault: the next request builds it again. */
 interface CancelledRun extends At {
   readonly kind: 'Cancelled'
@@ -85,7 +80,7 @@ interface FailedAt {
 /** Limits of the kept end of a run's log. The length of a line is in characters. */
 const MAX_LINES = 20
 const MAX_LINE_LENGTH = 200
-/** In characters. Writers keep messages in memory while the API server is unreachable. */
+/** In characters. */
 const MAX_MESSAGE = 4096
 
 const CANCELLED: readonly ErrorCode[] = ['Cancelled', 'ShuttingDown']
@@ -99,8 +94,9 @@ export function createReportedRun(recipe: FlakeRecipe, { now, imageSize }: Repor
   let known: Omit<ReportedRunState, 'progress'> = {
     ...(recipe.flake.locked && { lockedFlakeUrl: recipe.flake.url }),
     startedAt,
-    phase: 'Building',
+    phase: 'Queued',
     phaseSince: startedAt,
+    isWorking: false,
   }
 
   const state = (): ReportedRunState => ({ ...known, progress: latest ? describe(latest) : 'starting' })
@@ -125,6 +121,7 @@ export function createReportedRun(recipe: FlakeRecipe, { now, imageSize }: Repor
       const phase = phaseOf(event)
       update({
         ...(phase !== known.phase && { phase, phaseSince: now() }),
+        isWorking: known.isWorking || WORK.includes(event.phase),
         ...(event.phase === 'evaluating' && { runId: event.runId }),
         ...(event.phase === 'built' && { storePath: event.storePath }),
       })
@@ -140,12 +137,8 @@ export function createReportedRun(recipe: FlakeRecipe, { now, imageSize }: Repor
 
 /** A request that failed before any run. */
 export function refusal(error: ShimError, at: number): ReportedRunState {
-  return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', outcome: failed(error, { at }) }
-}
-
-/** A run that was interrupted, for example by a restart. */
-export function interruption(message: string, at: number): ReportedRunState {
-  return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', outcome: { kind: 'Cancelled', at, message } }
+  const outcome = failed(error, { at })
+  return { startedAt: at, phase: 'Queued', phaseSince: at, isWorking: false, progress: '', outcome }
 }
 
 function failed(error: ShimError, { at, lines = [] }: FailedAt): Failure | CancelledRun {
@@ -161,10 +154,13 @@ export function isCancelled({ code }: ShimError): boolean {
 function describe(progress: PullProgress): string {
   return describeProgress({ done: 0, expected: 0, text: '', phase: '', ...toWire(progress) }).slice(
     0,
-    NIXBUILD_LIMITS.progress,
+    NIXNODE_LIMITS.progress,
   )
 }
 
+const WORK: readonly PullProgress['phase'][] = ['building', 'importing', 'unpacking']
+
 function phaseOf({ phase }: PullProgress): ReportedRunState['phase'] {
+  if (phase === 'queued') return 'Queued'
   return phase === 'importing' || phase === 'unpacking' ? 'Importing' : 'Building'
 }

@@ -1,40 +1,52 @@
-import type { ReportedRunState } from './reported-run.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { NodeBuild } from '../../../kube/resources/nixnode.ts'
 
-/** For a run shorter than this, only the outcome is written. */
+/** Work shorter than this is not reported until it ends. */
 export const FIRST_AFTER_MS = 300
-/** A phase is written when it has lasted this long. Also the shortest time between two writes of one run. */
-const PHASE_AFTER_MS = 1000
+/** A state is written when it has lasted this long. */
+const STATE_AFTER_MS = 1000
+/** Pods that only check an image that is present mostly wait for less than this. */
+const PODS_AFTER_MS = 2000
 /** Pauses between writes of progress grow from the first to the last. */
 const PROGRESS_AFTER_MS = { first: 2000, last: 30_000 }
 
-/** The latest write about a run. */
+/** What is to be written of one build. Times are in milliseconds since 1970. */
+export interface Pending {
+  /** Undefined if there is nothing to report any more. */
+  readonly build: NodeBuild | undefined
+  /** Whether a run or a request is what the build shows. */
+  readonly isActive: boolean
+  /** When the state began that `build` shows. */
+  readonly since: number
+  /** When requests came or went, or a result came. */
+  readonly changedAt: number
+}
+
+/** The latest write of one build. */
 export interface LastWrite {
-  readonly phase: ReportedRunState['phase']
-  readonly progress: string
-  readonly ended: boolean
+  readonly build: NodeBuild | undefined
   readonly at: number
-  /** Number of writes since the phase was written. */
+  /** Number of writes since the state was written. */
   readonly times: number
 }
 
 /** When the next write is due, in milliseconds since 1970; undefined if there is nothing new. */
-export function dueAt(
-  { startedAt, phase, phaseSince, progress, outcome }: ReportedRunState,
-  written?: LastWrite,
-): number | undefined {
-  if (outcome) return written?.ended ? undefined : outcome.at
-  if (!written) return startedAt + FIRST_AFTER_MS
-  if (phase !== written.phase) return Math.max(phaseSince, written.at) + PHASE_AFTER_MS
-  if (progress === written.progress) return undefined
+export function dueAt({ build, isActive, since, changedAt }: Pending, written?: LastWrite): number | undefined {
+  const before = written?.build
+  if (isDeepStrictEqual(build, before)) return undefined
+  if (build && before && isDeepStrictEqual(withoutPods(build), withoutPods(before))) return changedAt + PODS_AFTER_MS
+  if (!build || !isActive) return changedAt
+  if (!written || !before) return since + FIRST_AFTER_MS
+  if (build.state !== before.state) return Math.max(since, written.at) + STATE_AFTER_MS
   return written.at + Math.min(PROGRESS_AFTER_MS.first * 2 ** written.times, PROGRESS_AFTER_MS.last)
 }
 
-/** The latest write after the state has been written. */
-export function lastWriteOf(
-  { phase, progress, outcome }: ReportedRunState,
-  written: LastWrite | undefined,
-  at: number,
-): LastWrite {
-  const times = written === undefined || written.phase !== phase ? 0 : written.times + 1
-  return { phase, progress, ended: outcome !== undefined, at, times }
+function withoutPods({ pods, ...build }: NodeBuild): object {
+  return build
+}
+
+/** The latest write after the build has been written. */
+export function lastWriteOf(build: NodeBuild | undefined, written: LastWrite | undefined, at: number): LastWrite {
+  const times = written === undefined || written.build?.state !== build?.state ? 0 : written.times + 1
+  return { build, at, times }
 }

@@ -4,7 +4,7 @@ import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { listRecipes } from '../../../shim/cluster/lookup/nixbuilds-of-image.ts'
 import { useKube } from '../../kube/use-kube.ts'
-import { nixBuild } from '../../shim/cluster/builds/nixbuilds.ts'
+import { nixBuild } from '../../shim/cluster/nixbuilds.ts'
 
 /** One more than a look-up of an image reads. */
 const COUNT = 501

@@ -7,7 +7,7 @@ import type { ControlPlane } from '../../cluster/control-plane.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { addGate, copyExample, type Example } from '../../node/example.ts'
 import { PATIENT } from '../../patience.ts'
-import { eventsOf, podPull, startConnectedShim, untilNixBuilds } from './shim-with-cluster.ts'
+import { eventsOf, podPull, startConnectedShim, untilBuilds } from './shim-with-cluster.ts'
 
 let bed: Bed
 let formats: Example
@@ -38,14 +38,14 @@ describe('an API server that is unreachable', () => {
     const namespace = await cluster.createNamespace()
     const { apiServer } = cluster.controlPlane
     const begun = connected.kubelet.pullImage(podPull(namespace, recipeOf('begun', 'gated')))
-    await untilNixBuilds(cluster, namespace, { status: 'Building' })
+    await untilBuilds(cluster, connected.node, namespace, [{ state: 'Building' }])
     await apiServer.kill()
     await writeFile(gate, '')
     await expect(begun).resolves.toMatch(/^sha256:/)
     const whole = connected.kubelet.pullImage(podPull(namespace, recipeOf('whole', 'docker-archive'), 'whole'))
     await expect(whole).resolves.toMatch(/^sha256:/)
     await apiServer.start()
-    await untilAllSucceeded(cluster, namespace, 2)
+    await untilBuilds(cluster, connected.node, namespace, [{ state: 'Present' }, { state: 'Present' }])
     await expect
       .poll(() => eventsOf(cluster, namespace, 'whole'), PATIENT)
       .toContainEqual(expect.objectContaining({ reason: 'NixBuildSucceeded' }))
@@ -91,9 +91,3 @@ describe('an API server that never answers', () => {
     expect(await shim.daemon.stop()).toBe(0)
   })
 })
-
-async function untilAllSucceeded(cluster: Cluster, namespace: string, count: number): Promise<void> {
-  const states = async () =>
-    (await cluster.kubectl(['get', 'nb', `-n=${namespace}`, '-o=jsonpath={.items[*].status.status}'])).split(' ')
-  await expect.poll(states, PATIENT).toEqual(Array.from({ length: count }, () => 'Succeeded'))
-}

@@ -1,8 +1,8 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PATIENT } from '../../patience.ts'
 import { type ClusterBed, startClusterBed } from './cluster-bed.ts'
-import { eventsOf, listNixBuilds, nixBuildManifest, podPull, untilNixBuilds } from './shim-with-cluster.ts'
+import { eventsOf, nixBuildManifest, podPull, readNixNodes, untilBuilds, writeSpec } from './shim-with-cluster.ts'
 
 const UNKNOWN = 2
 
@@ -13,6 +13,11 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
+/** Waits until the node reports exactly these builds of the namespace. */
+function untilReported(namespace: string, ...builds: readonly object[]) {
+  return untilBuilds(bed.cluster, bed.connected.node, namespace, builds)
+}
+
 describe('a pull without annotations', () => {
   it('is built from the NixBuild of its namespace only', async () => {
     const [namespace, other] = [await bed.cluster.createNamespace(), await bed.cluster.createNamespace()]
@@ -22,10 +27,24 @@ describe('a pull without annotations', () => {
       details: expect.not.stringContaining('enbi'),
     })
     await expect(bed.connected.kubelet.pullImage({ image, namespace, podName: 'plain' })).resolves.toMatch(/^sha256:/)
-    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded' })
+    await untilReported(namespace, { state: 'Present', nixBuild: 'by-hand' })
     await expect
       .poll(() => eventsOf(bed.cluster, namespace, 'plain'), PATIENT)
       .toContainEqual(expect.objectContaining({ reason: 'NixBuildSucceeded' }))
+  })
+
+  it('looks for NixBuilds only in the namespaces that the controller names', async () => {
+    const [named, other] = [await bed.cluster.createNamespace(), await bed.cluster.createNamespace()]
+    const { image, ...rest } = bed.recipeOf('looked-up', 'docker-archive')
+    for (const namespace of [named, other])
+      await bed.cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag: image, ...rest }))
+    await writeSpec(bed.cluster, bed.connected.node, { namespaces: [named] })
+    const pull = (namespace: string) => bed.connected.kubelet.pullImage({ image, namespace, podName: 'plain' })
+    // The shim sees the spec a moment later.
+    await expect.poll(() => pull(other).catch(() => 'not found'), PATIENT).toBe('not found')
+    await expect(pull(named)).resolves.toMatch(/^sha256:/)
+    await writeSpec(bed.cluster, bed.connected.node, { namespaces: ['*'] })
+    await expect.poll(() => pull(other).catch(() => 'not found'), PATIENT).toMatch(/^sha256:/)
   })
 
   it('is refused when the NixBuild is for another system', async () => {
@@ -42,64 +61,58 @@ describe('a pull without annotations', () => {
 })
 
 describe('an image that is removed', () => {
-  it('is removed from the list of nodes', async () => {
+  it('is not reported any more', async () => {
     const namespace = await bed.cluster.createNamespace()
     const recipe = bed.recipeOf('removed', 'images.web.frontend')
     await bed.connected.kubelet.pullImage(podPull(namespace, recipe))
-    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded', nodes: [{ name: bed.connected.node }] })
+    await untilReported(namespace, { state: 'Present' })
     await bed.connected.kubelet.removeImage(recipe.image)
-    const [nixBuild] = await untilNixBuilds(bed.cluster, namespace, { nodes: [] })
-    expect(nixBuild?.status).toMatchObject({ status: 'Succeeded', buildNode: bed.connected.node })
+    await untilReported(namespace)
   })
 })
 
 describe('an image that gets another recipe', () => {
-  it('is removed from the list of nodes of the first NixBuild', async () => {
+  it('is reported for that recipe only', async () => {
     const namespace = await bed.cluster.createNamespace()
     const recipe = bed.recipeOf('renewed', 'docker-archive')
     await bed.connected.kubelet.pullImage(podPull(namespace, recipe))
-    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded', nodes: [{ name: bed.connected.node }] })
-    await bed.connected.kubelet.pullImage(podPull(namespace, { ...recipe, packageName: 'oci-layout' }))
-    const entries = async () =>
-      (await listNixBuilds(bed.cluster, namespace))
-        .map(({ spec, status }) => [spec.packageName, status.nodes.length])
-        .sort()
-    await expect.poll(entries, PATIENT).toEqual([
-      ['docker-archive', 0],
-      ['oci-layout', 1],
-    ])
+    const [before] = await untilReported(namespace, { state: 'Present' })
+    const imageDigest = await bed.connected.kubelet.pullImage(
+      podPull(namespace, { ...recipe, packageName: 'oci-layout' }),
+    )
+    const [after] = await untilReported(namespace, { state: 'Present', imageDigest })
+    expect(after?.key).not.toBe(before?.key)
   })
 })
 
-describe('a NixBuild that is assigned to the node', () => {
-  const label = () => ({ 'enbi.hrzn.ee/node': bed.connected.node })
+describe('a build that is assigned to the node', () => {
+  const assign = (...assigned: readonly object[]) => writeSpec(bed.cluster, bed.connected.node, { assigned })
 
-  it('is built', async () => {
+  it('is made, and the generation of the assignment is observed', async () => {
     const namespace = await bed.cluster.createNamespace()
-    const { image, ...rest } = bed.recipeOf('given', 'stream')
-    await bed.cluster.apply(nixBuildManifest(namespace, 'given', { imageTag: image, ...rest }, label()))
-    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded', nodes: [{ name: bed.connected.node }] })
-    expect(await bed.connected.kubelet.imageStatus(image)).toBeDefined()
+    const { image: imageTag, ...rest } = bed.recipeOf('given', 'stream')
+    await assign({ namespace, name: 'given', recipe: { imageTag, ...rest, system: 'x86_64-linux' } })
+    await untilReported(namespace, { state: 'Present', nixBuild: 'given' })
+    expect(await bed.connected.kubelet.imageStatus(imageTag)).toBeDefined()
+    const [nixNode] = await readNixNodes(bed.cluster, bed.connected.node)
+    expect(nixNode?.status.observedGeneration).toBe(nixNode?.metadata.generation)
   })
 
   it('fails if the policy refuses it', async () => {
     const namespace = await bed.cluster.createNamespace()
-    const spec = { imageTag: 'registry.example/elsewhere/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
-    await bed.cluster.apply(nixBuildManifest(namespace, 'refused', spec, label()))
-    const [nixBuild] = await untilNixBuilds(bed.cluster, namespace, { status: 'Failed' })
-    expect(nixBuild?.status.conditions[1]?.message).toContain('policy')
+    const recipe = { imageTag: 'registry.example/elsewhere/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
+    await assign({ namespace, name: 'refused', recipe: { ...recipe, system: 'x86_64-linux' } })
+    await untilReported(namespace, { state: 'Failed', nixBuild: 'refused', message: expect.stringContaining('policy') })
   })
 
-  it('that is deleted and made again during the build is still built', async () => {
+  it('ends when it is not assigned any more', async () => {
     const namespace = await bed.cluster.createNamespace()
-    const { image, ...rest } = bed.recipeOf('taken', 'gated')
+    const { image: imageTag, ...rest } = bed.recipeOf('taken', 'gated')
     await rm(bed.gate, { force: true })
-    await bed.cluster.apply(nixBuildManifest(namespace, 'taken', { imageTag: image, ...rest }, label()))
-    await untilNixBuilds(bed.cluster, namespace, { status: 'Building' })
-    await bed.cluster.kubectl(['delete', 'nixbuild', 'taken', `--namespace=${namespace}`])
-    await bed.cluster.apply(nixBuildManifest(namespace, 'taken', { imageTag: image, ...rest }, label()))
-    await writeFile(bed.gate, '')
-    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded' })
+    await assign({ namespace, name: 'taken', recipe: { imageTag, ...rest, system: 'x86_64-linux' } })
+    await untilReported(namespace, { state: 'Building', progress: expect.stringMatching(/^building /) })
+    await assign()
+    await untilReported(namespace)
   })
 })
 

@@ -3,7 +3,7 @@ import { FinalError, RetryableError } from '../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import { createReportedRun } from '../../../shim/cluster/builds/reported-run.ts'
 import { createPodEventWriter, type PodEvent } from '../../../shim/cluster/pod-event-writer.ts'
-import { IMAGE_ID } from './builds/nixbuilds.ts'
+import { IMAGE_ID } from './builds/runs.ts'
 
 const recipe = {
   image: 'registry.example/team/app:1',

@@ -1,11 +1,11 @@
-import { copyFile } from 'node:fs/promises'
+import { copyFile, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Cluster } from '../../cluster/cluster.ts'
 import { useCluster } from '../../cluster/use-cluster.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { addGate, copyExample, type Example } from '../../node/example.ts'
 import { PATIENT } from '../../patience.ts'
-import { podPull, startConnectedShim, untilNixBuilds } from './shim-with-cluster.ts'
+import { podPull, startConnectedShim, untilBuilds, writeSpec } from './shim-with-cluster.ts'
 
 let bed: Bed
 let cluster: Cluster
@@ -33,31 +33,63 @@ const isBuilding = async () =>
   (await bed.run('pgrep', ['-f', `until test -e ${gate};`], { reject: false })).exitCode === 0
 
 describe('a shim that is stopped in the middle of a build', () => {
-  it('releases the NixBuild before it exits', async () => {
+  it('takes the build back before it exits', async () => {
     await using connected = await startConnectedShim(cluster, bed, { config: { shutdownTimeout: '100ms' } })
     const namespace = await cluster.createNamespace()
     const cut = expect(connected.kubelet.pullImage(podPull(namespace, gatedRecipe('stopped')))).rejects.toThrow()
-    await untilNixBuilds(cluster, namespace, { status: 'Building' })
+    await untilBuilds(cluster, connected.node, namespace, [{ state: 'Building' }])
     expect(await connected.shim.daemon.stop()).toBe(0)
     await cut
-    const [nixBuild] = await untilNixBuilds(cluster, namespace, { status: 'Pending' })
-    expect(nixBuild?.status.buildNode).toBeUndefined()
-    expect(nixBuild?.status.conditions[0]?.message).toContain('shutting down')
+    await untilBuilds(cluster, connected.node, namespace, [])
   })
 })
 
-describe('a build whose NixBuild is deleted', () => {
-  it('is cancelled if its NixBuild is not made again', async () => {
-    const config = { nix: { user: bed.buildUser.name, abandonAfter: '100ms' } }
-    await using connected = await startConnectedShim(cluster, bed, { config, kubernetes: { unwantedCheck: '300ms' } })
+describe('a shim that is killed in the middle of a build', () => {
+  it('has only its images in its NixNode after the next start', async () => {
+    await using connected = await startConnectedShim(cluster, bed)
     const namespace = await cluster.createNamespace()
-    const pull = connected.kubelet.pullImage(podPull(namespace, gatedRecipe('deleted')))
-    const sentAway = expect(pull).rejects.toMatchObject({ details: expect.stringContaining('NixBuild was deleted') })
-    await untilNixBuilds(cluster, namespace, { status: 'Building' })
+    const { node, kubelet } = connected
+    const image = { ...gatedRecipe('kept'), packageName: 'docker-archive' }
+    await kubelet.pullImage(podPull(namespace, image))
+    const cut = expect(kubelet.pullImage(podPull(namespace, gatedRecipe('killed'), 'killed'))).rejects.toThrow()
+    const [kept] = await untilBuilds(cluster, node, namespace, [{ state: 'Present' }, { state: 'Building' }])
+    await connected.shim.daemon.kill()
+    await cut
+    await connected.shim.daemon.start()
+    expect(await untilBuilds(cluster, node, namespace, [{ state: 'Present' }])).toEqual([kept])
+  })
+})
+
+describe('a pod that is let go', () => {
+  it('has its pull cancelled at once, and the build goes on for another pod', async () => {
+    await using connected = await startConnectedShim(cluster, bed)
+    const namespace = await cluster.createNamespace()
+    const { node, kubelet } = connected
+    const recipe = gatedRecipe('let-go')
+    const goes = expect(kubelet.pullImage(podPull(namespace, recipe, 'goes'))).rejects.toMatchObject({
+      details: expect.stringContaining('pod was deleted'),
+    })
+    const stays = kubelet.pullImage(podPull(namespace, recipe, 'stays'))
+    await untilBuilds(cluster, node, namespace, [{ state: 'Building', pods: [{ uid: 'goes' }, { uid: 'stays' }] }])
+    await writeSpec(cluster, node, { letGo: ['goes'] })
+    await goes
+    await untilBuilds(cluster, node, namespace, [{ state: 'Building', pods: [{ uid: 'stays' }] }])
+    await writeFile(gate, '')
+    await expect(stays).resolves.toMatch(/^sha256:/)
+  })
+
+  it('and was the last has its build cancelled', async () => {
+    const config = { nix: { user: bed.buildUser.name, abandonAfter: '100ms' } }
+    await using connected = await startConnectedShim(cluster, bed, { config })
+    const namespace = await cluster.createNamespace()
+    const pull = connected.kubelet.pullImage(podPull(namespace, gatedRecipe('last'), 'last'))
+    const sentAway = expect(pull).rejects.toMatchObject({ details: expect.stringContaining('pod was deleted') })
+    await untilBuilds(cluster, connected.node, namespace, [{ state: 'Building', pods: [{ uid: 'last' }] }])
     await expect.poll(isBuilding, PATIENT).toBe(true)
-    await cluster.kubectl(['delete', 'nixbuilds', '--all', `--namespace=${namespace}`])
+    await writeSpec(cluster, connected.node, { letGo: ['last'] })
     await sentAway
     await expect.poll(isBuilding, PATIENT).toBe(false)
+    await untilBuilds(cluster, connected.node, namespace, [])
   })
 })
 
@@ -69,20 +101,20 @@ describe('a kubeconfig that does not exist yet', () => {
     const recipe = { ...gatedRecipe('early'), packageName: 'docker-archive' }
     await expect(connected.kubelet.pullImage(podPull(namespace, recipe))).resolves.toMatch(/^sha256:/)
     await copyFile(cluster.adminKubeconfig, kubeconfig)
-    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: connected.node })
+    await untilBuilds(cluster, connected.node, namespace, [{ state: 'Present' }])
   })
 })
 
 describe('an image that is removed while no shim is running', () => {
-  it('is removed from the NixBuild by the next shim', async () => {
+  it('is not reported by the next shim', async () => {
     await using connected = await startConnectedShim(cluster, bed)
     const namespace = await cluster.createNamespace()
     const recipe = { ...gatedRecipe('gone'), packageName: 'docker-archive' }
     await connected.kubelet.pullImage(podPull(namespace, recipe))
-    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: connected.node }] })
+    await untilBuilds(cluster, connected.node, namespace, [{ state: 'Present' }])
     await connected.shim.daemon.stop()
     await bed.cri().removeImage(recipe.image)
     await connected.shim.daemon.start()
-    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [] })
+    await untilBuilds(cluster, connected.node, namespace, [])
   })
 })

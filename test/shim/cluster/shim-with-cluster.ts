@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { expect } from 'vitest'
 import { createKube } from '../../../kube/client/client.ts'
 import { type NixBuild, nixBuilds } from '../../../kube/resources/nixbuild.ts'
+import { type NixNode, type NodeBuild, nixNodes } from '../../../kube/resources/nixnode.ts'
 import type { Cluster } from '../../cluster/cluster.ts'
 import type { Bed } from '../../node/bed.ts'
 import type { CriClient, Pull } from '../../node/cri.ts'
@@ -40,7 +41,7 @@ export async function startConnectedShim(
     kubelet: bed.cri(shim.socket),
     async [Symbol.asyncDispose]() {
       await shim.daemon.kill()
-      await cluster.kubectl(['delete', 'node', node, '--ignore-not-found', '--wait=false'])
+      await cluster.kubectl(['delete', `node/${node}`, `nixnode/${node}`, '--ignore-not-found', '--wait=false'])
     },
   }
 }
@@ -71,21 +72,54 @@ export async function untilNixBuilds(cluster: Cluster, namespace: string, status
   return listNixBuilds(cluster, namespace)
 }
 
-export interface NixBuildWatch extends AsyncDisposable {
-  /** Every state so far, oldest first. */
-  readonly seen: readonly NixBuild[]
+/** All NixNodes of that name: one, or none. */
+export async function readNixNodes(cluster: Cluster, node: string): Promise<NixNode[]> {
+  const { items } = v.parse(
+    v.object({ items: v.array(v.unknown()) }),
+    await cluster.read(`/apis/enbi.hrzn.ee/v1alpha1/nixnodes?fieldSelector=metadata.name%3D${node}`),
+  )
+  return items.map(nixNodes.parse)
 }
 
-/** Watches every write to the NixBuilds of a namespace. */
-export async function watchNixBuilds(cluster: Cluster, namespace: string): Promise<NixBuildWatch> {
+/** What the node reports of a namespace, oldest first. */
+export async function readBuilds(cluster: Cluster, node: string, namespace: string): Promise<NodeBuild[]> {
+  const nixNodes = await readNixNodes(cluster, node)
+  return nixNodes.flatMap(({ status }) => status.builds).filter(build => build.namespace === namespace)
+}
+
+/** Waits until the node reports exactly these builds of the namespace. */
+export async function untilBuilds(
+  cluster: Cluster,
+  node: string,
+  namespace: string,
+  builds: readonly object[],
+): Promise<NodeBuild[]> {
+  await expect.poll(() => readBuilds(cluster, node, namespace), PATIENT).toMatchObject(builds)
+  return readBuilds(cluster, node, namespace)
+}
+
+/** Writes the spec as the controller does. */
+export async function writeSpec(cluster: Cluster, node: string, spec: object): Promise<void> {
+  await expect.poll(() => readNixNodes(cluster, node), PATIENT).toHaveLength(1)
+  await cluster.kubectl(['patch', 'nixnode', node, '--type=merge', `--patch=${JSON.stringify({ spec })}`])
+}
+
+export interface NixNodeWatch extends AsyncDisposable {
+  /** Every state so far, oldest first. */
+  readonly seen: readonly NixNode[]
+}
+
+/** Watches every write to a node's NixNode. */
+export async function watchNixNode(cluster: Cluster, node: string): Promise<NixNodeWatch> {
   const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
   const stop = new AbortController()
-  const seen: NixBuild[] = []
-  const resourceVersion = await kube.list(nixBuilds, { namespace }, () => {})
-  const call = { namespace, resourceVersion, longestMs: 60_000, signal: stop.signal }
+  const seen: NixNode[] = []
+  const fieldSelector = `metadata.name=${node}`
+  const resourceVersion = await kube.list(nixNodes, { fieldSelector }, () => {})
+  const call = { fieldSelector, resourceVersion, longestMs: 60_000, signal: stop.signal }
   const watching = (async () => {
-    for await (const event of kube.watch(nixBuilds, call))
-      if (event.type !== 'BOOKMARK') seen.push(nixBuilds.parse(event.object))
+    for await (const event of kube.watch(nixNodes, call))
+      if (event.type !== 'BOOKMARK') seen.push(nixNodes.parse(event.object))
   })()
   return {
     seen,

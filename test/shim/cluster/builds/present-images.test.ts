@@ -1,97 +1,113 @@
-import { mkdtempDisposable, readFile } from 'node:fs/promises'
+import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, expect, it, vi } from 'vitest'
-import type { Kube } from '../../../../kube/client/contract.ts'
-import { nixBuilds } from '../../../../kube/resources/nixbuild.ts'
-import { createImageEntries, type ImageEntriesOptions } from '../../../../shim/cluster/builds/present-images.ts'
-import { createNixBuildStore } from '../../../../shim/cluster/nixbuild-store.ts'
+import type { NodeBuild } from '../../../../kube/resources/nixnode.ts'
+import { createNodeBuilds } from '../../../../shim/cluster/builds/node-builds.ts'
+import { createPresentImages } from '../../../../shim/cluster/builds/present-images.ts'
 import type { ImageRecords } from '../../../../shim/pull/contract.ts'
-import { useKube } from '../../../kube/use-kube.ts'
 import { PATIENT } from '../../../patience.ts'
-import { NODE, nixBuild } from './nixbuilds.ts'
+import { NODE } from './runs.ts'
 
 type Listed = Awaited<ReturnType<ImageRecords['withLabel']>>
 
-const entry = { namespace: 'team', name: 'web', recipe: 'key' }
+const image = (key: string): NodeBuild => {
+  return { namespace: 'team', key, state: 'Present', since: '2026-01-01T00:00:00Z', pods: [] }
+}
+
+const record = (key: string) => {
+  const target = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: 'sha256:0', size: 1 }
+  return { name: `${key}:1`, labels: { 'enbi.hrzn.ee/recipe': key }, target, updatedAt: 0 }
+}
 
 afterEach(() => void vi.useRealTimers())
 
+it('the images that an earlier shim reported are reported again if they are still there', async () => {
+  await using bed = await begin(async () => [record('there')])
+  await bed.write(JSON.stringify([image('there'), image('gone')]))
+  await bed.images.restore()
+  expect(bed.builds.present()).toEqual([image('there')])
+})
+
+it('what is saved while images are restored does not replace them', async () => {
+  const { promise: answered, resolve: answer } = Promise.withResolvers<Listed>()
+  await using bed = await begin(() => answered)
+  await bed.write(JSON.stringify([image('old')]))
+  const restored = bed.images.restore()
+  bed.builds.restore([image('new')])
+  answer([record('old')])
+  await restored
+  await expect.poll(bed.saved, PATIENT).toMatch(/"new".*"old"/)
+})
+
+it('a damaged file counts as empty', async () => {
+  await using bed = await begin(async () => [record('there')])
+  await bed.write('[{"namespace": 1}]')
+  await bed.images.restore()
+  expect(bed.builds.present()).toEqual([])
+})
+
+it('an image that is removed is not reported any more', async () => {
+  await using bed = await begin(async () => [record('stays')])
+  bed.builds.restore([image('stays'), image('goes')])
+  bed.images.check()
+  await expect.poll(() => bed.builds.present(), PATIENT).toEqual([image('stays')])
+  await expect.poll(bed.saved, PATIENT).toBe(JSON.stringify([image('stays')]))
+})
+
+it('an image whose recipe is being built again is still reported', async () => {
+  let looks = 0
+  await using bed = await begin(async () => {
+    looks += 1
+    return []
+  }, ['active'])
+  bed.builds.restore([image('active'), image('idle')])
+  bed.images.check()
+  await expect.poll(() => bed.builds.present(), PATIENT).toEqual([image('active')])
+  expect(looks).toBe(1)
+})
+
 it('many changes of images during a check cause one more check', async () => {
-  const target = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: 'sha256:0', size: 1 }
-  const there = [{ name: 'web:1', labels: { 'enbi.hrzn.ee/recipe': entry.recipe }, target, updatedAt: 0 }]
   const { promise: answered, resolve: answer } = Promise.withResolvers<Listed>()
   let looks = 0
   await using bed = await begin(async () => {
     looks += 1
-    return looks === 1 ? answered : there
+    return looks === 1 ? answered : []
   })
-  bed.entries.remember(entry)
-  await expect.poll(bed.saved, PATIENT).toContain('"web"')
+  bed.builds.restore([image('web')])
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   for (let times = 0; times < 5; times += 1) {
-    bed.entries.check()
+    bed.images.check()
     vi.advanceTimersByTime(1000)
   }
   vi.useRealTimers()
   await expect.poll(() => looks, PATIENT).toBe(1)
-  answer(there)
-  // Whatever has been begun before is over when this is there.
-  bed.entries.remember({ ...entry, name: 'last' })
-  await expect.poll(bed.saved, PATIENT).toContain('"last"')
-  expect(looks).toBeLessThanOrEqual(2)
-  await expect.poll(() => looks, PATIENT).toBe(2)
+  answer([record('web')])
+  await expect.poll(() => bed.builds.present(), PATIENT).toEqual([])
+  expect(looks).toBe(2)
 })
 
-it('an entry whose removal is refused does not keep others from being removed', async () => {
-  await using cluster = await useKube()
-  const { kube } = cluster
-  const { namespace } = cluster.name
-  await kube.create(nixBuilds, { namespace, name: 'web', body: { spec: nixBuild().spec } })
-  const say = (status: object, fieldManager: string) =>
-    kube.patch(nixBuilds, { namespace, name: 'web', body: { status } }, { ...STATUS, fieldManager })
-  await say({ status: 'Succeeded', buildNode: 'node-2' }, 'enbi-shim-node-2')
-  await say({ nodes: [{ name: NODE }] }, `enbi-shim-${NODE}`)
-  const only = await clientOf(cluster.cluster, namespace)
-  await using bed = await begin(async () => [], only)
-  bed.entries.remember({ ...entry, namespace: 'kube-public' })
-  bed.entries.remember({ ...entry, namespace })
-  await expect.poll(bed.saved, PATIENT).toContain(namespace)
-  bed.entries.check()
-  await expect.poll(bed.saved, PATIENT).not.toContain(namespace)
-  expect(await bed.saved()).toContain('kube-public')
-  expect(await kube.get(nixBuilds, { namespace, name: 'web' })).toMatchObject({ status: { nodes: [] } })
-})
-
-const STATUS = { type: 'apply', subresource: 'status' } as const
-
-/** Of somebody who has the rights of a shim in that namespace alone. */
-async function clientOf(cluster: Awaited<ReturnType<typeof useKube>>['cluster'], namespace: string): Promise<Kube> {
-  const role = ['create', 'rolebinding', 'shim', `--namespace=${namespace}`, '--clusterrole=enbi-shim']
-  await cluster.kubectl([...role, `--serviceaccount=${namespace}:default`])
-  const token = await cluster.createToken({ namespace, serviceAccount: 'default' })
-  return cluster.client(await cluster.kubeconfig({ token }))
-}
-
-async function begin(withLabel: () => Promise<Listed>, kube?: Kube) {
-  const folder = await mkdtempDisposable(join(tmpdir(), 'image-entries-'))
+async function begin(withLabel: () => Promise<Listed>, active: readonly string[] = []) {
+  const folder = await mkdtempDisposable(join(tmpdir(), 'present-images-'))
+  const file = join(folder.path, 'nixbuilds.json')
   const stop = new AbortController()
-  const noKube = async (): Promise<Kube> => Promise.reject(new Error('nothing is to be taken back'))
-  const options: ImageEntriesOptions = {
+  const builds = createNodeBuilds({ node: NODE, now: Date.now, onPresent: () => images.save() })
+  const images = createPresentImages({
     stateDir: folder.path,
-    store: createNixBuildStore({ kube: kube ? async () => kube : noKube, node: NODE }),
+    builds,
     images: async () => ({ withLabel }),
-    node: NODE,
-    activeKeys: () => new Set(),
+    activeKeys: () => new Set(active),
     signal: stop.signal,
     logger: pino({ level: 'silent' }),
-  }
+  })
   return {
-    entries: createImageEntries(options),
-    saved: () => readFile(join(folder.path, 'nixbuilds.json'), 'utf8').catch(() => ''),
+    ...{ builds, images },
+    write: (text: string) => writeFile(file, text),
+    saved: () => readFile(file, 'utf8').catch(() => ''),
     async [Symbol.asyncDispose]() {
       stop.abort()
+      await images.saved()
       await folder[Symbol.asyncDispose]()
     },
   }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { FinalError, RetryableError, type ShimError } from '../../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../../recipes/flake-url.ts'
 import { createReportedRun, type ReportedRunState } from '../../../../shim/cluster/builds/reported-run.ts'
-import { IMAGE_ID, NOW } from './nixbuilds.ts'
+import { IMAGE_ID, NOW } from './runs.ts'
 
 const recipe = {
   image: 'registry.example/team/app:1',
@@ -23,12 +23,16 @@ function makeRun(options: { imageSize?: number; flakeUrl?: string } = {}) {
 
 describe('the reported state of a run', () => {
   it.each<[string, Parameters<ReturnType<typeof createReportedRun>['progress']>[0], Partial<ReportedRunState>]>([
-    ['show its place in the queue', { phase: 'queued', ahead: 2 }, { phase: 'Building', progress: 'waiting, 2 ahead' }],
-    ['show the evaluation', { phase: 'evaluating', runId: 'r' }, { runId: 'r', progress: 'evaluating the flake' }],
+    ['show its place in the queue', { phase: 'queued', ahead: 2 }, { phase: 'Queued', progress: 'waiting, 2 ahead' }],
+    [
+      'show the evaluation',
+      { phase: 'evaluating', runId: 'r' },
+      { phase: 'Building', isWorking: false, runId: 'r', progress: 'evaluating the flake' },
+    ],
     [
       'show the derivation that it builds',
       { phase: 'building', done: 2, expected: 7, current: 'hello' },
-      { phase: 'Building', progress: 'building 2 of 7, hello' },
+      { phase: 'Building', isWorking: true, progress: 'building 2 of 7, hello' },
     ],
     [
       'show the store path after the build',

@@ -1,27 +1,46 @@
 import { describe, expect, it } from 'vitest'
-import type { ReportedRunState } from '../../../../shim/cluster/builds/reported-run.ts'
-import { dueAt, type LastWrite, lastWriteOf } from '../../../../shim/cluster/builds/write-schedule.ts'
-import { NOW, running, succeeded } from './nixbuilds.ts'
+import type { NodeBuild } from '../../../../kube/resources/nixnode.ts'
+import { dueAt, type LastWrite, lastWriteOf, type Pending } from '../../../../shim/cluster/builds/write-schedule.ts'
+import { NOW } from './runs.ts'
 
-const written: LastWrite = { phase: 'Building', progress: 'evaluating the flake', ended: false, at: NOW, times: 0 }
+function build(facts: Partial<NodeBuild> = {}): NodeBuild {
+  const since = '2026-01-01T00:00:00Z'
+  return {
+    namespace: 'team',
+    key: 'key',
+    state: 'Building',
+    since,
+    progress: 'evaluating the flake',
+    pods: [],
+    ...facts,
+  }
+}
 
-describe('a run is written', () => {
-  it.each<[string, ReportedRunState, LastWrite | undefined, number | undefined]>([
-    ['300 ms after its start', running(), undefined, NOW - 1700],
-    ['only when something has changed', running(), written, undefined],
-    ['2 s later if its progress has changed', running({ progress: 'building' }), written, NOW + 2000],
-    ['4 s later the next time', running({ progress: 'building' }), { ...written, times: 1 }, NOW + 4000],
-    ['30 s later at most', running({ progress: 'building' }), { ...written, times: 9 }, NOW + 30_000],
-    ['a second after a new phase starts', running({ phase: 'Importing', phaseSince: NOW + 500 }), written, NOW + 1500],
-    [
-      'at least a second after the last write',
-      running({ phase: 'Importing', phaseSince: NOW - 500 }),
-      written,
-      NOW + 1000,
-    ],
-    ['immediately when it ends', succeeded(), written, NOW],
-    ['only at its end if it ends immediately', succeeded(), undefined, NOW],
-    ['never after its outcome', succeeded(), { ...written, ended: true }, undefined],
+const present = build({ state: 'Present', progress: 'loaded' })
+const pods = [{ name: 'web', uid: 'uid-of-web' }]
+
+function pending(facts: Partial<NodeBuild> = {}, rest: Partial<Pending> = {}): Pending {
+  return { build: build(facts), isActive: true, since: NOW - 2000, changedAt: NOW - 100, ...rest }
+}
+
+const result = (shown: NodeBuild | undefined) => pending({}, { build: shown, isActive: false })
+const written: LastWrite = { build: build(), at: NOW, times: 0 }
+
+describe('a build is written', () => {
+  it.each<[string, Pending, LastWrite | undefined, number | undefined]>([
+    ['300 ms after its start', pending(), undefined, NOW - 1700],
+    ['only when something has changed', pending(), written, undefined],
+    ['2 s later if its progress has changed', pending({ progress: 'building' }), written, NOW + 2000],
+    ['4 s later the next time', pending({ progress: 'building' }), { ...written, times: 1 }, NOW + 4000],
+    ['30 s later at most', pending({ progress: 'building' }), { ...written, times: 9 }, NOW + 30_000],
+    ['a second after a new state begins', pending({ state: 'Importing' }, { since: NOW + 500 }), written, NOW + 1500],
+    ['at least a second after the last write', pending({ state: 'Importing' }), written, NOW + 1000],
+    ['immediately when it ends', result(present), written, NOW - 100],
+    ['immediately if it ends before its first write', result(present), undefined, NOW - 100],
+    ['immediately when there is nothing left to report', result(undefined), written, NOW - 100],
+    ['never if it was not written and there is nothing to report', result(undefined), undefined, undefined],
+    ['never after its result', result(present), { ...written, build: present }, undefined],
+    ['two seconds after only its pods have changed', pending({ pods }), written, NOW + 1900],
   ])('%s', (_name, facts, before, at) => {
     expect(dueAt(facts, before)).toBe(at)
   })
@@ -32,9 +51,9 @@ function writeForTenMinutes(): number[] {
   const times: number[] = []
   let last: LastWrite | undefined
   for (let now = NOW; now < NOW + 600_000; now += 100) {
-    const facts = running({ startedAt: NOW, progress: `line ${now}` })
+    const facts = pending({ progress: `line ${now}` }, { since: NOW })
     if ((dueAt(facts, last) ?? Number.POSITIVE_INFINITY) > now) continue
-    last = lastWriteOf(facts, last, now)
+    last = lastWriteOf(facts.build, last, now)
     times.push(now - NOW)
   }
   return times

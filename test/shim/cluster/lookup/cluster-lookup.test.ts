@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { NixBuild } from '../../../../kube/resources/nixbuild.ts'
 import { FinalError, RetryableError } from '../../../../lib/errors.ts'
 import { createClusterLookup } from '../../../../shim/cluster/lookup/cluster-lookup.ts'
-import { nixBuild } from '../builds/nixbuilds.ts'
+import { nixBuild } from '../nixbuilds.ts'
 
 const { signal } = new AbortController()
 const query = { image: 'registry.example/team/app:1', namespace: 'team', signal }

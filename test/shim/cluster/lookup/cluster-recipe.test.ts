@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { chooseRecipe } from '../../../../shim/cluster/lookup/cluster-lookup.ts'
-import { nixBuild } from '../builds/nixbuilds.ts'
+import { nixBuild } from '../nixbuilds.ts'
 
 const SYSTEM = 'x86_64-linux'
 const managed = { labels: { 'app.kubernetes.io/managed-by': 'enbi-controller' } }

@@ -1,40 +1,24 @@
-import { type NixBuild, type NixBuildStatus, nixBuilds } from '../../../../kube/resources/nixbuild.ts'
+import { parseFlakeUrl } from '../../../../recipes/flake-url.ts'
+import type { FlakeRecipe } from '../../../../recipes/recipe.ts'
 import type { ReportedRunState } from '../../../../shim/cluster/builds/reported-run.ts'
+import type { FlakeImageRequest } from '../../../../shim/pull/contract.ts'
 
 export const NODE = 'node-1'
 /** 2026-01-01, in milliseconds. */
 export const NOW = Date.UTC(2026, 0, 1)
 export const IMAGE_ID = `sha256:${'a'.repeat(64)}`
 
-interface Making {
-  readonly name?: string
-  readonly labels?: Readonly<Record<string, string>>
-  readonly created?: string
-  readonly spec?: Partial<NixBuild['spec']>
-  readonly status?: Partial<NixBuildStatus>
+export function recipe(tag: string | number = 1): FlakeRecipe {
+  return {
+    image: `registry.example/team/app:${tag}`,
+    flake: parseFlakeUrl('github:team/app'),
+    packageName: 'image',
+    system: 'x86_64-linux',
+  }
 }
 
-/** As the API server would send it. */
-export function nixBuild({ name = 'web', labels = {}, created = '2026-01-01T00:00:00Z', spec, status }: Making = {}) {
-  return nixBuilds.parse({
-    metadata: {
-      name,
-      namespace: 'team',
-      uid: name,
-      resourceVersion: '1',
-      generation: 1,
-      labels,
-      creationTimestamp: created,
-    },
-    spec: {
-      flakeUrl: 'github:team/app',
-      imageTag: 'registry.example/team/app:1',
-      packageName: 'image',
-      system: 'x86_64-linux',
-      ...spec,
-    },
-    status,
-  })
+export function requestOf(pod: string, { namespace = 'team', tag = 1 as string | number } = {}): FlakeImageRequest {
+  return { recipe: recipe(tag), namespace, pod: { namespace, name: pod, uid: `uid-of-${pod}` } }
 }
 
 /** A run that started two seconds ago. */
@@ -44,6 +28,7 @@ export function running(facts: Partial<ReportedRunState> = {}): ReportedRunState
     startedAt,
     phase: 'Building',
     phaseSince: startedAt,
+    isWorking: true,
     progress: 'evaluating the flake',
     runId: 'run-1',
     ...facts,
@@ -58,7 +43,7 @@ export function succeeded(facts: Partial<ReportedRunState> = {}): ReportedRunSta
   })
 }
 
-export function failed(outcome: { message?: string; final?: boolean } = {}): ReportedRunState {
+export function failed(outcome: { message?: string; logTail?: string; final?: boolean; at?: number } = {}) {
   return running({
     outcome: {
       kind: 'Failed',

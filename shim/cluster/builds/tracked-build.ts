@@ -1,0 +1,153 @@
+import { NIXNODE_LIMITS, type NodeBuild } from '../../../kube/resources/nixnode.ts'
+import type { Attempt, FlakeImageRequest } from '../../pull/contract.ts'
+import { type BuildSubject, concludedBuild, runningBuild, waitingBuild } from './describe-build.ts'
+import type { ReportedRun, ReportedRunState } from './reported-run.ts'
+import { dueAt, type LastWrite, lastWriteOf } from './write-schedule.ts'
+
+/** One recipe in one namespace: the requests that wait for it, their run, and the latest result. */
+export interface TrackedBuild {
+  /** The latest result. */
+  readonly result: NodeBuild | undefined
+  readonly hasRequests: boolean
+  /** Whether it is more than a result. */
+  readonly isActive: boolean
+  /** Whether there is nothing to report, and nothing was. */
+  readonly isIdle: boolean
+  /** When requests came or went, or a result came, in milliseconds since 1970. */
+  readonly changedAt: number
+  join(request: FlakeImageRequest): void
+  leave(request: FlakeImageRequest): void
+  /** Shows this run until it ends, and then its result. */
+  follow(run: ReportedRun): void
+  /** Shows the result of a run that it did not follow, or of a request that had none. */
+  conclude(state: ReportedRunState): void
+  /** Undefined forgets the latest result. */
+  setResult(result: NodeBuild | undefined): void
+  /** Undefined if there is nothing to report. */
+  describe(): NodeBuild | undefined
+  /** When the next write is due, in milliseconds since 1970; undefined if there is nothing new. */
+  dueAt(): number | undefined
+  written(build: NodeBuild | undefined, at: number): void
+}
+
+export interface TrackedBuildOptions {
+  readonly namespace: string
+  /** The recipe's key. */
+  readonly key: string
+  readonly node: string
+  readonly now: () => number
+  /** Called after each change, which is often. */
+  readonly onChange: () => void
+}
+
+export function createTrackedBuild({ namespace, key, node, now, onChange }: TrackedBuildOptions): TrackedBuild {
+  const requests = new Set<FlakeImageRequest>()
+  let subject: BuildSubject = { namespace, key }
+  let attempt: Attempt | undefined
+  let run: ReportedRun | undefined
+  let result: NodeBuild | undefined
+  let written: LastWrite | undefined
+  let changedAt = now()
+  let waitingSince = changedAt
+
+  function changed(): void {
+    changedAt = now()
+    onChange()
+  }
+
+  function describe(): NodeBuild | undefined {
+    const build = describeWork() ?? result
+    return build && { ...build, pods: podsOf(requests) }
+  }
+
+  function describeWork(): NodeBuild | undefined {
+    if (run) return isCheck(run) ? undefined : runningBuild(subject, run.state())
+    return requests.size > 0 && !result ? waitingBuild(subject, waitingSince) : undefined
+  }
+
+  /** A run that builds nothing checks whether the image that is present is the right one. */
+  function isCheck(run: ReportedRun): boolean {
+    return result?.state === 'Present' && !run.state().isWorking
+  }
+
+  function conclude(state: ReportedRunState): void {
+    result = concludedBuild({ subject, run: state, before: result, attempt, node })
+    changed()
+  }
+
+  return {
+    get result() {
+      return result
+    },
+    get hasRequests() {
+      return requests.size > 0
+    },
+    get isActive() {
+      return run !== undefined || requests.size > 0 || result?.state === 'Queued'
+    },
+    get isIdle() {
+      return !run && requests.size === 0 && !result && !written?.build
+    },
+    get changedAt() {
+      return changedAt
+    },
+    join(request) {
+      if (requests.size === 0) waitingSince = now()
+      requests.add(request)
+      subject = { ...subject, recipe: request.recipe, nixBuild: request.nixBuild ?? subject.nixBuild }
+      attempt = request.attempt ?? attempt
+      changed()
+    },
+    leave(request) {
+      requests.delete(request)
+      changed()
+    },
+    follow(next) {
+      if (run === next) return
+      run = next
+      const unfollow = next.onChange(onChange)
+      next.ended.then(state => {
+        unfollow()
+        if (run !== next) return
+        run = undefined
+        conclude(state)
+      })
+      onChange()
+    },
+    conclude(state) {
+      if (!run) conclude(state)
+    },
+    setResult(next) {
+      result = next
+      subject = { ...subject, nixBuild: subject.nixBuild ?? next?.nixBuild }
+      changed()
+    },
+    describe,
+    dueAt() {
+      const isActive = describeWork() !== undefined
+      const since = run?.state().phaseSince ?? waitingSince
+      return dueAt({ build: describe(), isActive, since, changedAt }, written)
+    },
+    written(build, at) {
+      written = lastWriteOf(build, written, at)
+    },
+  }
+}
+
+function podsOf(requests: ReadonlySet<FlakeImageRequest>): NodeBuild['pods'] {
+  const pods = new Map<string, NodeBuild['pods'][number]>()
+  for (const { pod } of requests) {
+    if (pods.size === NIXNODE_LIMITS.pods) break
+    if (pod && isPodName(pod)) pods.set(pod.uid, { name: pod.name, uid: pod.uid })
+  }
+  return [...pods.values()]
+}
+
+/** The kubelet's are. Other callers choose any. */
+function isPodName({ name, uid }: NodeBuild['pods'][number]): boolean {
+  return name.length <= MAX_NAME && uid.length <= MAX_UID
+}
+
+/** Limits of the API server, in characters. */
+const MAX_NAME = 253
+const MAX_UID = 128

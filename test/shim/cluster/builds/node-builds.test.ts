@@ -1,0 +1,223 @@
+import { describe, expect, it } from 'vitest'
+import type { NodeBuild } from '../../../../kube/resources/nixnode.ts'
+import { FinalError, RetryableError } from '../../../../lib/errors.ts'
+import { recipeKey } from '../../../../recipes/recipe.ts'
+import { createNodeBuilds } from '../../../../shim/cluster/builds/node-builds.ts'
+import { createClusterReporter } from '../../../../shim/cluster/cluster-reporter.ts'
+import { IMAGE_ID, NODE, NOW, recipe, requestOf } from './runs.ts'
+
+/** What a reporter that is told of requests and runs makes of them. */
+function begin() {
+  let now = NOW
+  let presents = 0
+  const builds = createNodeBuilds({
+    node: NODE,
+    now: () => now,
+    onPresent: () => {
+      presents += 1
+    },
+  })
+  const reporter = createClusterReporter({
+    ...{ builds, node: NODE, now: () => now },
+    imageSize: async () => 42,
+    recordEvent: () => {},
+    imagesChanged: () => {},
+  })
+  const write = () => {
+    const snapshot = builds.snapshot()
+    snapshot.written(now)
+    return snapshot.builds
+  }
+  return {
+    ...{ builds, reporter, write },
+    shown: () => builds.snapshot().builds,
+    presents: () => presents,
+    pass(ms: number) {
+      now += ms
+      return now
+    },
+  }
+}
+
+const done = { imageId: IMAGE_ID, storePath: '/nix/store/x', present: false }
+/** The size of the image is asked for. */
+const settled = () => new Promise(setImmediate)
+
+describe('what the node reports of a pull', () => {
+  it('is what its run does, with the pods that wait, until only the image is left', async () => {
+    const bed = begin()
+    const [one, two] = [bed.reporter.waiting(requestOf('one')), bed.reporter.waiting(requestOf('two'))]
+    expect(bed.shown()).toMatchObject([
+      { namespace: 'team', state: 'Queued', pods: [{ name: 'one' }, { name: 'two' }] },
+    ])
+    const run = bed.reporter.started(recipe())
+    run.progress({ phase: 'building', done: 1, expected: 2 })
+    expect(bed.shown()).toMatchObject([{ state: 'Building', progress: 'building 1 of 2', pods: [{}, {}] }])
+    one.done()
+    expect(bed.shown()).toMatchObject([{ state: 'Building', pods: [{ name: 'two', uid: 'uid-of-two' }] }])
+    run.done(done)
+    two.done()
+    await settled()
+    expect(bed.shown()).toMatchObject([{ state: 'Present', imageDigest: IMAGE_ID, imageSize: 42, pods: [] }])
+    expect(bed.builds.present()).toHaveLength(1)
+    expect(bed.presents()).toBe(1)
+  })
+
+  it('is one build for each namespace', async () => {
+    const bed = begin()
+    const others = requestOf('web', { namespace: 'other' })
+    bed.reporter.waiting(requestOf('web'))
+    const run = bed.reporter.started(recipe())
+    bed.reporter.waiting(others)
+    run.progress({ phase: 'evaluating', runId: 'run-1' })
+    expect(bed.shown()).toMatchObject([
+      { namespace: 'team', state: 'Building', buildJobName: 'run-1' },
+      { namespace: 'other', state: 'Building', buildJobName: 'run-1' },
+    ])
+    run.failed(new FinalError('BuilderFailed', 'no'))
+    await settled()
+    expect(bed.shown().map(({ state }) => state)).toEqual(['Failed', 'Failed'])
+  })
+
+  it('is nothing after the last request was withdrawn and the run has ended', async () => {
+    const bed = begin()
+    const report = bed.reporter.waiting(requestOf('web'))
+    const run = bed.reporter.started(recipe())
+    const cancelled = new RetryableError('Cancelled', 'nobody waits')
+    report.failed(cancelled)
+    expect(bed.shown()).toMatchObject([{ state: 'Queued', pods: [] }])
+    run.failed(cancelled)
+    await settled()
+    expect(bed.shown()).toEqual([])
+  })
+
+  it('is the failure of a request that had no run', () => {
+    const bed = begin()
+    bed.reporter.refused(requestOf('web'), new FinalError('PolicyRefused', 'no rule'))
+    expect(bed.shown()).toMatchObject([
+      { state: 'Failed', message: 'no rule', retryable: false, recipe: { flakeUrl: 'github:team/app' }, pods: [] },
+    ])
+  })
+
+  it('is the image that is present while another request only checks it', async () => {
+    const bed = begin()
+    await makeImage(bed)
+    const run = bed.reporter.started(recipe())
+    bed.reporter.waiting(requestOf('again'))
+    run.progress({ phase: 'evaluating', runId: 'run-2' })
+    expect(bed.shown()).toMatchObject([{ state: 'Present', pods: [{ name: 'again' }] }])
+    run.progress({ phase: 'building', done: 0, expected: 1 })
+    expect(bed.shown()).toMatchObject([{ state: 'Building', pods: [{ name: 'again' }] }])
+    run.failed(new RetryableError('NixDaemonAway', 'away'))
+    await settled()
+    expect(bed.shown()).toMatchObject([{ state: 'Present' }])
+  })
+
+  it('is the new image for every namespace that had the one of its recipe', async () => {
+    const bed = begin()
+    await makeImage(bed)
+    const report = bed.reporter.waiting(requestOf('web', { namespace: 'other' }))
+    bed.reporter.started(recipe()).done({ ...done, imageId: 'sha256:1' })
+    await settled()
+    report.done()
+    expect(bed.shown().map(({ namespace, imageDigest }) => [namespace, imageDigest])).toEqual([
+      ['team', 'sha256:1'],
+      ['other', 'sha256:1'],
+    ])
+  })
+
+  it('leaves out callers whose namespace or pod can be none of Kubernetes', () => {
+    const bed = begin()
+    const { pod, ...request } = requestOf('web')
+    bed.reporter.waiting({ ...request, namespace: 'x'.repeat(64) })
+    bed.reporter.waiting({ ...request, namespace: '' })
+    bed.reporter.waiting({ ...request, pod: { namespace: 'team', name: 'x'.repeat(254), uid: 'uid' } })
+    expect(bed.shown()).toMatchObject([{ namespace: 'team', pods: [] }])
+  })
+})
+
+describe('a pod that is let go', () => {
+  it('has its pulls cancelled, also later ones, and those of no other pod', () => {
+    const bed = begin()
+    const [goes, stays] = ['goes', 'stays'].map(pod => bed.reporter.waiting(requestOf(pod)))
+    bed.reporter.letGo(['uid-of-goes'])
+    expect(goes?.signal?.reason).toMatchObject({
+      code: 'Cancelled',
+      message: expect.stringContaining('pod was deleted'),
+    })
+    expect(stays?.signal?.aborted).toBe(false)
+    expect(bed.reporter.waiting(requestOf('goes', { tag: 2 })).signal?.aborted).toBe(true)
+  })
+})
+
+describe('the builds of a node', () => {
+  it('are due for a write when they change, and not after it', async () => {
+    const bed = begin()
+    expect(bed.builds.dueAt()).toBeUndefined()
+    const report = bed.reporter.waiting(requestOf('web'))
+    expect(bed.builds.dueAt()).toBe(NOW + 300)
+    bed.write()
+    expect(bed.builds.dueAt()).toBeUndefined()
+    bed.pass(5000)
+    bed.reporter.started(recipe()).done(done)
+    report.done()
+    await settled()
+    expect(bed.builds.dueAt()).toBe(NOW + 5000)
+    bed.write()
+    bed.builds.retain(() => false)
+    expect(bed.builds.dueAt()).toBe(NOW + 5000)
+    expect(bed.write()).toEqual([])
+    expect(bed.builds.dueAt()).toBeUndefined()
+  })
+
+  it('are not due when a request is over before its first write', () => {
+    const bed = begin()
+    bed.reporter.waiting(requestOf('web')).failed(new RetryableError('Cancelled', 'left'))
+    expect(bed.builds.dueAt()).toBeUndefined()
+  })
+
+  it('stay due for what changes during a write', () => {
+    const bed = begin()
+    const snapshot = bed.builds.snapshot()
+    bed.reporter.waiting(requestOf('web'))
+    snapshot.written(NOW)
+    expect(bed.builds.dueAt()).toBe(NOW + 300)
+  })
+
+  it('are bounded: results go, and never what is waited for', async () => {
+    const bed = begin()
+    bed.reporter.waiting(requestOf('web', { tag: 'waits' }))
+    for (let tag = 0; tag < 300; tag += 1) {
+      bed.pass(1)
+      bed.reporter.refused(requestOf('web', { tag }), new FinalError('PolicyRefused', 'no rule'))
+    }
+    const keys = bed.write().map(({ key }: NodeBuild) => key)
+    expect(keys).toHaveLength(250)
+    expect(keys[0]).toBe(recipeKey(recipe('waits')))
+    expect(keys[1]).toBe(recipeKey(recipe(51)))
+    expect(bed.builds.dueAt()).toBeUndefined()
+  })
+
+  it('that are too many at work are not written again and again', () => {
+    const bed = begin()
+    for (let tag = 0; tag < 300; tag += 1) bed.reporter.waiting(requestOf('web', { tag }))
+    expect(bed.write()).toHaveLength(250)
+    expect(bed.builds.dueAt()).toBeUndefined()
+  })
+
+  it('of an assigned build that is withdrawn between two attempts are not reported any more', () => {
+    const bed = begin()
+    const request = { ...requestOf('none'), pod: undefined, nixBuild: 'web', attempt: { number: 1, max: 2 } }
+    bed.reporter.refused(request, new RetryableError('QueueFull', 'full'))
+    expect(bed.write()).toMatchObject([{ state: 'Queued', nixBuild: 'web', attempts: 1 }])
+    bed.builds.withdraw(request)
+    expect(bed.write()).toEqual([])
+  })
+})
+
+async function makeImage({ reporter }: ReturnType<typeof begin>): Promise<void> {
+  const report = reporter.waiting(requestOf('web'))
+  reporter.started(recipe()).done(done)
+  report.done()
+  await settled()
+}
