@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeKubeconfig } from '../../cluster/access.ts'
@@ -49,6 +49,30 @@ describe('an API server that is unreachable', () => {
     await expect
       .poll(() => eventsOf(cluster, namespace, 'whole'), PATIENT)
       .toContainEqual(expect.objectContaining({ reason: 'NixBuildSucceeded' }))
+  })
+})
+
+describe('an API server that does not know NixNodes', () => {
+  let cluster: Cluster
+
+  beforeAll(async () => {
+    cluster = await startCluster({ without: ['scheduler', 'controllerManager'] })
+    await cluster.installDeploy()
+    await cluster.kubectl(['delete', 'crd', 'nixnodes.enbi.hrzn.ee'])
+  })
+  afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+  it('does not affect pulls and Events, and gets the NixNode when it does', async () => {
+    const connected = await startConnectedShim(cluster, bed)
+    const pull = podPull('default', recipeOf('old-manifests', 'docker-archive'), 'old')
+    await expect(connected.kubelet.pullImage(pull)).resolves.toMatch(/^sha256:/)
+    await expect
+      .poll(() => eventsOf(cluster, 'default', 'old'), PATIENT)
+      .toContainEqual(expect.objectContaining({ reason: 'NixBuildSucceeded' }))
+    await cluster.installDeploy()
+    await untilBuilds(cluster, connected.node, 'default', [{ state: 'Present' }])
+    const log = await readFile(connected.shim.daemon.logPath, 'utf8')
+    expect(log.split('cannot write the NixNode')).toHaveLength(2)
   })
 })
 

@@ -93,6 +93,22 @@ describe('a pod that is let go', () => {
   })
 })
 
+describe('an assigned build that is not assigned any more', () => {
+  it('is cancelled', async () => {
+    const config = { nix: { user: bed.buildUser.name, abandonAfter: '100ms' } }
+    await using connected = await startConnectedShim(cluster, bed, { config })
+    const namespace = await cluster.createNamespace()
+    const { image: imageTag, ...rest } = gatedRecipe('taken')
+    const assigned = [{ namespace, name: 'taken', recipe: { imageTag, ...rest, system: 'x86_64-linux' } }]
+    await writeSpec(cluster, connected.node, { assigned })
+    await untilBuilds(cluster, connected.node, namespace, [{ state: 'Building', nixBuild: 'taken', pods: [] }])
+    await expect.poll(isBuilding, PATIENT).toBe(true)
+    await writeSpec(cluster, connected.node, { assigned: [] })
+    await expect.poll(isBuilding, PATIENT).toBe(false)
+    await untilBuilds(cluster, connected.node, namespace, [])
+  })
+})
+
 describe('a kubeconfig that does not exist yet', () => {
   it('delays no pull, and is used when it appears', async () => {
     const kubeconfig = `${gate}.kubeconfig`

@@ -80,9 +80,8 @@ describe('a config', () => {
     expect(kubernetes).toEqual({
       kubeconfig: '/etc/kubeconfig',
       nodeName: hostname().toLowerCase(),
-      leaseDuration: 40_000,
+      leaseDuration: 240_000,
       lookupTimeout: 1000,
-      unwantedCheck: 10_000,
     })
   })
 
