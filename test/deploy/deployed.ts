@@ -3,10 +3,11 @@ import { createKube } from '../../kube/client/client.ts'
 import type { Kube } from '../../kube/client/contract.ts'
 import { type Cluster, startCluster } from '../cluster/cluster.ts'
 import { PATIENCE, PATIENCE_MS } from '../patience.ts'
+import { SPEC } from './nixbuilds.ts'
 
 const PAUSE_MS = 100
 
-/** A cluster of its own with the manifests of `deploy/`, in which no pod runs. */
+/** A cluster of its own with the manifests of `deploy/`, in which no pod runs. Its API server is as strict as any. */
 export interface Deployed extends AsyncDisposable {
   readonly cluster: Cluster
   /** The administrator's client. */
@@ -21,7 +22,8 @@ export interface Member {
 }
 
 export async function startDeployed(): Promise<Deployed> {
-  const cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
+  const apiServerFlags = { 'enable-admission-plugins': 'NodeRestriction,OwnerReferencesPermissionEnforcement' }
+  const cluster = await startCluster({ without: ['controllerManager', 'scheduler'], apiServerFlags })
   const kubes: Kube[] = []
   const connect = (kubeconfig: string) => {
     const kube = createKube({ kubeconfig })
@@ -61,23 +63,31 @@ export async function startDeployed(): Promise<Deployed> {
 
 /** An API server applies a new admission policy only after a moment. */
 async function untilPoliciesHold({ as, cluster }: Deployed): Promise<void> {
-  const { kubeconfig } = await as('enbi-shim')
+  const shim = (await as('enbi-shim')).kubeconfig
+  const name = randomUUID()
   const tries = [
-    { apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixNode', metadata: { name: randomUUID() } },
+    { by: shim, object: { apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixNode', metadata: { name } } },
     {
-      ...{ apiVersion: 'v1', kind: 'Event', metadata: { namespace: 'default', name: randomUUID() } },
-      involvedObject: { kind: 'Pod', namespace: 'default', name: 'none' },
+      by: shim,
+      object: {
+        ...{ apiVersion: 'v1', kind: 'Event', metadata: { namespace: 'default', name } },
+        involvedObject: { kind: 'Pod', namespace: 'default', name: 'none' },
+      },
     },
-    { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace: 'enbi-system', name: randomUUID() } },
     {
-      apiVersion: 'enbi.hrzn.ee/v1alpha1',
-      kind: 'NixBuild',
-      metadata: { namespace: 'default', name: randomUUID() },
-      spec: { flakeUrl: 'flake:a', imageTag: 'a', packageName: 'a', system: 'x86_64-linux' },
+      by: shim,
+      object: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace: 'enbi-system', name } },
+    },
+    {
+      by: cluster.adminKubeconfig,
+      object: {
+        ...{ apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixBuild', spec: SPEC },
+        metadata: { namespace: 'default', name, annotations: { large: 'x'.repeat(100_000) } },
+      },
     },
   ]
   const end = performance.now() + PATIENCE_MS
-  for (const object of tries) {
+  for (const { by: kubeconfig, object } of tries) {
     const args = ['create', '--dry-run=server', '--filename=-']
     for (;;) {
       const answer = await cluster
