@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { AnswerTooLarge } from '../../../kube/client/api-call.ts'
+import { AnswerTooLarge } from '../../../kube/client/answer-body.ts'
 import { ApiStatus } from '../../../kube/client/api-error.ts'
 import { createKube } from '../../../kube/client/client.ts'
 import { configMaps, OURS, onlyOurs } from '../config-maps.ts'
