@@ -69,11 +69,7 @@ function isAnswered(error: unknown): boolean {
 /** From the API server's cache, which may be a moment behind. The changes catch up. */
 const ALL_FIRST = { resourceVersion: '0', resourceVersionMatch: 'NotOlderThan', sendInitialEvents: true }
 
-async function* readWatch(
-  connection: Connection,
-  kind: Kind<unknown>,
-  call: WatchCall,
-): AsyncGenerator<WatchEvent> {
+async function* readWatch(connection: Connection, kind: Kind<unknown>, call: WatchCall): AsyncGenerator<WatchEvent> {
   const { signal, resourceVersion, longestMs, silenceMs = SILENCE_MS, maxObject = MAX_OBJECT } = call
   const operation = `watch ${kind.plural}`
   const path = collectionPath(kind, call.namespace, {

@@ -1,4 +1,5 @@
-import { type ClientRequest, type IncomingMessage, request } from 'node:https'
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import { request } from 'node:https'
 import { expect, test } from 'vitest'
 import { leases, microTime } from '../../kube/resources/lease.ts'
 import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/resources/names.ts'

@@ -73,7 +73,6 @@ describe('the shim may', () => {
     expect(found).toContain('one')
     expect(await shim.kube.get(nixBuilds, name)).toBeDefined()
   })
-  })
 
   test('create its NixNode, write its status and watch it by name', async () => {
     const own = { name: 'node-1' }
@@ -143,8 +142,7 @@ describe('the shim may not', () => {
     ['delete a NixBuild', () => shim.kube.delete(nixBuilds, name)],
     [
       "write a NixBuild's status",
-      () =>
-        shim.kube.patch(nixBuilds, { ...name, body: { status: {} } }, { ...MERGE, subresource: 'status' }),
+      () => shim.kube.patch(nixBuilds, { ...name, body: { status: {} } }, { ...MERGE, subresource: 'status' }),
     ],
     ['change the spec of its NixNode', () => shim.kube.patch(nixNodes, { name: 'node-1', body: { spec: {} } }, MERGE)],
     ['delete its NixNode', () => shim.kube.delete(nixNodes, { name: 'node-1' })],

@@ -46,6 +46,8 @@ test('an endless answer is not kept in memory', async () => {
       yield Buffer.alloc(10, 'x')
     }
   }
-  await expect(readBody('list pods', endless(), { max: 100 })).rejects.toThrow(/cannot list pods: the answer is larger than 100/)
+  await expect(readBody('list pods', endless(), { max: 100 })).rejects.toThrow(
+    /cannot list pods: the answer is larger than 100/,
+  )
   expect(sent).toBe(110)
 })
