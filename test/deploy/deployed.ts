@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { createKube } from '../../kube/client/client.ts'
 import type { Kube } from '../../kube/client/contract.ts'
+import type { Flags } from '../cluster/api-server.ts'
 import { type Cluster, startCluster } from '../cluster/cluster.ts'
 import { PATIENCE, PATIENCE_MS } from '../patience.ts'
 import { SPEC } from './nixbuilds.ts'
 
 const PAUSE_MS = 100
 
-/** A cluster of its own with the manifests of `deploy/`, in which no pod runs. Its API server is as strict as any. */
+/** A cluster of its own with the manifests of `deploy/`, in which no pod runs. */
 export interface Deployed extends AsyncDisposable {
   readonly cluster: Cluster
   /** The administrator's client. */
@@ -21,9 +22,11 @@ export interface Member {
   readonly kubeconfig: string
 }
 
-export async function startDeployed(): Promise<Deployed> {
-  const apiServerFlags = { 'enable-admission-plugins': 'NodeRestriction,OwnerReferencesPermissionEnforcement' }
-  const cluster = await startCluster({ without: ['controllerManager', 'scheduler'], apiServerFlags })
+export async function startDeployed(apiServerFlags?: Flags): Promise<Deployed> {
+  const cluster = await startCluster({
+    without: ['controllerManager', 'scheduler'],
+    ...(apiServerFlags && { apiServerFlags }),
+  })
   const kubes: Kube[] = []
   const connect = (kubeconfig: string) => {
     const kube = createKube({ kubeconfig })

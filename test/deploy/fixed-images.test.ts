@@ -27,7 +27,11 @@ describe('with the component fixed-images', () => {
   beforeAll(async () => {
     await cluster.kubectl(['apply', '--validate=strict', '--filename=deploy/components/fixed-images/policy.yaml'])
     const name = await create('probe', RECIPE)
-    const update = () => setImage(name, 'probe:3')
+    let tag = 1
+    const update = () => {
+      tag += 1
+      return setImage(name, `registry.example/app:${tag}`)
+    }
     // An API server applies a new admission policy only after a moment.
     await vi.waitFor(() => expect(update()).rejects.toThrow(/enbi-fixed-images/), PATIENT)
   })

@@ -111,16 +111,16 @@ function owners(count: number): object[] {
   return Array.from({ length: count }, () => ({ ...owner, name: randomUUID(), uid: randomUUID() }))
 }
 
-/** Entries of `managedFields`. */
+/** Entries of `managedFields`. Of those with the operation Update the API server merges all but ten. */
 function writes(count: number): object[] {
-  return Array.from({ length: count }, (_, index) => write(`manager-${index}`, {}))
+  return Array.from({ length: count }, (_, index) => write(`manager-${index}`, {}, 'Apply'))
 }
 
 function fields(count: number): object {
   return { 'f:spec': Object.fromEntries(Object.keys(many(count)).map(name => [`f:${name}`, {}])) }
 }
 
-function write(manager: string, fieldsV1: object): object {
+function write(manager: string, fieldsV1: object, operation: 'Apply' | 'Update' = 'Update'): object {
   const time = '2026-01-01T00:00:00Z'
-  return { manager, operation: 'Update', apiVersion: nixBuilds.apiVersion, time, fieldsType: 'FieldsV1', fieldsV1 }
+  return { manager, operation, apiVersion: nixBuilds.apiVersion, time, fieldsType: 'FieldsV1', fieldsV1 }
 }

@@ -44,7 +44,7 @@ let shim: Member
 let controller: Member
 
 beforeAll(async () => {
-  deployed = await startDeployed()
+  deployed = await startDeployed({ 'enable-admission-plugins': 'OwnerReferencesPermissionEnforcement' })
   shim = await deployed.as('enbi-shim', 'node-1')
   controller = await deployed.as('enbi-controller')
   await deployed.kube.create(nixBuilds, { ...name, body: { spec: SPEC } })

@@ -71,7 +71,7 @@ export function nixNodeSuite({ deployed, shim }: TakenOverNode): void {
       const builds = entries(NIXNODE_LIMITS.builds, 'x'.repeat(NIXNODE_LIMITS.logTail))
       await expect(write({ builds })).rejects.toThrow(refusal('characters'))
       const contents = Array.from({ length: 128 }, () => 'x'.repeat(256))
-      const recipes = entries(100, '').map(entry => ({ ...entry, recipe: { ...entry.recipe, contents } }))
+      const recipes = entries(40, '').map(entry => ({ ...entry, recipe: { ...entry.recipe, contents } }))
       await expect(write({ builds: recipes })).rejects.toThrow(refusal('characters'))
     })
   })
