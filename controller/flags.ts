@@ -21,6 +21,9 @@ export interface ControllerOptions {
   readonly leaderElectLease: number
   readonly leaderElectRenew: number
   readonly leaderElectRetry: number
+  /** Requests per second to the API server. */
+  readonly kubeApiQps: number
+  readonly kubeApiBurst: number
   readonly logLevel: string
 }
 

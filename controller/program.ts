@@ -68,6 +68,19 @@ export const program = new Command('enbi-controller')
   )
   .addOption(duration('--leader-elect-retry <time>', 'time between two attempts to get or renew the Lease', '2s'))
   .addOption(
+    new Option(
+      '--kube-api-qps <count>',
+      'requests per second to the API server, without those about the Lease of the active replica',
+    )
+      .argParser(readCount(1, 10_000))
+      .default(200),
+  )
+  .addOption(
+    new Option('--kube-api-burst <count>', 'requests that may exceed --kube-api-qps after a pause')
+      .argParser(readCount(1, 10_000))
+      .default(400),
+  )
+  .addOption(
     new Option('--log-level <level>', 'least severe level to log')
       .choices(['trace', 'debug', 'info', 'warn', 'error'])
       .default('info'),

@@ -3,6 +3,7 @@ import type { Server } from 'node:http'
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { createKube } from '../kube/client/client.ts'
+import { limitRequests } from '../kube/client/request-limit.ts'
 import { leaderElection } from '../kube/leader-election.ts'
 import { CONTROLLER, SYSTEM_NAMESPACE } from '../kube/resources/names.ts'
 import { type HttpPlan, serveHttp } from '../lib/http/serve-http.ts'
@@ -16,6 +17,7 @@ import { createMetrics } from './metrics.ts'
 export async function runController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
   const logger = createLogger(options.logLevel)
   const health = createHealth(createKube({ kubeconfig: options.kubeconfig, component: CONTROLLER }))
+  const limited = limitRequests(health.kube, { qps: options.kubeApiQps, burst: options.kubeApiBurst })
   const metrics = createMetrics()
   const host = hostname()
   let unsynced: (() => string[]) | undefined
@@ -38,7 +40,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
           unsynced = list
         }
         try {
-          await lead({ kube: health.kube, flags: options, host, metrics, logger, onUnsynced }, leading)
+          await lead({ kube: limited, flags: options, host, metrics, logger, onUnsynced }, leading)
         } finally {
           unsynced = undefined
           health.forgetLeaderProblems()

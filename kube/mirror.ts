@@ -92,7 +92,7 @@ export function createMirror<T, P>(options: MirrorOptions<T, P>): Mirror<P> {
     const begin = performance.now()
     /** What has been read so far, until everything has been. */
     let read = version === undefined ? new Set<string>() : undefined
-    for await (const event of kube.watch(kind, { ...selection, resourceVersion: version, signal })) {
+    for await (const event of kube.watch(kind, { ...selection, resourceVersion: version, signal, onTooLarge })) {
       if (event.type === 'BOOKMARK') {
         if (read && !event.endsInitial) continue
         version = event.resourceVersion
@@ -107,6 +107,10 @@ export function createMirror<T, P>(options: MirrorOptions<T, P>): Mirror<P> {
       onProgress()
     }
     failures = performance.now() - begin < SHORTEST_WATCH_MS ? failures + 1 : 0
+  }
+
+  function onTooLarge(problem: string): void {
+    logger.warn({ problem }, 'left out an object that is too large')
   }
 
   function finishReading(keys: ReadonlySet<string>): void {

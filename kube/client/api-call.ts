@@ -1,19 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { FinalError, messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
+import { messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
+import { type BodyLimits, readBody } from './answer-body.ts'
 import { apiError, readApiStatus } from './api-error.ts'
 import type { ApiRequest, Connection } from './connection.ts'
 import type { CallOptions, Kind, ObjectName, Selection } from './contract.ts'
 import type { Answer } from './transport.ts'
 
 const TIMEOUT_MS = 10_000
-/**
- * In bytes. etcd limits objects to 1.5 MB, and JSON escapes a character of one byte with up to six: each object can be
- * read.
- */
-export const MAX_OBJECT = 16 * 1024 * 1024
-
-/** Cause of a failure: the answer exceeded the limit and was not read to its end. */
-export class AnswerTooLarge extends Error {}
 
 export interface ApiCall extends Pick<ApiRequest, 'method' | 'path'> {
   /** For messages, such as `create nixbuilds team/web`. */
@@ -22,8 +15,7 @@ export interface ApiCall extends Pick<ApiRequest, 'method' | 'path'> {
   readonly contentType?: string
   /** Called with the length of the answer, in characters. */
   readonly onLength?: (length: number) => void
-  /** Longest answer in bytes. By default that of one object. */
-  readonly maxAnswer?: number
+  readonly limits?: BodyLimits
 }
 
 /** Returns the parsed body of the answer. Throws the errors of `Kube`, and Cancelled if the caller's signal aborts. */
@@ -42,7 +34,7 @@ export async function call(connection: Connection, request: ApiCall, options: Ca
       signal: limit.signal,
       silenceMs: 0,
     })
-    const text = await readBody(operation, answer.body, request.maxAnswer)
+    const text = await readBody(operation, answer.body, request.limits)
     request.onLength?.(text.length)
     const body = parseBody(text)
     if (answer.statusCode >= 200 && answer.statusCode < 300) return body
@@ -109,23 +101,6 @@ export function callFailure(operation: string, error: unknown, reason: EndReason
     })
   }
   return new RetryableError('ClusterAway', `cannot ${operation} now: ${messageOf(error)}`, { cause: error })
-}
-
-/** Throws ClusterRefused if the body is larger than `max` bytes. */
-export async function readBody(operation: string, chunks: AsyncIterable<Buffer>, max = MAX_OBJECT): Promise<string> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const chunk of chunks) {
-    size += chunk.length
-    if (size > max) throw tooLarge(operation, max)
-    parts.push(chunk)
-  }
-  return Buffer.concat(parts, size).toString()
-}
-
-export function tooLarge(operation: string, max: number): FinalError {
-  const cause = new AnswerTooLarge(`larger than ${max} bytes`)
-  return new FinalError('ClusterRefused', `cannot ${operation}: the answer is larger than ${max} bytes`, { cause })
 }
 
 /** Keeps a body that is not JSON as text, such as `404 page not found` or the HTML page of a proxy. */

@@ -23,7 +23,15 @@ export interface CallOptions {
   readonly timeoutMs?: number
 }
 
-export interface ListOptions extends CallOptions {
+/** How to continue when one object is too large. */
+export interface LargeObjects {
+  /** In bytes, by default 16 MiB. */
+  readonly maxObject?: number
+  /** Called with a text for people for each object that is larger and left out. Without it, such a list fails. */
+  readonly onTooLarge?: (problem: string) => void
+}
+
+export interface ListOptions extends CallOptions, LargeObjects {
   /** Objects per request. */
   readonly pageSize?: number
   /** Limit for the whole list, in characters. A longer list fails with an AnswerTooLarge as the cause. */
@@ -45,7 +53,7 @@ export interface PatchOptions extends CallOptions {
   readonly fieldManager: string
 }
 
-export interface WatchCall extends Selection {
+export interface WatchCall extends Selection, LargeObjects {
   /** By default, every object comes first, as ADDED, then a BOOKMARK that says so. */
   readonly resourceVersion?: string | undefined
   readonly signal: AbortSignal

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { FinalError, ShimError } from '../../lib/errors.ts'
-import { AnswerTooLarge, call, collectionPath, MAX_OBJECT, selectionQuery, tooLarge } from './api-call.ts'
+import { AnswerTooLarge, type BodyEnds, MAX_OBJECT, tooLarge } from './answer-body.ts'
+import { call, collectionPath, selectionQuery } from './api-call.ts'
 import type { Connection } from './connection.ts'
 import type { Kind, ListOptions, Selection } from './contract.ts'
 
@@ -9,10 +10,10 @@ const PAGE_SIZE = 500
 /** In bytes. Parsing a longer page would block the thread for too long. */
 const MAX_PAGE = 4 * 1024 * 1024
 
-const pageSchema = v.object({
-  metadata: v.object({ resourceVersion: v.string(), continue: v.optional(v.string(), '') }),
-  items: v.nullish(v.array(v.unknown()), []),
-})
+const metadataSchema = v.object({ resourceVersion: v.string(), continue: v.optional(v.string(), '') })
+const pageSchema = v.object({ metadata: metadataSchema, items: v.nullish(v.array(v.unknown()), []) })
+
+type Page = v.InferOutput<typeof pageSchema>
 
 /** Returns the resourceVersion to watch from. */
 export async function listPages<T>(
@@ -35,12 +36,15 @@ export async function* readPages(
   connection: Connection,
   kind: Kind<unknown>,
   selection: Selection,
-  { pageSize = PAGE_SIZE, maxLength = Number.POSITIVE_INFINITY, ...options }: ListOptions = {},
+  options: ListOptions = {},
 ): AsyncGenerator<readonly unknown[], string> {
+  const { pageSize = PAGE_SIZE, maxLength = Number.POSITIVE_INFINITY, onTooLarge, ...callOptions } = options
+  const maxObject = options.maxObject ?? MAX_OBJECT
   const operation = `list ${kind.plural}${selection.namespace === undefined ? '' : ` in ${selection.namespace}`}`
   let next = ''
   let limit = pageSize
   let length = 0
+  let last: unknown
   for (;;) {
     let pageLength = 0
     const onLength = (length: number) => {
@@ -48,36 +52,55 @@ export async function* readPages(
     }
     const query = { ...selectionQuery(selection), limit, continue: next || undefined }
     const path = collectionPath(kind, selection.namespace, query)
-    const maxAnswer = limit === 1 ? MAX_OBJECT : MAX_PAGE
-    const request = { operation, method: 'GET', path, onLength, maxAnswer } as const
-    const page = await unlessTooLarge(call(connection, request, options), limit)
-    if (page === undefined) {
-      limit = Math.ceil(limit / 4)
-      continue
+    const isSingle = limit === 1
+    const limits = isSingle ? { max: maxObject, keepsEnds: onTooLarge !== undefined } : { max: MAX_PAGE }
+    let page: Page
+    try {
+      const answer = await call(connection, { operation, method: 'GET', path, onLength, limits }, callOptions)
+      page = parsePage(operation, answer)
+    } catch (error) {
+      if (!(error instanceof ShimError && error.cause instanceof AnswerTooLarge)) throw error
+      if (!isSingle) {
+        limit = Math.ceil(limit / 4)
+        continue
+      }
+      const metadata = error.cause.ends && metadataOf(error.cause.ends)
+      if (metadata === undefined) throw error
+      onTooLarge?.(`${operation}: ${describePlace(last)} is larger than ${maxObject} bytes`)
+      page = { metadata, items: [] }
     }
     length += pageLength
     if (length > maxLength) throw tooLarge(operation, maxLength)
-    const { metadata, items } = parsePage(operation, page)
-    yield items
-    next = metadata.continue
-    if (next === '') return metadata.resourceVersion
+    yield page.items
+    last = page.items.at(-1) ?? last
+    next = page.metadata.continue
+    if (next === '') return page.metadata.resourceVersion
     // One tenant's large objects must not make the pages of all others small.
     if (pageLength < MAX_PAGE / 8) limit = Math.min(limit * 2, pageSize)
   }
 }
 
-/** Undefined if a smaller page may succeed. Users choose how large their objects are. */
-async function unlessTooLarge(page: Promise<unknown>, limit: number): Promise<unknown> {
-  try {
-    return await page
-  } catch (error) {
-    if (limit > 1 && error instanceof ShimError && error.cause instanceof AnswerTooLarge) return undefined
-    throw error
-  }
-}
-
-function parsePage(operation: string, page: unknown): v.InferOutput<typeof pageSchema> {
+function parsePage(operation: string, page: unknown): Page {
   const parsed = v.safeParse(pageSchema, page)
   if (parsed.success) return parsed.output
   throw new FinalError('ClusterRefused', `cannot ${operation}: the answer is not a list`)
+}
+
+/** Lists of built-in kinds begin with their metadata, lists of custom resources end with it. */
+function metadataOf({ begin, end }: BodyEnds): Page['metadata'] | undefined {
+  const match =
+    /^\{"kind":"\w+","apiVersion":"[^"]+","metadata":(\{[^{}]+\})/.exec(begin) ??
+    /"metadata":(\{[^{}]+\})\}\s*$/.exec(end)
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), metadataSchema), match?.[1])
+  return parsed.success ? parsed.output : undefined
+}
+
+const nameSchema = v.object({ metadata: v.object({ namespace: v.optional(v.string()), name: v.string() }) })
+
+/** Its own name is somewhere in the part that is not kept. */
+function describePlace(last: unknown): string {
+  const parsed = v.safeParse(nameSchema, last)
+  if (!parsed.success) return 'the first object'
+  const { namespace, name } = parsed.output.metadata
+  return `the object after ${namespace === undefined ? '' : `${namespace}/`}${name}`
 }

@@ -1,15 +1,8 @@
 import * as v from 'valibot'
 import { ShimError } from '../../lib/errors.ts'
 import { readLines } from '../../lib/text/lines.ts'
-import {
-  callFailure,
-  collectionPath,
-  limitTime,
-  MAX_OBJECT,
-  readBody,
-  selectionQuery,
-  sendUnlessBusy,
-} from './api-call.ts'
+import { MAX_OBJECT, readBody } from './answer-body.ts'
+import { callFailure, collectionPath, limitTime, selectionQuery, sendUnlessBusy } from './api-call.ts'
 import { ApiStatus, apiError, readApiStatus } from './api-error.ts'
 import type { Connection } from './connection.ts'
 import type { Kind, WatchCall, WatchEvent } from './contract.ts'
@@ -57,7 +50,8 @@ export async function* watchEvents(
   } catch (error) {
     if (isStreaming || call.resourceVersion !== undefined || !isAnswered(error)) throw error
   }
-  const pages = readPages(connection, kind, call, { signal: call.signal, timeoutMs: PAGE_MS })
+  const { signal, maxObject = MAX_OBJECT, onTooLarge = () => {} } = call
+  const pages = readPages(connection, kind, call, { signal, timeoutMs: PAGE_MS, maxObject, onTooLarge })
   for (let page = await pages.next(); ; page = await pages.next()) {
     if (page.done) {
       yield { type: 'BOOKMARK', resourceVersion: page.value, endsInitial: true }
@@ -75,14 +69,11 @@ function isAnswered(error: unknown): boolean {
 /** From the API server's cache, which may be a moment behind. The changes catch up. */
 const ALL_FIRST = { resourceVersion: '0', resourceVersionMatch: 'NotOlderThan', sendInitialEvents: true }
 
-async function* readWatch(
-  connection: Connection,
-  kind: Kind<unknown>,
-  { signal, resourceVersion, longestMs, silenceMs = SILENCE_MS, ...selection }: WatchCall,
-): AsyncGenerator<WatchEvent> {
+async function* readWatch(connection: Connection, kind: Kind<unknown>, call: WatchCall): AsyncGenerator<WatchEvent> {
+  const { signal, resourceVersion, longestMs, silenceMs = SILENCE_MS, maxObject = MAX_OBJECT } = call
   const operation = `watch ${kind.plural}`
-  const path = collectionPath(kind, selection.namespace, {
-    ...selectionQuery(selection),
+  const path = collectionPath(kind, call.namespace, {
+    ...selectionQuery(call),
     watch: true,
     allowWatchBookmarks: true,
     ...(resourceVersion === undefined ? ALL_FIRST : { resourceVersion }),
@@ -95,7 +86,10 @@ async function* readWatch(
     answer = await sendUnlessBusy(connection, { method: 'GET', path, headers, signal: limit.signal, silenceMs })
     limit.stopTimer()
     if (answer.statusCode !== 200) throw await refusal(operation, answer)
-    for await (const line of readLines(answer.body, MAX_OBJECT)) yield readEvent(operation, line)
+    for await (const line of readLines(answer.body, maxObject)) {
+      if (line.length < maxObject) yield readEvent(operation, line)
+      else call.onTooLarge?.(`${operation}: a change is larger than ${maxObject} bytes`)
+    }
   } catch (error) {
     if (limit.reason() !== 'caller') throw callFailure(operation, error, limit.reason())
   } finally {

@@ -92,6 +92,12 @@ const nixNodeSchema = v.object({
   status: v.optional(statusOfNode, {}),
 })
 
+/** Names of all fields that are read or written. */
+export const NIXNODE_FIELDS = {
+  spec: Object.keys(nixNodeSpecSchema.entries),
+  status: Object.keys(statusOfNode.entries),
+}
+
 export type NixNodeSpec = v.InferOutput<typeof nixNodeSpecSchema>
 export type NixNodeStatus = v.InferOutput<typeof statusOfNode>
 export type NodeBuild = v.InferOutput<typeof nodeBuildSchema>

@@ -30,13 +30,7 @@ test('applying the manifests a second time changes nothing', async () => {
 })
 
 test('the API server accepts the types in the admission policies without a warning', async () => {
-  for (const name of [
-    'enbi-shim-nixnodes',
-    'enbi-shim-nixbuilds',
-    'enbi-shim-leases',
-    'enbi-shim-events',
-    'enbi-nixbuild-node',
-  ]) {
+  for (const name of ['enbi-shim-nixnodes', 'enbi-shim-leases', 'enbi-shim-events', 'enbi-nixbuild-metadata']) {
     const read = async () => v.parse(policySchema, await cluster.read(`${POLICIES}/${name}`))
     await expect.poll(async () => (await read()).status.observedGeneration, PATIENT).toBeDefined()
     expect((await read()).status.typeChecking?.expressionWarnings ?? []).toEqual([])
@@ -96,7 +90,7 @@ test.each([
   ['view', 'get', 'yes'],
   ['view', 'create', 'no'],
   ['edit', 'create', 'yes'],
-  ['edit', 'assign', 'no'],
+  ['edit', 'delete', 'yes'],
 ])('the role %s has the verb %s on NixBuilds: %s', async (role, verb, expected) => {
   const user = `${role}er`
   await cluster.apply({

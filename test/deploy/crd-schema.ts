@@ -34,9 +34,9 @@ const crdSchema = v.object({
   spec: v.object({ versions: v.tuple([v.object({ schema: v.object({ openAPIV3Schema: schemaSchema }) })]) }),
 })
 
-/** The fields of spec and status by their paths, such as `status.nodes.name`. */
-export function* properties(): Generator<{ path: string; schema: Schema }> {
-  const crd = v.parse(crdSchema, parse(readFileSync('deploy/crd/nixbuilds.yaml', 'utf8')))
+/** The fields of spec and status by their paths, such as `status.conditions.message`. */
+export function* properties(plural = 'nixbuilds'): Generator<{ path: string; schema: Schema }> {
+  const crd = v.parse(crdSchema, parse(readFileSync(`deploy/crd/${plural}.yaml`, 'utf8')))
   const { properties: top = {} } = crd.spec.versions[0].schema.openAPIV3Schema
   for (const part of ['spec', 'status']) yield* propertiesIn(part, top[part] ?? {})
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { createKube } from '../../kube/client/client.ts'
 import type { Kube } from '../../kube/client/contract.ts'
+import type { Flags } from '../cluster/api-server.ts'
 import { type Cluster, startCluster } from '../cluster/cluster.ts'
 import { PATIENCE, PATIENCE_MS } from '../patience.ts'
+import { SPEC } from './nixbuilds.ts'
 
 const PAUSE_MS = 100
 
@@ -20,8 +22,11 @@ export interface Member {
   readonly kubeconfig: string
 }
 
-export async function startDeployed(): Promise<Deployed> {
-  const cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
+export async function startDeployed(apiServerFlags?: Flags): Promise<Deployed> {
+  const cluster = await startCluster({
+    without: ['controllerManager', 'scheduler'],
+    ...(apiServerFlags && { apiServerFlags }),
+  })
   const kubes: Kube[] = []
   const connect = (kubeconfig: string) => {
     const kube = createKube({ kubeconfig })
@@ -61,23 +66,31 @@ export async function startDeployed(): Promise<Deployed> {
 
 /** An API server applies a new admission policy only after a moment. */
 async function untilPoliciesHold({ as, cluster }: Deployed): Promise<void> {
-  const { kubeconfig } = await as('enbi-shim')
+  const shim = (await as('enbi-shim')).kubeconfig
+  const name = randomUUID()
   const tries = [
-    { apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixNode', metadata: { name: randomUUID() } },
+    { by: shim, object: { apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixNode', metadata: { name } } },
     {
-      ...{ apiVersion: 'v1', kind: 'Event', metadata: { namespace: 'default', name: randomUUID() } },
-      involvedObject: { kind: 'Pod', namespace: 'default', name: 'none' },
+      by: shim,
+      object: {
+        ...{ apiVersion: 'v1', kind: 'Event', metadata: { namespace: 'default', name } },
+        involvedObject: { kind: 'Pod', namespace: 'default', name: 'none' },
+      },
     },
-    { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace: 'enbi-system', name: randomUUID() } },
     {
-      apiVersion: 'enbi.hrzn.ee/v1alpha1',
-      kind: 'NixBuild',
-      metadata: { namespace: 'default', name: randomUUID() },
-      spec: { flakeUrl: 'flake:a', imageTag: 'a', packageName: 'a', system: 'x86_64-linux' },
+      by: shim,
+      object: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace: 'enbi-system', name } },
+    },
+    {
+      by: cluster.adminKubeconfig,
+      object: {
+        ...{ apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixBuild', spec: SPEC },
+        metadata: { namespace: 'default', name, annotations: { large: 'x'.repeat(100_000) } },
+      },
     },
   ]
   const end = performance.now() + PATIENCE_MS
-  for (const object of tries) {
+  for (const { by: kubeconfig, object } of tries) {
     const args = ['create', '--dry-run=server', '--filename=-']
     for (;;) {
       const answer = await cluster

@@ -45,7 +45,8 @@ export const FULL_STATUS: Complete<NixBuildStatus> = {
   attempts: [{ node: 'node-0', endTime: TIME, reason: 'it is gone' }],
 }
 
-type Complete<T> = T extends readonly (infer Item)[]
+/** Every optional field is required. */
+export type Complete<T> = T extends readonly (infer Item)[]
   ? Complete<Item>[]
   : T extends object
     ? { [Key in keyof T]-?: Complete<Exclude<T[Key], undefined | null>> }

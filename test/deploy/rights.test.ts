@@ -6,6 +6,7 @@ import { heartbeat } from '../../kube/heartbeat.ts'
 import { eventBody, eventName, events } from '../../kube/resources/event.ts'
 import { leases } from '../../kube/resources/lease.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { nixNodes } from '../../kube/resources/nixnode.ts'
 import { configMaps } from '../kube/config-maps.ts'
 import { PATIENT } from '../patience.ts'
 import { type Deployed, type Member, startDeployed } from './deployed.ts'
@@ -20,7 +21,7 @@ const nodes: Kind<unknown> = { ...configMaps, kind: 'Node', plural: 'nodes', nam
 const secrets: Kind<unknown> = { ...configMaps, kind: 'Secret', plural: 'secrets' }
 const POD = { spec: { containers: [{ name: 'c', image: 'i' }] } }
 const CONTROLLER = rights({
-  nixbuilds: ['list', 'watch', 'create', 'patch', 'delete', 'assign'],
+  nixbuilds: ['list', 'watch', 'create', 'patch', 'delete'],
   'nixbuilds/status': ['patch'],
   nixnodes: ['list', 'watch', 'patch', 'delete'],
   pods: ['get', 'list', 'watch'],
@@ -30,8 +31,7 @@ const CONTROLLER = rights({
 })
 const CONTROLLER_LEASES = rights({ leases: ['get', 'list', 'watch', 'create', 'update'] })
 const SHIM = rights({
-  nixbuilds: ['get', 'list', 'watch', 'create'],
-  'nixbuilds/status': ['patch'],
+  nixbuilds: ['get', 'list'],
   nixnodes: ['get', 'list', 'watch', 'create'],
   'nixnodes/status': ['patch'],
   events: ['create', 'patch'],
@@ -44,7 +44,7 @@ let shim: Member
 let controller: Member
 
 beforeAll(async () => {
-  deployed = await startDeployed()
+  deployed = await startDeployed({ 'enable-admission-plugins': 'OwnerReferencesPermissionEnforcement' })
   shim = await deployed.as('enbi-shim', 'node-1')
   controller = await deployed.as('enbi-controller')
   await deployed.kube.create(nixBuilds, { ...name, body: { spec: SPEC } })
@@ -67,17 +67,25 @@ describe('an account has exactly the documented rights:', () => {
 })
 
 describe('the shim may', () => {
-  test('list, read and create NixBuilds', async () => {
+  test('list and read NixBuilds', async () => {
     const found: string[] = []
     await shim.kube.list(nixBuilds, {}, build => found.push(build.metadata.name))
     expect(found).toContain('one')
     expect(await shim.kube.get(nixBuilds, name)).toBeDefined()
-    const labels = { 'app.kubernetes.io/managed-by': 'enbi-shim' }
-    await shim.kube.create(nixBuilds, {
-      ...name,
-      name: 'mine-0123456789abcdef',
-      body: { metadata: { labels }, spec: SPEC },
-    })
+  })
+
+  test('create its NixNode, write its status and watch it by name', async () => {
+    const own = { name: 'node-1' }
+    await shim.kube.create(nixNodes, { ...own, body: { spec: {} } })
+    const body = { status: { system: 'x86_64-linux' } }
+    const options = { type: 'merge', subresource: 'status', fieldManager: 'enbi-shim-node-1' } as const
+    await shim.kube.patch(nixNodes, { ...own, body }, options)
+    const ending = new AbortController()
+    const watch = shim.kube.watch(nixNodes, { fieldSelector: 'metadata.name=node-1', signal: ending.signal })
+    const { value } = await watch.next()
+    expect(value).toMatchObject({ type: 'ADDED', object: { metadata: own, ...body } })
+    ending.abort()
+    await watch.return(undefined)
   })
 
   test('create Events and count their repetitions', async () => {
@@ -130,7 +138,14 @@ describe('the shim may not', () => {
       () => shim.kube.patch(nodes, { name: 'node-1', body: { metadata: { labels: { a: 'b' } } } }, MERGE),
     ],
     ['read secrets', () => shim.kube.list(secrets, { namespace: 'enbi-system' }, () => {})],
+    ['create a NixBuild', () => shim.kube.create(nixBuilds, { ...name, name: 'mine', body: { spec: SPEC } })],
     ['delete a NixBuild', () => shim.kube.delete(nixBuilds, name)],
+    [
+      "write a NixBuild's status",
+      () => shim.kube.patch(nixBuilds, { ...name, body: { status: {} } }, { ...MERGE, subresource: 'status' }),
+    ],
+    ['change the spec of its NixNode', () => shim.kube.patch(nixNodes, { name: 'node-1', body: { spec: {} } }, MERGE)],
+    ['delete its NixNode', () => shim.kube.delete(nixNodes, { name: 'node-1' })],
     [
       "change a NixBuild's labels",
       () => shim.kube.patch(nixBuilds, { ...name, body: { metadata: { labels: {} } } }, MERGE),
@@ -154,12 +169,25 @@ describe('the controller may', () => {
     const status = { status: 'Pending' }
     const merge = { ...MERGE, subresource: 'status' } as const
     await controller.kube.patch(nixBuilds, { ...name, name: 'another', body: { status } }, merge)
-    const labels = { 'enbi.hrzn.ee/node': 'node-1' }
-    await controller.kube.patch(nixBuilds, { ...name, name: 'another', body: { metadata: { labels } } }, MERGE)
     await controller.kube.delete(nixBuilds, { ...name, name: 'another', uid: build.metadata.uid })
   })
 
-  test('list pods, nodes and the Leases of the shims', async () => {
+  test('assign builds to a node, make the Node the owner of its NixNode, and delete that', async () => {
+    const { as, cluster, kube } = deployed
+    const { kube: shimOfNode } = await as('enbi-shim', 'node-2')
+    await shimOfNode.create(nixNodes, { name: 'node-2', body: {} })
+    const spec = { assigned: [{ namespace: 'default', name: 'one', recipe: SPEC }] }
+    const { metadata } = nodeSchema(await cluster.read('/api/v1/nodes/node-2'))
+    const ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name: 'node-2', uid: metadata.uid }]
+    const body = { metadata: { ownerReferences }, spec }
+    const changed = await controller.kube.patch(nixNodes, { name: 'node-2', body }, MERGE)
+    expect(changed).toMatchObject(body)
+    await controller.kube.delete(nixNodes, { name: 'node-2' })
+    expect(await kube.get(nixNodes, { name: 'node-2' })).toBeUndefined()
+  })
+
+  test('read pods, and list pods, nodes and the Leases of the shims', async () => {
+    expect(await controller.kube.get(pods, name)).toBeDefined()
     for (const [kind, namespace] of [[pods], [nodes], [leases, 'enbi-system']] as const) {
       await controller.kube.list<unknown>(kind, { namespace }, () => {})
     }
@@ -175,6 +203,12 @@ describe('the controller may not', () => {
       'change a node',
       () => controller.kube.patch(nodes, { name: 'node-1', body: { metadata: { labels: { a: 'b' } } } }, MERGE),
     ],
+    ['create a NixNode', () => controller.kube.create(nixNodes, { name: 'node-3', body: {} })],
+    [
+      "write a NixNode's status",
+      () =>
+        controller.kube.patch(nixNodes, { name: 'node-1', body: { status: {} } }, { ...MERGE, subresource: 'status' }),
+    ],
     ['read secrets', () => controller.kube.list(secrets, { namespace: 'enbi-system' }, () => {})],
     ['list Leases in other namespaces', () => controller.kube.list(leases, {}, () => {})],
     ['delete Leases', () => controller.kube.delete(leases, { namespace: 'enbi-system', name: 'enbi-shim-node-1' })],
@@ -186,6 +220,8 @@ describe('the controller may not', () => {
 function rights(resources: Readonly<Record<string, readonly string[]>>): string[] {
   return Object.entries(resources).flatMap(([resource, verbs]) => verbs.map(verb => `${verb} ${resource}`))
 }
+
+const nodeSchema = v.parser(v.object({ metadata: v.object({ uid: v.string() }) }))
 
 const reviewSchema = v.object({
   status: v.object({

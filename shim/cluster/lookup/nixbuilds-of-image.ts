@@ -1,4 +1,4 @@
-import { AnswerTooLarge } from '../../../kube/client/api-call.ts'
+import { AnswerTooLarge } from '../../../kube/client/answer-body.ts'
 import type { Kube } from '../../../kube/client/contract.ts'
 import { MANAGED_BY_LABEL, SHIM } from '../../../kube/resources/names.ts'
 import { type NixBuild, nixBuilds } from '../../../kube/resources/nixbuild.ts'

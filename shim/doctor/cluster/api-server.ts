@@ -1,5 +1,6 @@
 import * as v from 'valibot'
-import { call, readBody } from '../../../kube/client/api-call.ts'
+import { readBody } from '../../../kube/client/answer-body.ts'
+import { call } from '../../../kube/client/api-call.ts'
 import { createConnection } from '../../../kube/client/connection.ts'
 import { loadKubeconfig } from '../../../kube/client/kubeconfig.ts'
 import { SHIM } from '../../../kube/resources/names.ts'

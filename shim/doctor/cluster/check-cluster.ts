@@ -2,6 +2,7 @@ import pMap from 'p-map'
 import * as v from 'valibot'
 import { SYSTEM_NAMESPACE } from '../../../kube/resources/names.ts'
 import { NIXBUILD_FIELDS } from '../../../kube/resources/nixbuild.ts'
+import { NIXNODE_FIELDS } from '../../../kube/resources/nixnode.ts'
 import { lazy } from '../../../lib/async/lazy.ts'
 import { messageOf } from '../../../lib/errors.ts'
 import { isOlder } from '../../../lib/text/versions.ts'
@@ -55,7 +56,7 @@ export function checkCluster({ kubeconfig, nodeName }: Kubernetes): {
       ask('clock', judgeClock, 'see API server'),
       ask('node identity', (api, signal) => judgeIdentity(api, nodeName, signal), 'see API server'),
       ask('rights', judgeRights, 'see API server'),
-      ask('NixBuild CRD', judgeCrd, 'see API server'),
+      ask('custom resources', judgeKinds, 'see API server'),
     ],
     async close() {
       for (const api of opened) await api[Symbol.asyncDispose]()
@@ -100,8 +101,9 @@ const each = (verbs: readonly string[], right: Omit<Right, 'verb'>): Right[] => 
 
 /** The rights that a shim needs in a cluster, as granted by `deploy/base/shim-rights.yaml`. */
 export const SHIM_RIGHTS: readonly Right[] = [
-  ...each(['get', 'list', 'watch', 'create'], { group: 'enbi.hrzn.ee', resource: 'nixbuilds' }),
-  ...each(['patch'], { group: 'enbi.hrzn.ee', resource: 'nixbuilds', subresource: 'status' }),
+  ...each(['get', 'list'], { group: 'enbi.hrzn.ee', resource: 'nixbuilds' }),
+  ...each(['get', 'list', 'watch', 'create'], { group: 'enbi.hrzn.ee', resource: 'nixnodes' }),
+  ...each(['patch'], { group: 'enbi.hrzn.ee', resource: 'nixnodes', subresource: 'status' }),
   ...each(['create', 'patch'], { group: '', resource: 'events' }),
   ...each(['create', 'patch'], { group: 'coordination.k8s.io', resource: 'leases', namespace: SYSTEM_NAMESPACE }),
 ]
@@ -121,22 +123,29 @@ function describeRight({ group, resource, subresource, verb, namespace }: Right)
   return `${verb} ${path}${group && `.${group}`}${namespace ? ` in ${namespace}` : ''}`
 }
 
-async function judgeCrd(api: ApiServer, signal: AbortSignal): Promise<Finding> {
+async function judgeKinds(api: ApiServer, signal: AbortSignal): Promise<Finding> {
   const schemas = await api.schemas('enbi.hrzn.ee', 'v1alpha1', signal)
-  if (!schemas) return failed('the cluster does not have the NixBuild CRD', APPLY)
+  if (!schemas) return failed('the cluster has neither NixBuilds nor NixNodes', APPLY)
   const missing = missingFields(schemas)
   if (missing.length === 0) return ok('enbi.hrzn.ee/v1alpha1 with every field')
-  return failed(`the cluster's NixBuild CRD has another version: it lacks ${missing.join(', ')}`, APPLY)
+  return failed(`the cluster's custom resources have another version: they lack ${missing.join(', ')}`, APPLY)
 }
 
-/** Fields of a NixBuild that the shim uses and the cluster's CRD lacks, for example `status.nodes`. */
+/** Fields that the shim uses and the cluster's CRDs lack, for example `NixNode status.builds`. */
 export function missingFields(schemas: Readonly<Record<string, unknown>>): string[] {
-  const found = Object.entries(schemas).find(([name]) => name.endsWith('.v1alpha1.NixBuild'))
-  const result = v.safeParse(kind, found?.[1])
-  const { spec, status } = result.success ? result.output.properties : {}
-  return [...lacking('spec', spec?.properties), ...lacking('status', status?.properties)]
+  return [
+    ...lacking(schemas, 'NixBuild', { spec: NIXBUILD_FIELDS.spec, status: [] }),
+    ...lacking(schemas, 'NixNode', NIXNODE_FIELDS),
+  ]
 }
 
-function lacking(part: 'spec' | 'status', has: Readonly<Record<string, unknown>> = {}): string[] {
-  return NIXBUILD_FIELDS[part].filter(field => !(field in has)).map(field => `${part}.${field}`)
+type Fields = Readonly<Record<'spec' | 'status', readonly string[]>>
+
+function lacking(schemas: Readonly<Record<string, unknown>>, name: string, { spec, status }: Fields): string[] {
+  const found = Object.entries(schemas).find(([key]) => key.endsWith(`.v1alpha1.${name}`))
+  const result = v.safeParse(kind, found?.[1])
+  const has = result.success ? result.output.properties : {}
+  const missing = (part: 'spec' | 'status', fields: readonly string[]) =>
+    fields.filter(field => !(field in (has[part]?.properties ?? {}))).map(field => `${name} ${part}.${field}`)
+  return [...missing('spec', spec), ...missing('status', status)]
 }

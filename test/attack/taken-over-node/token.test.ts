@@ -2,8 +2,7 @@ import { afterAll, beforeAll } from 'vitest'
 import { type Deployed, type Member, startDeployed } from '../../deploy/deployed.ts'
 import { eventSuite } from './event-suite.ts'
 import { leaseSuite } from './lease-suite.ts'
-import { nixBuildCreationSuite } from './nixbuild-creation-suite.ts'
-import { nixBuildStatusSuite } from './nixbuild-status-suite.ts'
+import { nixNodeSuite } from './nixnode-suite.ts'
 
 let deployed: Deployed
 let shim: Member
@@ -18,5 +17,4 @@ afterAll(() => deployed?.[Symbol.asyncDispose]())
 const node = { deployed: () => deployed, shim: () => shim }
 leaseSuite(node)
 eventSuite(node)
-nixBuildCreationSuite(node)
-nixBuildStatusSuite(node)
+nixNodeSuite(node)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readBody } from '../../../kube/client/api-call.ts'
+import { readBody } from '../../../kube/client/answer-body.ts'
 import { apiError, isObjectMissing, readApiStatus } from '../../../kube/client/api-error.ts'
 
 const status = (code: number, reason: string, message = 'because') => ({ kind: 'Status', code, reason, message })
@@ -46,6 +46,8 @@ test('an endless answer is not kept in memory', async () => {
       yield Buffer.alloc(10, 'x')
     }
   }
-  await expect(readBody('list pods', endless(), 100)).rejects.toThrow(/cannot list pods: the answer is larger than 100/)
+  await expect(readBody('list pods', endless(), { max: 100 })).rejects.toThrow(
+    /cannot list pods: the answer is larger than 100/,
+  )
   expect(sent).toBe(110)
 })

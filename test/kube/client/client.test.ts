@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest'
-import { AnswerTooLarge } from '../../../kube/client/api-call.ts'
+import { AnswerTooLarge } from '../../../kube/client/answer-body.ts'
 import { ApiStatus } from '../../../kube/client/api-error.ts'
 import { createKube } from '../../../kube/client/client.ts'
+import type { ListOptions } from '../../../kube/client/contract.ts'
+import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
+import { SPEC } from '../../deploy/nixbuilds.ts'
 import { configMaps, OURS, onlyOurs } from '../config-maps.ts'
 import { closing, useKube } from '../use-kube.ts'
 
@@ -145,6 +148,32 @@ test('a list is read page by page, complete and limited to its selection', async
   const tooLong = kube.list(configMaps, selection, () => (read += 1), { pageSize: 2, maxLength: 1500 })
   await expect(tooLong).rejects.toMatchObject({ code: 'ClusterRefused', cause: expect.any(AnswerTooLarge) })
   expect(read).toBeLessThan(names.length)
+})
+
+test.each([
+  ['a built-in kind', configMaps],
+  ['a custom resource', nixBuilds],
+])('a list of %s leaves out an object that is too large, and says after which one it comes', async (_, kind) => {
+  await using bed = await useKube()
+  const { kube, name } = bed
+  const { namespace } = name
+  const large = { annotations: { large: 'x'.repeat(12_000) } }
+  for (const [name, metadata] of Object.entries({ a: large, b: {}, c: large, d: large, e: {}, f: large }))
+    await kube.create<unknown>(kind, { namespace, name, body: { metadata: { ...OURS, ...metadata }, spec: SPEC } })
+
+  const found: unknown[] = []
+  const problems: string[] = []
+  const options = { pageSize: 1, maxObject: 10_000 }
+  const list = (more: ListOptions) =>
+    kube.list<unknown>(kind, { namespace, ...onlyOurs }, item => found.push(item), { ...options, ...more })
+  expect(await list({ onTooLarge: problem => problems.push(problem) })).toMatch(/^\d+$/)
+  expect(found).toMatchObject([{ metadata: { name: 'b' } }, { metadata: { name: 'e' } }])
+  expect(problems).toEqual(
+    ['the first object', 'the object after NS/b', 'the object after NS/b', 'the object after NS/e'].map(place =>
+      `list ${kind.plural} in NS: ${place} is larger than 10000 bytes`.replaceAll('NS', namespace),
+    ),
+  )
+  await expect(list({})).rejects.toMatchObject({ code: 'ClusterRefused', cause: expect.any(AnswerTooLarge) })
 })
 
 test('an unexpected answer is reported as such', async () => {

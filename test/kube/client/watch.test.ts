@@ -48,6 +48,22 @@ test('a slow reader of a watch loses no events', async () => {
   expect(seen).toEqual(names)
 })
 
+test('a watch leaves out a change that is too large, and says so', async () => {
+  const watching = new AbortController()
+  const problems: string[] = []
+  const onTooLarge = (problem: string) => {
+    problems.push(problem)
+  }
+  const resourceVersion = await listVersion()
+  const events = watch({ resourceVersion, maxObject: 10_000, onTooLarge, signal: watching.signal })
+  await make('too-large', { a: 'x'.repeat(12_000) })
+  await make('small')
+  expect(nameIn((await events.next()).value)).toBe('small')
+  expect(problems).toEqual(['watch configmaps: a change is larger than 10000 bytes'])
+  watching.abort()
+  await events.return(undefined)
+})
+
 test('a watch ends after its time limit', async () => {
   const begin = performance.now()
   const events = watch({ resourceVersion: await listVersion(), longestMs: 1_000, signal: AbortSignal.timeout(20_000) })

@@ -42,7 +42,7 @@ describe('doctor on a node of a cluster', () => {
       'clock',
       'node identity',
       'rights',
-      'NixBuild CRD',
+      'custom resources',
     ]
     expect(findings.filter(({ check }) => of.includes(check))).toEqual(
       of.map(check => ({ check, outcome: 'ok', text: expect.any(String) })),
@@ -81,7 +81,7 @@ describe('doctor on a node of a cluster', () => {
     expect(of('rights')).toMatchObject({
       outcome: 'failed',
       text: expect.stringMatching(
-        /the shim may not get nixbuilds\.enbi\.hrzn\.ee.*patch nixbuilds\/status.*leases.* in enbi-system/,
+        /the shim may not get nixbuilds\.enbi\.hrzn\.ee.*patch nixnodes\/status.*leases.* in enbi-system/,
       ),
       wayOut: expect.stringContaining('deploy/'),
     })
@@ -131,9 +131,18 @@ describe('what doctor expects of a cluster', () => {
   })
 
   it.each([
-    ['a field of', { 'x.v1alpha1.NixBuild': { properties: { spec: { properties: {} } } } }, 'spec.flakeUrl'],
-    ['the schema of', {}, 'status.nodes'],
-  ])('includes %s the NixBuild CRD', (_what, schemas, field) => {
+    [
+      'a field of a NixBuild',
+      { 'x.v1alpha1.NixBuild': { properties: { spec: { properties: {} } } } },
+      'NixBuild spec.flakeUrl',
+    ],
+    [
+      'a field of a NixNode',
+      { 'x.v1alpha1.NixNode': { properties: { status: { properties: {} } } } },
+      'NixNode status.builds',
+    ],
+    ['the schema of NixNodes', {}, 'NixNode spec.assigned'],
+  ])('includes %s', (_what, schemas, field) => {
     expect(missingFields(schemas)).toContain(field)
   })
 })

@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Kube } from '../../kube/client/contract.ts'
+import { NIXNODE_LIMITS, NODE_BUILD_STATES, nixNodes } from '../../kube/resources/nixnode.ts'
+import type { Cluster } from '../cluster/cluster.ts'
+import { useCluster } from '../cluster/use-cluster.ts'
+import { pathsIn, properties } from './crd-schema.ts'
+import { FULL_NODE_SPEC, FULL_NODE_STATUS } from './nixnodes.ts'
+
+const STATUS = { type: 'merge', subresource: 'status', fieldManager: 'test' } as const
+const [ENTRY] = FULL_NODE_STATUS.builds
+const [ASSIGNED] = FULL_NODE_SPEC.assigned
+const made: string[] = []
+let cluster: Cluster
+let kube: Kube
+
+beforeAll(async () => {
+  cluster = await useCluster()
+  kube = cluster.client()
+})
+
+afterAll(async () => {
+  for (const name of made) await kube.delete(nixNodes, { name })
+  await cluster?.[Symbol.asyncDispose]()
+})
+
+describe('the CRD of NixNodes agrees with the types of the project:', () => {
+  test('the API server accepts and keeps every field of the types', async () => {
+    const name = newName()
+    const { apiVersion, kind } = nixNodes
+    const object = { apiVersion, kind, metadata: { name }, spec: FULL_NODE_SPEC }
+    await strictly('create', object)
+    const { metadata } = await get(name)
+    const { resourceVersion } = metadata
+    await strictly(
+      'replace',
+      { ...object, metadata: { name, resourceVersion }, status: FULL_NODE_STATUS },
+      '--subresource=status',
+    )
+    expect(await get(name)).toMatchObject({ spec: FULL_NODE_SPEC, status: FULL_NODE_STATUS })
+  })
+
+  test('the types have every field of the CRD', () => {
+    const metadata = { name: 'a', uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
+    const { spec, status } = nixNodes.parse({ metadata, spec: FULL_NODE_SPEC, status: FULL_NODE_STATUS })
+    const paths = [...properties('nixnodes')].map(({ path }) => path)
+    expect(pathsIn({ spec, status }).sort()).toEqual(paths.sort())
+  })
+
+  test('both have the same limits and states', () => {
+    const found = new Map([...properties('nixnodes')].map(({ path, schema }) => [path, schema]))
+    expect(found.get('status.builds.state')?.enum).toEqual(NODE_BUILD_STATES)
+    expect({
+      builds: found.get('status.builds')?.maxItems,
+      message: found.get('status.builds.message')?.maxLength,
+      logTail: found.get('status.builds.logTail')?.maxLength,
+      progress: found.get('status.builds.progress')?.maxLength,
+      pods: found.get('status.builds.pods')?.maxItems,
+      assigned: found.get('spec.assigned')?.maxItems,
+      letGo: found.get('spec.letGo')?.maxItems,
+      namespaces: found.get('spec.namespaces')?.maxItems,
+    }).toEqual(NIXNODE_LIMITS)
+  })
+
+  test('a recipe has the limits of a NixBuild', () => {
+    const limits = (plural: string, prefix: string) =>
+      [...properties(plural)]
+        .filter(({ path }) => path.startsWith(prefix))
+        .map(({ path, schema: { maxLength, maxItems, items } }) => {
+          return [path.slice(prefix.length), maxLength, maxItems, items?.maxLength]
+        })
+        .sort()
+    const expected = limits('nixbuilds', 'spec.')
+    expect(expected.length).toBeGreaterThan(4)
+    for (const prefix of ['spec.assigned.recipe.', 'status.builds.recipe.'])
+      expect(limits('nixnodes', prefix)).toEqual(expected)
+  })
+
+  test('every field has a description, and every text and list has a limit', () => {
+    for (const { path, schema } of properties('nixnodes')) {
+      expect(schema.description, path).toMatch(/^\S.{10,}\.$/s)
+      if (schema.type === 'array') expect(schema.maxItems, path).toBeDefined()
+      const text = schema.items ?? schema
+      if (text.type === 'string' && !text.enum && !text.format) expect(text.maxLength, path).toBeDefined()
+    }
+  })
+})
+
+describe('the API server rejects a NixNode whose', () => {
+  const many = <T>(length: number, item: T) => Array.from({ length }, () => item)
+  test.each<[string, object, string]>([
+    ['entries are too many', { builds: many(NIXNODE_LIMITS.builds + 1, ENTRY) }, 'status.builds'],
+    ['entry has no state', { builds: [{ ...ENTRY, state: undefined }] }, 'status.builds[0].state'],
+    ['entry has another state', { builds: [{ ...ENTRY, state: 'Asleep' }] }, 'status.builds[0].state'],
+    ['entry has an invalid time', { builds: [{ ...ENTRY, since: 'yesterday' }] }, 'status.builds[0].since'],
+    ['log is too long', { builds: [{ ...ENTRY, logTail: 'x'.repeat(NIXNODE_LIMITS.logTail + 1) }] }, 'logTail'],
+    ['message is too long', { builds: [{ ...ENTRY, message: 'x'.repeat(NIXNODE_LIMITS.message + 1) }] }, 'message'],
+    ['waiting pods are too many', { builds: [{ ...ENTRY, pods: many(21, { name: 'a', uid: 'u' }) }] }, 'pods'],
+  ])('%s', async (_, status, field) => {
+    const name = await create({})
+    await expect(kube.patch(nixNodes, { name, body: { status } }, STATUS)).rejects.toThrow(refusal(field))
+  })
+
+  test.each<[string, object, string]>([
+    ['assigned builds are too many', { assigned: many(NIXNODE_LIMITS.assigned + 1, ASSIGNED) }, 'spec.assigned'],
+    ['assigned build has no recipe', { assigned: [{ ...ASSIGNED, recipe: undefined }] }, 'spec.assigned[0].recipe'],
+    ['UIDs of pods are too many', { letGo: many(NIXNODE_LIMITS.letGo + 1, 'u') }, 'spec.letGo'],
+    ['namespaces are too many', { namespaces: many(NIXNODE_LIMITS.namespaces + 1, 'a') }, 'spec.namespaces'],
+  ])('%s', async (_, spec, field) => {
+    await expect(create({ spec })).rejects.toThrow(refusal(field))
+  })
+})
+
+describe('kubectl', () => {
+  test.each(['nixnode', 'nixnodes', 'nn'])('get %s prints the first image that the node builds', async resource => {
+    const name = await create({})
+    const builds = [
+      { ...ENTRY, state: 'Building', recipe: { ...ENTRY?.recipe, imageTag: 'one:1' } },
+      { ...ENTRY, state: 'Present', recipe: undefined },
+      { ...ENTRY, state: 'Building', recipe: { ...ENTRY?.recipe, imageTag: 'two:1' } },
+    ]
+    await kube.patch(nixNodes, { name, body: { status: { ...FULL_NODE_STATUS, builds } } }, STATUS)
+    const [header, line] = (await cluster.kubectl(['get', resource, name])).split('\n')
+    expect(header?.split(/ {2,}/)).toEqual(['NAME', 'SYSTEM', 'LAYERS', 'BUILDING', 'AGE'])
+    expect(line?.split(/ {2,}/)).toEqual([
+      ...[name, 'x86_64-linux', 'linked', 'one:1'],
+      expect.stringMatching(/^\d+s$/),
+    ])
+  })
+})
+
+function newName(): string {
+  const name = `crd-${randomUUID()}`
+  made.push(name)
+  return name
+}
+
+async function create(body: object): Promise<string> {
+  const name = newName()
+  await kube.create(nixNodes, { name, body })
+  return name
+}
+
+async function get(name: string) {
+  const found = await kube.get(nixNodes, { name })
+  if (!found) throw new Error(`there is no ${name}`)
+  return found
+}
+
+async function strictly(verb: 'create' | 'replace', object: object, ...flags: readonly string[]): Promise<void> {
+  const input = JSON.stringify(object)
+  await cluster.kubectl([verb, '--validate=strict', ...flags, '--filename=-'], { input })
+}
+
+function refusal(about: string) {
+  return expect.objectContaining({ code: 'ClusterRefused', message: expect.stringContaining(about) })
+}
