@@ -15,6 +15,9 @@ export interface ControllerOptions {
   readonly unwantedGrace: number
   readonly lostGrace: number
   readonly maxTries: number
+  /** NixBuilds made by hand that are assigned in one namespace at the same time. */
+  readonly maxAssigned: number
+  readonly podConditions: boolean
   readonly listen: ListenAddress
   /** Additional address that serves only health. */
   readonly healthListen: ListenAddress | undefined
@@ -48,6 +51,11 @@ export function readCount(least: number, most: number): (text: string) => number
     if (value >= least && value <= most) return value
     throw new InvalidArgumentError(`expected a whole number from ${least} to ${most}`)
   }
+}
+
+export function readBoolean(text: string): boolean {
+  if (text === 'true' || text === 'false') return text === 'true'
+  throw new InvalidArgumentError('expected true or false')
 }
 
 export function readSelector(text: string): LabelSelector {

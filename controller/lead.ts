@@ -6,8 +6,11 @@ import { createWorkQueue } from '../kube/work-queue.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import type { ControllerOptions } from './flags.ts'
 import type { Metrics } from './metrics.ts'
+import { createNixBuildCreator } from './reconcilers/create-nixbuild.ts'
 import { createNamespaceReconciler } from './reconcilers/namespace-reconciler.ts'
 import { createNixBuildReconciler } from './reconcilers/nixbuild-reconciler.ts'
+import { createNixNodeReconciler } from './reconcilers/nixnode-reconciler.ts'
+import { createNodeRecipes } from './reconcilers/node-recipes.ts'
 import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconciler.ts'
 import {
   type ClusterState,
@@ -82,12 +85,16 @@ function createReconcilers(
     unwantedGraceMs: flags.unwantedGrace,
     lostGraceMs: flags.lostGrace,
     maxAttempts: flags.maxTries,
+    maxAssigned: flags.maxAssigned,
   }
   const retention = { keepFinished: flags.keepFinished, keepFinishedForMs: flags.keepFinishedFor }
+  const createNixBuild = createNixBuildCreator({ state, kube })
+  const createBuilds = createNodeRecipes({ state, create: createNixBuild })
   return {
-    pod: createPodReconciler({ state, kube, events }),
+    pod: createPodReconciler({ state, kube, createNixBuild, events, writesConditions: flags.podConditions }),
     build: createNixBuildReconciler({ state, kube, events, limits }),
     namespace: createNamespaceReconciler({ state, kube, limits: retention }),
+    node: createNixNodeReconciler({ state, kube, createBuilds, lostGraceMs: flags.lostGrace }),
   }
 }
 

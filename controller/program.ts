@@ -3,7 +3,7 @@ import { NIXBUILD_LIMITS } from '../kube/resources/nixbuild.ts'
 import { runCommandLine } from '../lib/run-command-line.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
 import { version } from '../lib/version.ts'
-import { readAge, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
+import { readAge, readBoolean, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
 
 export function run(): Promise<void> {
   return runCommandLine(program)
@@ -41,6 +41,16 @@ export const program = new Command('enbi-controller')
     new Option('--max-tries <count>', 'how many nodes may lose a NixBuild made by hand before it fails')
       .argParser(readCount(1, NIXBUILD_LIMITS.attempts))
       .default(3),
+  )
+  .addOption(
+    new Option('--max-assigned <count>', 'NixBuilds made by hand that nodes build in each namespace at the same time')
+      .argParser(readCount(1, 1_000))
+      .default(100),
+  )
+  .addOption(
+    new Option('--pod-conditions <boolean>', "whether to maintain the Pods' condition enbi.hrzn.ee/ImageBuilt")
+      .argParser(readBoolean)
+      .default(true),
   )
   .addOption(
     new Option('--listen <host:port>', 'address that serves /metrics, /healthz and /readyz')

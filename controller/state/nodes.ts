@@ -1,4 +1,3 @@
-import { nodeLabelValue } from '../../kube/resources/names.ts'
 import type { LabelSelector } from '../views/label-selector.ts'
 import { type NodeState, type NodeView, nodeState, sameNodeState } from '../views/node.ts'
 import { observeRenewal, type ShimLease, type ShimRenewal, shimState } from '../views/shim-lease.ts'
@@ -6,13 +5,12 @@ import { observeRenewal, type ShimLease, type ShimRenewal, shimState } from '../
 /** The nodes and their shims. */
 export interface Nodes {
   has(node: string): boolean
+  uidOf(node: string): string | undefined
   systemOf(node: string): string | undefined
   state(node: string): NodeState | undefined
   states(): NodeState[]
   /** Until when a shim counts as alive if it does not renew. No event reports a missed renewal. */
   aliveUntil(node: string): number | undefined
-  /** The node with this label value. */
-  named(labelValue: string): string | undefined
   nodeChanged(node: string): void
   leaseChanged(node: string, lease: ShimLease | undefined): void
 }
@@ -29,7 +27,6 @@ export interface NodesOptions {
 export function createNodes({ mirrored, allMirrored, repels, onChange, now }: NodesOptions): Nodes {
   const renewals = new Map<string, ShimRenewal>()
   const lastStates = new Map<string, NodeState>()
-  const byLabel = new Map<string, string>()
 
   const stateOf = (view: NodeView) => nodeState(view, { shim: shimState(renewals.get(view.name), now()), repels })
 
@@ -49,16 +46,12 @@ export function createNodes({ mirrored, allMirrored, repels, onChange, now }: No
 
   return {
     has: node => mirrored(node) !== undefined,
+    uidOf: node => mirrored(node)?.uid,
     systemOf: node => mirrored(node)?.system,
     state,
     states: () => Array.from(allMirrored(), stateOf),
     aliveUntil: node => renewals.get(node)?.aliveUntil,
-    named: value => byLabel.get(value),
-    nodeChanged(node) {
-      if (mirrored(node)) byLabel.set(nodeLabelValue(node), node)
-      else byLabel.delete(nodeLabelValue(node))
-      notifyIfChanged(node)
-    },
+    nodeChanged: notifyIfChanged,
     leaseChanged(node, lease) {
       // The Lease may have expired before, which no event reports.
       notifyIfChanged(node)

@@ -20,6 +20,7 @@ const CPUS: ReadonlyMap<string | undefined, string> = new Map([
 /** The parts of a Node that the controller needs. */
 export interface NodeView {
   readonly name: string
+  readonly uid: string
   /** Nix system; undefined if Nix does not support it. */
   readonly system: string | undefined
   readonly ready: boolean
@@ -65,6 +66,7 @@ function viewOf({ metadata, spec, status }: v.InferOutput<typeof schema>): NodeV
   const { labels } = metadata
   return {
     name: metadata.name,
+    uid: metadata.uid,
     system: nixSystem({
       architecture: labels['kubernetes.io/arch'] ?? status.nodeInfo?.architecture,
       os: labels['kubernetes.io/os'] ?? status.nodeInfo?.operatingSystem,

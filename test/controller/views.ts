@@ -1,7 +1,8 @@
 import { type NixBuildView, nixBuildView } from '../../controller/views/nixbuild.ts'
+import { type NodeEntry, nixNodeView } from '../../controller/views/nixnode.ts'
 import { type PodView, pods } from '../../controller/views/pod.ts'
-import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { type NodeBuild, nixNodes } from '../../kube/resources/nixnode.ts'
 
 const METADATA = { namespace: 'team', uid: 'uid-1', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
 const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
@@ -36,8 +37,14 @@ export function somePod({ metadata, spec, status }: Parts = {}): PodView {
 
 export const CREATED_FOR_PODS = { labels: { 'app.kubernetes.io/managed-by': 'enbi-controller' } }
 
-/** The expected part of a NixBuild that is assigned to the node. */
-export const assigned = (node: string) => ({ metadata: { labels: { [NODE_LABEL]: nodeLabelValue(node) } } })
+/** What a node says about the recipe `key` of the namespace `team`, as the controller sees it. */
+export function someEntry(node: string, build: Pick<NodeBuild, 'state'> & Partial<NodeBuild>): NodeEntry {
+  const whole = { namespace: 'team', key: 'key', since: METADATA.creationTimestamp, ...build }
+  const nixNode = nixNodes.parse({ metadata: { ...METADATA, name: node }, status: { builds: [whole] } })
+  const [entry] = nixNodeView(nixNode, { ofRecipe: () => new Map(), isWatched: () => false, now: Date.now() }).entries
+  if (entry === undefined) throw new Error('no entry')
+  return entry
+}
 
 /** The expected part of a NixBuild's status that is not built yet, for this reason. */
 export const pending = (reason: string, message: unknown) => ({

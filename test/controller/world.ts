@@ -5,9 +5,11 @@ import type { Kind, Kube, ObjectName } from '../../kube/client/contract.ts'
 import { conditionSchema } from '../../kube/resources/condition.ts'
 import { microTime } from '../../kube/resources/lease.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
-import { SHIM, SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/resources/names.ts'
-import { type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { SHIM, SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
+import { type NixBuild, type NixBuildSpec, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
+import { type NixNode, type NodeBuild, nixNodes } from '../../kube/resources/nixnode.ts'
+import { recipeKey } from '../../recipes/recipe.ts'
 import { type Cluster, startCluster } from '../cluster/cluster.ts'
 import type { ControlPlane } from '../cluster/control-plane.ts'
 import { ANNOTATIONS } from './views.ts'
@@ -36,8 +38,15 @@ export interface World extends AsyncDisposable {
   addBuild(namespace: string, spec?: object): Promise<ObjectName>
   /** Adds a NixBuild as a shim creates it for an image whose name is its recipe. */
   addNamedBuild(namespace: string, imageTag: string): Promise<ObjectName>
-  /** Server-side apply of a status, as the shim of the node would do. */
-  report(node: string, build: ObjectName, status: object): Promise<void>
+  /** Says in the NixNode what the node does about the recipe of a NixBuild, as its shim would do. */
+  report(node: string, build: ObjectName, entry: Reported): Promise<void>
+  /** The same for a recipe that may have no NixBuild. */
+  reportRecipe(node: string, namespace: string, recipe: NixBuildSpec, entry: Reported): Promise<void>
+  /** Removes what the node has said about the recipe of a NixBuild. */
+  forget(node: string, build: ObjectName): Promise<void>
+  nixNode(node: string): Promise<NixNode | undefined>
+  /** The node whose NixNode assigns the NixBuild to it. */
+  assignedNode(build: ObjectName): Promise<string | undefined>
   setPodStatus(pod: ObjectName, status: object): Promise<void>
   events(namespace: string): Promise<EventNow[]>
 }
@@ -50,10 +59,17 @@ export interface NodeOptions {
   readonly withoutShim?: boolean
 }
 
+/** An entry of a NixNode. */
+export type Reported = Pick<NodeBuild, 'state'> & Partial<NodeBuild>
+
 export interface PodOptions {
   readonly annotations?: Readonly<Record<string, string>>
   readonly image?: string
   readonly ownerReferences?: readonly object[]
+  /** By default random. */
+  readonly name?: string
+  /** A pod with finalizers stays when it is deleted, as one does whose kubelet has not let it go. */
+  readonly finalizers?: readonly string[]
 }
 
 const podSchema = v.object({
@@ -85,6 +101,24 @@ export async function startWorld(): Promise<World> {
   await cluster.installDeploy()
   const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
   const admin = { fieldManager: 'test' } as const
+  /** What the shims say, by node and then by recipe. */
+  const entries = new Map<string, Map<string, NodeBuild>>()
+
+  /** As the shim does when it starts. */
+  async function createNixNode(name: string): Promise<void> {
+    if (entries.has(name)) return
+    entries.set(name, new Map())
+    await kube.create(nixNodes, { name, body: { spec: {} } })
+  }
+
+  async function writeEntries(name: string): Promise<void> {
+    const builds = [...(entries.get(name)?.values() ?? [])]
+    await kube.patch(
+      nixNodes,
+      { name, body: { status: { builds } } },
+      { ...admin, type: 'merge', subresource: 'status' },
+    )
+  }
 
   const world: World = {
     cluster,
@@ -108,17 +142,20 @@ export async function startWorld(): Promise<World> {
       const spec = { holderIdentity: node, leaseDurationSeconds: durationSeconds, renewTime: microTime(renewTime) }
       const lease = { namespace: SYSTEM_NAMESPACE, name: shimLeaseName(node), body: { spec } }
       await kube.patch(leases, lease, { ...admin, type: 'apply' })
+      await createNixNode(node)
     },
     async setReady(name, status) {
       const body = { status: { conditions: [{ type: 'Ready', status, reason: 'Test', message: '' }] } }
       await kube.patch(nodes, { name, body }, { ...admin, type: 'strategic', subresource: 'status' })
     },
     removeNode: name => kube.delete(nodes, { name }),
-    async addPod(namespace, node, { annotations = ANNOTATIONS, image = 'app:1', ownerReferences = [] } = {}) {
-      const name = `pod-${randomUUID().slice(0, 8)}`
+    async addPod(namespace, node, options = {}) {
+      const { annotations = ANNOTATIONS, image = 'app:1', ownerReferences = [], finalizers = [] } = options
+      const { name = `pod-${randomUUID().slice(0, 8)}` } = options
+      const metadata = { annotations, ownerReferences, finalizers }
       const containers = [{ name: 'app', image }]
       const spec = { nodeName: node, containers, automountServiceAccountToken: false }
-      await kube.create(pods, { namespace, name, body: { metadata: { annotations, ownerReferences }, spec } })
+      await kube.create(pods, { namespace, name, body: { metadata, spec } })
       return { namespace, name }
     },
     pod: name => kube.get(pods, name),
@@ -142,9 +179,30 @@ export async function startWorld(): Promise<World> {
       await kube.create(nixBuilds, build)
       return { namespace, name: build.name }
     },
-    async report(node, build, status) {
-      const options = { type: 'apply', subresource: 'status', fieldManager: shimFieldManager(node) } as const
-      await kube.patch(nixBuilds, { ...build, body: { status } }, options)
+    async report(node, build, entry) {
+      const { spec } = (await world.build(build)) ?? {}
+      if (spec === undefined) throw new Error(`no NixBuild ${build.name}`)
+      await world.reportRecipe(node, build.namespace ?? '', spec, entry)
+    },
+    async reportRecipe(node, namespace, recipe, entry) {
+      const key = recipeKey(recipeOf({ spec: recipe }))
+      const since = new Date().toISOString()
+      const known = entry.state === 'Present' ? {} : { recipe }
+      entries.get(node)?.set(`${namespace}/${key}`, { namespace, key, since, pods: [], ...known, ...entry })
+      await writeEntries(node)
+    },
+    async forget(node, build) {
+      const { spec } = (await world.build(build)) ?? {}
+      if (spec) entries.get(node)?.delete(`${build.namespace}/${recipeKey(recipeOf({ spec }))}`)
+      await writeEntries(node)
+    },
+    nixNode: name => kube.get(nixNodes, { name }),
+    async assignedNode({ namespace, name }) {
+      const found: string[] = []
+      await kube.list(nixNodes, {}, ({ metadata, spec }) => {
+        if (spec.assigned.some(each => each.namespace === namespace && each.name === name)) found.push(metadata.name)
+      })
+      return found.join() || undefined
     },
     async setPodStatus(pod, status) {
       await kube.patch(pods, { ...pod, body: { status } }, { ...admin, type: 'strategic', subresource: 'status' })

@@ -49,7 +49,7 @@ describe('the CRD agrees with the types of the project:', () => {
       message: found.get('status.conditions.message')?.maxLength,
       progress: found.get('status.progress')?.maxLength,
       reason: found.get('status.attempts.reason')?.maxLength,
-      nodes: found.get('status.nodes')?.maxItems,
+      namedNodes: found.get('status.ready.nodes')?.maxItems,
       attempts: found.get('status.attempts')?.maxItems,
     }).toEqual(NIXBUILD_LIMITS)
     expect(found.get('status.logTail')?.maxLength).toBe(NIXBUILD_LIMITS.message)
@@ -89,14 +89,12 @@ describe('the API server rejects a change of the recipe, in', () => {
 })
 
 describe('the API server rejects a status that', () => {
-  const node = (name: string) => ({ name })
   const attempt = { node: 'n', endTime: '2026-01-01T00:00:00Z', reason: 'gone' }
   const many = <T>(length: number, make: (index: number) => T) => Array.from({ length }, (_, index) => make(index))
   test.each([
     ['has another phase', { status: 'Sleeping' }, 'status.status'],
-    ['lists too many nodes', { nodes: many(NIXBUILD_LIMITS.nodes + 1, index => node(`n${index}`)) }, 'status.nodes'],
-    ['lists a node twice', { nodes: [node('n'), node('n')] }, 'status.nodes'],
-    ['lists a node without a name', { nodes: [{ since: '2026-01-01T00:00:00Z' }] }, 'status.nodes'],
+    ['names too many nodes', { ready: { count: 6, nodes: many(6, index => `n${index}`) } }, 'status.ready.nodes'],
+    ['has names without a number', { failed: { nodes: ['n'] } }, 'status.failed.count'],
     ['has too many attempts', { attempts: many(NIXBUILD_LIMITS.attempts + 1, () => attempt) }, 'status.attempts'],
     ['has a progress that is too long', { progress: 'x'.repeat(NIXBUILD_LIMITS.progress + 1) }, 'status.progress'],
     ['has a log that is too long', { logTail: 'x'.repeat(NIXBUILD_LIMITS.message + 1) }, 'status.logTail'],
@@ -119,21 +117,6 @@ test('the API server accepts a status only through the status subresource', asyn
   expect((await api.get(name)).status.status).toBeUndefined()
   await api.mergeStatus(name, { status: 'Building', progress: 'a' })
   expect((await api.get(name)).status).toMatchObject({ status: 'Building', progress: 'a' })
-})
-
-test('several shims each own their entry in the list of nodes', async () => {
-  const name = await api.create(SPEC)
-  const apply = (node: string, nodes: object[]) =>
-    api.kube.patch(
-      nixBuilds,
-      { namespace: api.namespace, name, body: { status: { nodes } } },
-      { type: 'apply', subresource: 'status', fieldManager: `enbi-shim-${node}` },
-    )
-  await apply('a', [{ name: 'a' }])
-  await apply('b', [{ name: 'b' }])
-  expect((await api.get(name)).status.nodes).toEqual([{ name: 'a' }, { name: 'b' }])
-  await apply('a', [])
-  expect((await api.get(name)).status.nodes).toEqual([{ name: 'b' }])
 })
 
 describe('kubectl', () => {
@@ -192,7 +175,7 @@ describe('kubectl', () => {
     for (const words of ['The flake, as nix takes it', 'flakeUrl <string> -required-', 'never changes'].map(String)) {
       expect(spec.toLowerCase()).toContain(words.toLowerCase())
     }
-    expect(await explain('nixbuild.status.nodes')).toContain('Each shim writes only its own entry')
+    expect(await explain('nixbuild.status.ready')).toContain('The nodes that have the image now')
   })
 })
 

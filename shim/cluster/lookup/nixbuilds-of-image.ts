@@ -55,8 +55,7 @@ export async function listImage(
 
 /** Drops fields that the shim does not read, because a tenant can fill them up to the size limit of an object. */
 export function withoutUnreadFields(nixBuild: NixBuild): NixBuild {
-  const { managedFields, ...metadata } = nixBuild.metadata
-  return { ...nixBuild, metadata: { ...metadata, ownerReferences: [] } }
+  return { ...nixBuild, metadata: { ...nixBuild.metadata, ownerReferences: [] } }
 }
 
 /** The selector leaves out NixBuilds made by shims: a compromised node could make any number of them. */

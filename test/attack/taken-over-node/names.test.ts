@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
+import { createNixBuildCreator } from '../../../controller/reconcilers/create-nixbuild.ts'
 import { createPodReconciler } from '../../../controller/reconcilers/pod-reconciler.ts'
 import { createBuilds } from '../../../controller/state/builds.ts'
+import { createNodeBuilds } from '../../../controller/state/node-builds.ts'
 import { createNodes } from '../../../controller/state/nodes.ts'
 import { createPods } from '../../../controller/state/pods.ts'
 import type { NixBuildView } from '../../../controller/views/nixbuild.ts'
@@ -26,7 +28,7 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
   const done: string[] = []
   const views = new Map(squatters.map(build => [`team/${build.name}`, build]))
   const pod = somePod()
-  const node = { name: 'node-1', system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }
+  const node = { name: 'node-1', uid: 'uid-1', system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }
   const onNothing = () => undefined
   const nodes = createNodes({
     ...{ mirrored: () => node, allMirrored: () => [node], repels: () => false, onChange: onNothing, now: Date.now },
@@ -44,6 +46,7 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
       allMirrored: () => views.values(),
       onUnconfirmedWrite: onNothing,
       onImage: onNothing,
+      onNamespace: () => {},
     },
   })
   for (const key of views.keys()) builds.changed(key)
@@ -57,7 +60,10 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
     },
     patch: async () => undefined,
   }
-  const work = createPodReconciler({ state: { pods, builds, nodes }, kube, events: { record: onNothing } })
+  const state = { pods, builds, nodes, nodeBuilds: createNodeBuilds() }
+  const createNixBuild = createNixBuildCreator({ state, kube })
+  const events = { record: onNothing }
+  const work = createPodReconciler({ state, kube, createNixBuild, events, writesConditions: true })
   await work('team/web').catch(error => done.push(error.code))
   return done
 }

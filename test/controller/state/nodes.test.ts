@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { createNodes } from '../../../controller/state/nodes.ts'
 import type { NodeView } from '../../../controller/views/node.ts'
 
-const VIEW: NodeView = { name: 'node-1', system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }
+const VIEW: NodeView = {
+  name: 'node-1',
+  uid: 'uid-1',
+  system: 'x86_64-linux',
+  ready: true,
+  schedulable: true,
+  labels: {},
+}
 const LEASE_MS = 40_000
 
 function startNodes() {

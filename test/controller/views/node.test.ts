@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { type NodeState, nodeState, sameNodeState } from '../../../controller/views/node.ts'
 
 const SYSTEM = 'x86_64-linux'
-const good: NodeState = { name: 'a', system: SYSTEM, ready: true, schedulable: true, repelled: false, shim: 'alive' }
+const good: NodeState = {
+  name: 'a',
+  system: SYSTEM,
+  ready: true,
+  schedulable: true,
+  repelled: false,
+  shim: 'alive',
+}
 
 describe('a node', () => {
   it.each([
@@ -19,7 +26,7 @@ describe('a node', () => {
   })
 
   it('is repelled according to its labels', () => {
-    const view = { name: 'a', system: SYSTEM, ready: true, schedulable: true, labels: { pool: 'db' } }
+    const view = { name: 'a', uid: 'uid-1', system: SYSTEM, ready: true, schedulable: true, labels: { pool: 'db' } }
     const repels = (labels: Readonly<Record<string, string>>) => labels.pool === 'db'
     expect(nodeState(view, { shim: 'alive', repels })).toEqual({ ...good, repelled: true })
   })
