@@ -32,6 +32,8 @@ const specSchema = v.object({
   contents: v.optional(v.array(text)),
   /** Nix system. Always present, as the API server has no default for it. */
   system: text,
+  /** Labels of the nodes that the controller may give the build to. Not part of the recipe. */
+  nodeSelector: v.optional(v.record(text, text)),
 })
 
 /** A node that has the image now. */
