@@ -8,6 +8,7 @@ import type { ControllerOptions } from './flags.ts'
 import type { Metrics } from './metrics.ts'
 import { createNamespaceReconciler } from './reconcilers/namespace-reconciler.ts'
 import { createNixBuildReconciler } from './reconcilers/nixbuild-reconciler.ts'
+import { createNodeReconciler } from './reconcilers/node-reconciler.ts'
 import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconciler.ts'
 import {
   type ClusterState,
@@ -37,6 +38,7 @@ export async function lead(options: LeadOptions, signal: AbortSignal): Promise<v
   const state = createClusterState({
     kube,
     repels: flags.nodeRepel,
+    tolerations: flags.tolerate,
     onDue: key => queue.add(key),
     signal,
     logger,
@@ -81,6 +83,7 @@ function createReconcilers(
   const limits = {
     unwantedGraceMs: flags.unwantedGrace,
     lostGraceMs: flags.lostGrace,
+    builderGraceMs: flags.builderGrace,
     maxAttempts: flags.maxTries,
   }
   const retention = { keepFinished: flags.keepFinished, keepFinishedForMs: flags.keepFinishedFor }
@@ -88,6 +91,7 @@ function createReconcilers(
     pod: createPodReconciler({ state, kube, events }),
     build: createNixBuildReconciler({ state, kube, events, limits }),
     namespace: createNamespaceReconciler({ state, kube, limits: retention }),
+    node: createNodeReconciler({ state, kube }),
   }
 }
 

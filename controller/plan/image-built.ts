@@ -60,6 +60,8 @@ function stateOf(
   const built = { reason: 'Built', message: `${image}: image loaded` } as const
   if (request.started) return built
   const where = build?.buildNode === undefined ? '' : ` on ${build.buildNode}`
+  const isElsewhere = build?.buildNode !== undefined && build.buildNode !== pod.node
+  const stays = isElsewhere && because !== '' ? `; ${pod.node} does not get it from there${because}` : ''
   switch (build?.phase) {
     case 'Succeeded':
       return hasImage(build, pod)
@@ -73,11 +75,11 @@ function stateOf(
           }
         : { reason: 'Failed', message: `${image}: ${failureOf(build)}` }
     case 'Importing':
-      return { reason: 'Importing', message: `${image}: being loaded${where}` }
+      return { reason: 'Importing', message: `${image}: being loaded${where}${stays}` }
     case 'Building':
       return {
         reason: 'Building',
-        message: `${image}: being built${where} from ${request.named ? request.recipe.text : formatRecipe(request.recipe)}`,
+        message: `${image}: being built${where} from ${request.named ? request.recipe.text : formatRecipe(request.recipe)}${stays}`,
       }
     default: {
       const why = build === undefined && refused !== undefined ? `: ${refused}` : because

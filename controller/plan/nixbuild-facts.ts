@@ -9,6 +9,8 @@ export interface PlanLimits {
    * removed from the nodes that have the image.
    */
   readonly lostGraceMs: number
+  /** How long a build waits for the nodes of its pods when none of them can build, before another node gets it. */
+  readonly builderGraceMs: number
   /** How many nodes may lose a build before it fails. */
   readonly maxAttempts: number
 }
@@ -19,8 +21,11 @@ export interface PlanLimits {
  */
 export type NixBuildMemory = Readonly<Partial<Record<Grace | 'reasonWrittenAt', number>>>
 
-/** No living pod waits for the build, its node is lost, or a node that has the image is gone. */
-export type Grace = 'unwanted' | `lost ${string}` | `gone ${string}`
+/**
+ * No living pod waits for the build, no node of its pods can build it, its node is lost, or a node that has the image is
+ * gone.
+ */
+export type Grace = 'unwanted' | 'stranded' | `lost ${string}` | `gone ${string}`
 
 export interface NixBuildFacts {
   readonly build: NixBuildView
@@ -28,11 +33,10 @@ export interface NixBuildFacts {
   readonly requestingPods: number
   /** Number of these pods that have not started. */
   readonly waitingPods: number
-  /**
-   * Number of waiting pods whose kubelets pull the image on nodes that can build. 0 for a NixBuild created for pods, as
-   * no plan depends on it.
-   */
+  /** Number of waiting pods whose kubelets pull the image on nodes that can build. */
   readonly pullingPods: number
+  /** Number of waiting pods whose kubelets pull the image on nodes that cannot build, or must not by `--node-repel`. */
+  readonly strandedPods: number
   /** Node that the label assigns it to. Undefined without the label; the label's value if there is no such node. */
   readonly assignedNode: string | undefined
   /** Why a node cannot finish a build; undefined if it can. */

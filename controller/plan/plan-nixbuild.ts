@@ -26,9 +26,7 @@ function planUnwanted(facts: NixBuildFacts): NixBuildPlan {
 function planProgress(facts: NixBuildFacts): NixBuildPlan {
   const { build, assignedNode } = facts
   const node = build.buildNode ?? assignedNode
-  if (node !== undefined) return planLostNode(facts, node)
-  // The nodes of its pods claim a build for pods.
-  return build.createdForPods ? NOTHING : planAssignment(facts)
+  return node === undefined ? planAssignment(facts) : planLostNode(facts, node)
 }
 
 function merge(a: NixBuildPlan, b: NixBuildPlan): NixBuildPlan {

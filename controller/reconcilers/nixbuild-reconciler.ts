@@ -2,10 +2,10 @@ import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
 import { CONTROLLER, NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { isFinished, nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { chooseNode } from '../plan/choose-node.ts'
+import { type BuildToPlace, chooseNode } from '../plan/choose-node.ts'
 import type { NixBuildAction, NixBuildMemory, NixBuildPlan, PlanLimits } from '../plan/nixbuild-facts.ts'
 import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
-import { nodeProblem, shimProblem } from '../plan/node-problem.ts'
+import { nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
 import type { PodImageRequest } from '../plan/pod-requests.ts'
 import { soonest } from '../plan/soonest.ts'
@@ -54,20 +54,21 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     const last = memories.get(key)
     const requesting = podsRequesting(build)
     const waiting = [...requesting].flatMap(([pod, { started }]) => (started ? [] : pod))
+    const pulling = waiting.filter(pod => requesting.get(pod)?.pulled)
+    const pullingPods = pulling.filter(pod => isOnBuildingNode(pod, build)).length
     return planNixBuild({
       build,
       requestingPods: requesting.size,
       waitingPods: waiting.length,
-      pullingPods: build.createdForPods
-        ? 0
-        : waiting.filter(pod => requesting.get(pod)?.pulled && isOnGoodNode(pod)).length,
+      pullingPods,
+      strandedPods: pulling.length - pullingPods,
       assignedNode:
         build.assignedTo === undefined ? undefined : (state.nodes.named(build.assignedTo) ?? build.assignedTo),
       problemOfNode: node => nodeProblem(node, state.nodes.state(node)),
       problemOfShim: node => shimProblem(node, state.nodes.state(node)),
       isRequestedOn: node => [...requesting.keys()].some(pod => state.pods.get(pod)?.node === node),
       nodeExists: state.nodes.has,
-      chooseNode: () => chooseNode(state.nodes.states(), { system: build.system, countRunning }),
+      chooseNode: () => chooseNode(state.nodes.states(), placeOf(key, build)),
       memory: last?.uid === build.uid ? last.memory : {},
       limits,
       now: Date.now(),
@@ -83,9 +84,17 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return 'image' in recipe && (await inUse(namespace, [recipe.image])).has(recipe.image)
   }
 
-  function isOnGoodNode(podKey: string): boolean {
+  /** The shim of a node that is not ready continues, so a NixBuild for pods stays with it. */
+  function isOnBuildingNode(podKey: string, { createdForPods }: NixBuildView): boolean {
     const node = state.pods.get(podKey)?.node
-    return node !== undefined && nodeProblem(node, state.nodes.state(node)) === undefined
+    if (node === undefined) return false
+    const nodeState = state.nodes.state(node)
+    const problem = createdForPods ? shimProblem(node, nodeState) : nodeProblem(node, nodeState)
+    return problem === undefined && repelProblem(node, nodeState) === undefined
+  }
+
+  function placeOf(key: string, { system, nodeSelector, namespace, recipe }: NixBuildView): BuildToPlace {
+    return { system, nodeSelector, recipe: 'key' in recipe ? recipeId(namespace, recipe.key) : key, countRunning }
   }
 
   function nodeOf({ buildNode, assignedTo }: NixBuildView): string | undefined {
@@ -101,11 +110,16 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return node => counts.get(node) ?? 0
   }
 
-  /** When the Lease of the shim that has the build expires. */
+  /** When the Lease of the shim that has the build expires, or else the last Lease of the nodes that may claim it. */
   function leaseExpiry(build: NixBuildView): number | undefined {
     const node = nodeOf(build)
-    const aliveUntil = node === undefined ? undefined : state.nodes.aliveUntil(node)
-    return aliveUntil !== undefined && aliveUntil > Date.now() ? aliveUntil + 1 : undefined
+    const nodes = node === undefined ? nodesOfPods(build) : [node]
+    const aliveUntil = nodes.reduce((last, each) => Math.max(last, state.nodes.aliveUntil(each) ?? 0), 0)
+    return aliveUntil > Date.now() ? aliveUntil + 1 : undefined
+  }
+
+  function nodesOfPods(build: NixBuildView): string[] {
+    return [...podsRequesting(build).keys()].flatMap(pod => state.pods.get(pod)?.node ?? [])
   }
 
   async function perform(key: string, build: NixBuildView, action: NixBuildAction): Promise<void> {

@@ -5,7 +5,7 @@ import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type NixBuildOptions, nixBuildOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import { nodeProblem } from '../plan/node-problem.ts'
+import { nodeProblem, repelProblem } from '../plan/node-problem.ts'
 import { type PodPlan, planPod } from '../plan/plan-pod.ts'
 import { type ConditionChange, podEvent, podPatch } from '../plan/pod-report.ts'
 import { furthestBuild, reportedBuilds } from '../plan/reported-builds.ts'
@@ -66,11 +66,17 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerOption
         pod.node,
       ),
       problems,
-      nodeProblem: pod.node === undefined ? undefined : nodeProblem(pod.node, state.nodes.state(pod.node)),
+      nodeProblem: problemOf(pod),
       differsSince: last?.uid === pod.uid ? last.since : undefined,
       now: Date.now(),
       settleMs: SETTLE_MS,
     })
+  }
+
+  function problemOf({ node }: PodView): string | undefined {
+    if (node === undefined) return undefined
+    const nodeState = state.nodes.state(node)
+    return nodeProblem(node, nodeState) ?? repelProblem(node, nodeState)
   }
 
   /**

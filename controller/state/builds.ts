@@ -1,4 +1,5 @@
 import { objectKey } from '../../kube/mirror.ts'
+import { nodeLabelValue } from '../../kube/resources/names.ts'
 import { isFinished } from '../../kube/resources/nixbuild.ts'
 import type { NixBuildView, RecipeView } from '../views/nixbuild.ts'
 import { createGroupIndex, createNewestIndex } from './indices.ts'
@@ -16,6 +17,8 @@ export interface Builds {
   recipesOf(id: string): RecipeView[]
   finishedIn(namespace: string): NixBuildView[]
   unfinished(): NixBuildView[]
+  /** Those that the node builds, or that are assigned to it. */
+  unfinishedOn(node: string): NixBuildView[]
   /** Reads a NixBuild again after a watch event. Returns the `recipeId`s that it had before and has now. */
   changed(key: string): string[]
   all(): Iterable<NixBuildView>
@@ -28,6 +31,8 @@ export interface BuildsOptions {
   readonly onUnconfirmedWrite: (key: string) => void
   /** Called with the `imageId` when the result of `recipesOf` has changed. */
   readonly onImage: (id: string) => void
+  /** Called with a node, or its `nodeLabelValue`, when the result of `unfinishedOn` has changed. */
+  readonly onNode: (node: string) => void
 }
 
 /** Identifies an image of a namespace, by its normalized reference. */
@@ -44,12 +49,14 @@ const UNFINISHED = ''
  */
 const MAX_RECIPES = 8
 
-export function createBuilds({ mirrored, allMirrored, onUnconfirmedWrite, onImage }: BuildsOptions): Builds {
+export function createBuilds(options: BuildsOptions): Builds {
+  const { mirrored, allMirrored, onUnconfirmedWrite, onImage, onNode } = options
   const recent = createRecentWrites<NixBuildView>(onUnconfirmedWrite)
   const byRecipe = createGroupIndex()
   const byImage = createNewestIndex(MAX_RECIPES)
   const ofShimsByImage = createNewestIndex(MAX_RECIPES)
   const byEnd = createGroupIndex()
+  const byNode = createGroupIndex()
 
   const get = (key: string) => recent.get(key) ?? mirrored(key)
   const read = (keys: Iterable<string>) => [...keys].flatMap(key => get(key) ?? [])
@@ -65,7 +72,14 @@ export function createBuilds({ mirrored, allMirrored, onUnconfirmedWrite, onImag
     byImage.put(key, build?.createdBy === 'shim' ? undefined : place)
     ofShimsByImage.put(key, build?.createdBy === 'shim' ? place : undefined)
     byEnd.put(key, build && (isFinished(build.phase) ? build.namespace : UNFINISHED))
+    placeOnNode(key, build && !isFinished(build.phase) ? (build.buildNode ?? build.assignedTo) : undefined)
     for (const [id, ids] of before) if (!areSame(ids, recipeIds(id))) onImage(id)
+  }
+
+  function placeOnNode(key: string, node: string | undefined): void {
+    const before = byNode.groupOf(key)
+    byNode.put(key, node)
+    if (before !== node) for (const each of [before, node]) if (each !== undefined) onNode(each)
   }
 
   const imageOf = (key: string) => byImage.groupOf(key) ?? ofShimsByImage.groupOf(key)
@@ -88,6 +102,7 @@ export function createBuilds({ mirrored, allMirrored, onUnconfirmedWrite, onImag
     ofRecipe: id => read(byRecipe.keysIn(id)),
     finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(({ phase }) => isFinished(phase)),
     unfinished: () => read(byEnd.keysIn(UNFINISHED)).filter(build => !isFinished(build.phase)),
+    unfinishedOn: node => read([...new Set([node, nodeLabelValue(node)])].flatMap(each => [...byNode.keysIn(each)])),
     changed(key) {
       recent.observe(key, mirrored(key))
       const before = byRecipe.groupOf(key)

@@ -4,16 +4,15 @@ import { createMirror, type Mirror, namespaceOf, objectKey } from '../../kube/mi
 import { leases } from '../../kube/resources/lease.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import type { LabelSelector } from '../views/label-selector.ts'
 import { nixBuildView } from '../views/nixbuild.ts'
-import { nodes as nodeKind } from '../views/node.ts'
+import { type NodeRules, nodes as nodeKind } from '../views/node.ts'
 import { pods as podKind } from '../views/pod.ts'
 import { shimLeaseOf } from '../views/shim-lease.ts'
 import { type Builds, createBuilds } from './builds.ts'
 import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
 
-const KINDS = ['pod', 'build', 'namespace'] as const
+const KINDS = ['pod', 'build', 'namespace', 'node'] as const
 
 /** Kind of object that a key of the work queue names. */
 export type WorkKind = (typeof KINDS)[number]
@@ -30,16 +29,22 @@ export interface ClusterState {
   readonly ended: Promise<unknown>
 }
 
-export interface ClusterStateOptions {
+export interface ClusterStateOptions extends NodeRules {
   readonly kube: Kube
-  readonly repels: LabelSelector
   /** Called with the work key of each object to reconcile. */
   readonly onDue: (key: string) => void
   readonly signal: AbortSignal
   readonly logger: Logger
 }
 
-export function createClusterState({ kube, repels, onDue, signal, logger }: ClusterStateOptions): ClusterState {
+export function createClusterState({
+  kube,
+  repels,
+  tolerations,
+  onDue,
+  signal,
+  logger,
+}: ClusterStateOptions): ClusterState {
   function mirror<T, P>(
     kind: Kind<T>,
     project: (object: T) => P | undefined,
@@ -53,6 +58,7 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     mirrored: node => nodeMirror.get(node),
     allMirrored: () => nodeMirror.values(),
     repels,
+    tolerations,
     onChange: onNode,
     now: Date.now,
   })
@@ -68,9 +74,17 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     allMirrored: () => buildMirror.values(),
     onUnconfirmedWrite: onBuild,
     onImage: pods.imageChanged,
+    onNode: onBuilder,
   })
 
-  const nodeMirror = mirror(nodeKind, node => node, nodes.nodeChanged)
+  const nodeMirror = mirror(
+    nodeKind,
+    node => node,
+    node => {
+      nodes.nodeChanged(node)
+      onDue(workKey('node', node))
+    },
+  )
   const leaseMirror = mirror(leases, shimLeaseOf, onLease, { namespace: SYSTEM_NAMESPACE })
   const buildMirror = mirror(nixBuilds, nixBuildView, onBuild)
   const podMirror = mirror(podKind, pod => (pods.isKept(objectKey(pod), pod) ? pod : undefined), pods.changed)
@@ -88,8 +102,16 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     for (const id of ids) for (const pod of pods.podsRequesting(id).keys()) onDue(workKey('pod', pod))
   }
 
+  /** Takes a node, or its `nodeLabelValue`. */
+  function onBuilder(node: string | undefined): void {
+    if (node !== undefined) onDue(workKey('node', nodes.named(node) ?? node))
+  }
+
   function onRequest(id: string): void {
-    for (const build of builds.ofRecipe(id)) onDue(workKey('build', `${build.namespace}/${build.name}`))
+    for (const build of builds.ofRecipe(id)) {
+      onDue(workKey('build', `${build.namespace}/${build.name}`))
+      onBuilder(build.buildNode ?? build.assignedTo)
+    }
     onDue(workKey('namespace', namespaceOf(id)))
   }
 
@@ -113,7 +135,7 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
   }
 }
 
-/** Such as `pod:team/web`, `build:team/web-3f2a` or `namespace:team`. */
+/** Such as `pod:team/web`, `build:team/web-3f2a`, `namespace:team` or `node:worker-1`. */
 export function workKey(kind: WorkKind, objectKey: string): string {
   return `${kind}:${objectKey}`
 }
@@ -125,7 +147,7 @@ export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly o
   return { kind, objectKey: key.slice(colon + 1) }
 }
 
-/** The namespace of the object, or the namespace itself. */
+/** The namespace of the object, or else its name. */
 export function namespaceOfWork(key: string): string {
   const { objectKey } = parseWorkKey(key)
   const slash = objectKey.indexOf('/')

@@ -24,7 +24,7 @@ const CONTROLLER = rights({
   'nixbuilds/status': ['patch'],
   pods: ['list', 'watch'],
   'pods/status': ['patch'],
-  nodes: ['list', 'watch'],
+  nodes: ['list', 'watch', 'patch'],
   events: ['create', 'patch'],
 })
 const CONTROLLER_LEASES = rights({ leases: ['get', 'list', 'watch', 'create', 'update'] })
@@ -169,9 +169,11 @@ describe('the controller may not', () => {
     ['delete a pod', () => controller.kube.delete(pods, name)],
     ['change a pod', () => controller.kube.patch(pods, { ...name, body: { metadata: { labels: { a: 'b' } } } }, MERGE)],
     [
-      'change a node',
-      () => controller.kube.patch(nodes, { name: 'node-1', body: { metadata: { labels: { a: 'b' } } } }, MERGE),
+      "change a node's status",
+      () => controller.kube.patch(nodes, { name: 'node-1', body: { status: {} } }, { ...MERGE, subresource: 'status' }),
     ],
+    ['create a node', () => controller.kube.create(nodes, { name: 'node-2', body: {} })],
+    ['delete a node', () => controller.kube.delete(nodes, { name: 'node-1' })],
     ['read secrets', () => controller.kube.list(secrets, { namespace: 'enbi-system' }, () => {})],
     ['list Leases in other namespaces', () => controller.kube.list(leases, {}, () => {})],
     ['delete Leases', () => controller.kube.delete(leases, { namespace: 'enbi-system', name: 'enbi-shim-node-1' })],

@@ -41,6 +41,7 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
       ...{ mirrored: key => views.get(key), allMirrored: () => views.values() },
       onUnconfirmedWrite: onNothing,
       onImage: onNothing,
+      onNode: onNothing,
     }),
     pods: createPods({
       mirrored: onNothing,

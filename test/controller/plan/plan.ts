@@ -3,7 +3,7 @@ import { planNixBuild } from '../../../controller/plan/plan-nixbuild.ts'
 import { someBuild } from '../views.ts'
 
 export const NOW = Date.parse('2026-01-01T01:00:00Z')
-const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, maxAttempts: 3 }
+const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, builderGraceMs: 30_000, maxAttempts: 3 }
 
 /** Metadata of a NixBuild that was assigned to node-1. */
 export const assigned = { labels: { 'enbi.hrzn.ee/node': 'node-1' } }
@@ -15,6 +15,7 @@ export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<NixB
     requestingPods: facts.waitingPods ?? 0,
     waitingPods: 0,
     pullingPods: 0,
+    strandedPods: 0,
     assignedNode:
       build?.metadata && 'labels' in build.metadata && build.metadata.labels === assigned.labels ? 'node-1' : undefined,
     problemOfNode: () => undefined,

@@ -39,6 +39,7 @@ export function startBuilds() {
     allMirrored: () => mirror.values(),
     onUnconfirmedWrite: () => {},
     onImage: id => void images.push(id),
+    onNode: () => {},
   })
   const set = (key: string, build: NixBuildView | undefined) => {
     if (build) mirror.set(key, build)
