@@ -11,6 +11,7 @@ import { createNamespaceReconciler } from './reconcilers/namespace-reconciler.ts
 import { createNixBuildReconciler } from './reconcilers/nixbuild-reconciler.ts'
 import { createNixNodeReconciler } from './reconcilers/nixnode-reconciler.ts'
 import { createNodeRecipes } from './reconcilers/node-recipes.ts'
+import { createNodeReconciler } from './reconcilers/node-reconciler.ts'
 import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconciler.ts'
 import {
   type ClusterState,
@@ -40,6 +41,7 @@ export async function lead(options: LeadOptions, signal: AbortSignal): Promise<v
   const state = createClusterState({
     kube,
     repels: flags.nodeRepel,
+    tolerations: flags.tolerate,
     onDue: key => queue.add(key),
     signal,
     logger,
@@ -84,6 +86,7 @@ function createReconcilers(
   const limits = {
     unwantedGraceMs: flags.unwantedGrace,
     lostGraceMs: flags.lostGrace,
+    builderGraceMs: flags.builderGrace,
     maxAttempts: flags.maxTries,
     maxAssigned: flags.maxAssigned,
   }
@@ -94,7 +97,8 @@ function createReconcilers(
     pod: createPodReconciler({ state, kube, createNixBuild, events, writesConditions: flags.podConditions }),
     build: createNixBuildReconciler({ state, kube, events, limits }),
     namespace: createNamespaceReconciler({ state, kube, limits: retention }),
-    node: createNixNodeReconciler({ state, kube, createBuilds, lostGraceMs: flags.lostGrace }),
+    node: createNodeReconciler({ state, kube }),
+    nixnode: createNixNodeReconciler({ state, kube, createBuilds, lostGraceMs: flags.lostGrace }),
   }
 }
 

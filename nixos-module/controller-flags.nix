@@ -9,11 +9,13 @@ let
 in
 {
   options = {
-    node-repel = flag types.str "Label selector of nodes that never get NixBuilds made by hand.";
+    node-repel = flag types.str "Label selector of nodes to which the controller never gives a build.";
+    tolerate = flag (types.listOf types.str) "Taints of nodes to which the controller may still give builds.";
     keep-finished = flag types.ints.unsigned "Finished NixBuilds to keep in each namespace, besides those of living pods.";
     keep-finished-for = flag types.str "How long to keep finished NixBuilds.";
     unwanted-grace = flag types.str "How long a build continues when no living pod waits for it.";
     lost-grace = flag types.str "How long a node must be lost before its builds move to another node.";
+    builder-grace = flag types.str "How long a NixBuild for pods waits when none of their nodes can build it, before another node gets it.";
     max-tries = flag types.ints.positive "How many nodes may lose a NixBuild made by hand before it fails.";
     listen = flag types.str "Address that serves `/metrics`, `/healthz` and `/readyz`.";
     health-listen = flag types.str "Additional address that serves only `/healthz` and `/readyz`.";

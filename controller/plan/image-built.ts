@@ -100,6 +100,8 @@ function stateByBuild(
   const { image } = request.recipe
   const because = nodeProblem === undefined ? '' : `: ${nodeProblem}`
   const where = build?.buildNode === undefined ? '' : ` on ${build.buildNode}`
+  const isElsewhere = build?.buildNode !== undefined && build.buildNode !== pod.node
+  const stays = isElsewhere && because !== '' ? `; ${pod.node} does not get it from there${because}` : ''
   switch (build?.phase) {
     case 'Succeeded':
       return isNodeFull
@@ -110,9 +112,9 @@ function stateByBuild(
         ? anotherAttempt(image, failureOf(build))
         : { reason: 'Failed', message: `${image}: ${failureOf(build)}` }
     case 'Importing':
-      return { reason: 'Importing', message: `${image}: being loaded${where}` }
+      return { reason: 'Importing', message: `${image}: being loaded${where}${stays}` }
     case 'Building':
-      return { reason: 'Building', message: beingBuilt(requested, where) }
+      return { reason: 'Building', message: `${beingBuilt(requested, where)}${stays}` }
     default: {
       const why = build === undefined && refused !== undefined ? `: ${refused}` : because
       return { reason: 'Pending', message: `${image}: the build has not started${why}` }

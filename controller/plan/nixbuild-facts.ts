@@ -7,6 +7,8 @@ export interface PlanLimits {
   readonly unwantedGraceMs: number
   /** How long a node must be lost before its builds move to another node. */
   readonly lostGraceMs: number
+  /** How long a build waits for the nodes of its pods when none of them can build, before another node gets it. */
+  readonly builderGraceMs: number
   /** How many nodes may lose a build before it fails. */
   readonly maxAttempts: number
   /** How many NixBuilds of one namespace are assigned to nodes at the same time. */
@@ -19,8 +21,8 @@ export interface PlanLimits {
  */
 export type NixBuildMemory = Readonly<Partial<Record<Grace | 'reasonWrittenAt' | 'outdatedSince', number>>>
 
-/** No living pod waits for the build, or its node is lost. */
-export type Grace = 'unwanted' | `lost ${string}`
+/** No living pod waits for the build, no node of its pods can build it, or its node is lost. */
+export type Grace = 'unwanted' | 'stranded' | `lost ${string}`
 
 export interface NixBuildFacts {
   readonly build: NixBuildView
@@ -32,11 +34,10 @@ export interface NixBuildFacts {
   readonly isRequested: boolean
   /** Whether one of these pods has not started. */
   readonly isWaitedFor: boolean
-  /**
-   * Whether the kubelet of one of them pulls the image on a node that can build. False for a NixBuild created for pods,
-   * as no plan depends on it.
-   */
+  /** Whether the kubelet of one of them pulls the image on a node that can build. */
   readonly isPulled: boolean
+  /** Whether the kubelet of one pulls the image on a node that cannot build, or must not by `--node-repel`. */
+  readonly isStranded: boolean
   /** Node that it is assigned to. */
   readonly assignedNode: string | undefined
   /** Number of NixBuilds of the namespace that are assigned to nodes. */

@@ -8,9 +8,29 @@ import { act, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, NOTHIN
  */
 const REASON_WRITE_MS = 60_000
 
-/** Plans a NixBuild made by hand that no node has. If a pod pulls it, the pod's node builds it. */
+/** Plans a NixBuild that no node has. */
 export function planAssignment(facts: NixBuildFacts): NixBuildPlan {
-  if (facts.isPulled) return NOTHING
+  return facts.build.createdForPods ? planStranded(facts) : planMadeByHand(facts)
+}
+
+/** The nodes of its pods build one for pods. Only if none of them can, another node gets it after the grace time. */
+function planStranded(facts: NixBuildFacts): NixBuildPlan {
+  const { isPulled, isStranded, memory, limits, now } = facts
+  if (isPulled || !isStranded) return NOTHING
+  const stranded = memory.stranded ?? now
+  const dueAt = stranded + limits.builderGraceMs
+  if (now < dueAt) return { action: { type: 'none' }, memory: { stranded }, recheckAt: dueAt }
+  const plan = assign(facts)
+  // If no node can build it, it is due as soon as one can.
+  return { ...plan, memory: { ...plan.memory, stranded } }
+}
+
+/** If a pod pulls it, the pod's node builds it. */
+function planMadeByHand(facts: NixBuildFacts): NixBuildPlan {
+  return facts.isPulled ? NOTHING : assign(facts)
+}
+
+function assign(facts: NixBuildFacts): NixBuildPlan {
   const action = assignToChosenNode(facts, facts.build.attempts)
   return action.type === 'leavePending' ? limitReasonWrites(facts, action) : act(action)
 }

@@ -36,9 +36,7 @@ function planProgress(facts: NixBuildFacts): NixBuildPlan {
   const node = build.buildNode ?? assignedNode
   const lost = node === undefined ? NOTHING : planLostNode(facts, node)
   if (lost.action.type !== 'none') return lost
-  const isLeft = node === undefined && news.isLeft
-  // The nodes of its pods build one for pods.
-  const assigning = isLeft && !build.createdForPods ? planAssignment(facts) : NOTHING
+  const assigning = node === undefined && news.isLeft ? planAssignment(facts) : NOTHING
   return merge(lost, assigning.action.type === 'none' ? merge(assigning, planReport(facts, news)) : assigning)
 }
 

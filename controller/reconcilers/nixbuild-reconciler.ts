@@ -2,14 +2,20 @@ import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
 import { namespaceOf } from '../../kube/mirror.ts'
 import { CONTROLLER } from '../../kube/resources/names.ts'
-import { isFinished, type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
+import {
+  isFinished,
+  type NixBuild,
+  type NixBuildRecipe,
+  type NixBuildSpec,
+  nixBuilds,
+} from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
-import { chooseNode } from '../plan/choose-node.ts'
+import { type BuildToPlace, chooseNode } from '../plan/choose-node.ts'
 import type { NixBuildAction, NixBuildMemory, NixBuildPlan, PlanLimits } from '../plan/nixbuild-facts.ts'
 import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
-import { nodeProblem, shimProblem } from '../plan/node-problem.ts'
+import { nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
 import { soonest } from '../plan/soonest.ts'
 import { imageId } from '../state/builds.ts'
@@ -69,7 +75,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       problemOfNode: node => nodeProblem(node, nodes.state(node)),
       problemOfShim: node => shimProblem(node, nodes.state(node)),
       isRequestedOn: node => pods.isRequestedOn(id, node),
-      chooseNode: () => chooseNode(candidates(), { system: build.system, countRunning }),
+      chooseNode: () => chooseNode(candidates(), placeOf(key, build)),
       memory: isSame ? last.memory : {},
       writtenAt: isSame ? last.writtenAt : undefined,
       limits,
@@ -88,22 +94,32 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return 'key' in recipe ? recipeId(namespace, recipe.key) : ''
   }
 
-  function useOf({ createdForPods }: NixBuildView, id: string) {
+  /** Looks no further than it must: thousands of pods may have one recipe. */
+  function useOf(build: NixBuildView, id: string) {
     let isWaitedFor = false
-    let isPulled = false
+    let isStranded = false
     const requesting = pods.podsRequesting(id)
     for (const [pod, { started, pulled }] of requesting) {
       if (started) continue
       isWaitedFor = true
-      isPulled ||= !createdForPods && pulled && isOnGoodNode(pod)
-      if (createdForPods || isPulled) break
+      if (!pulled) continue
+      if (isOnBuildingNode(pod, build)) return { isRequested: true, isWaitedFor, isPulled: true, isStranded }
+      isStranded = true
     }
-    return { isRequested: requesting.size > 0, isWaitedFor, isPulled }
+    return { isRequested: requesting.size > 0, isWaitedFor, isPulled: false, isStranded }
   }
 
-  function isOnGoodNode(podKey: string): boolean {
+  /** The shim of a node that is not ready continues, so a NixBuild for pods stays with it. */
+  function isOnBuildingNode(podKey: string, { createdForPods }: NixBuildView): boolean {
     const node = pods.get(podKey)?.node
-    return node !== undefined && nodeProblem(node, nodes.state(node)) === undefined
+    if (node === undefined) return false
+    const nodeState = nodes.state(node)
+    const problem = createdForPods ? shimProblem(node, nodeState) : nodeProblem(node, nodeState)
+    return problem === undefined && repelProblem(node, nodeState) === undefined
+  }
+
+  function placeOf(key: string, { system, nodeSelector, namespace, recipe }: NixBuildView): BuildToPlace {
+    return { system, nodeSelector, recipe: 'key' in recipe ? recipeId(namespace, recipe.key) : key, countRunning }
   }
 
   /** A started pod may pull its image again, but its requests are not known if it never waited for a NixBuild. */
@@ -134,11 +150,16 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return [...assigning.keys()].filter(key => namespaceOf(key) === namespace).length
   }
 
-  /** When the Lease of the shim that has the build expires. */
+  /** When the Lease of the shim that has the build expires, or else the last Lease of the nodes that may build it. */
   function leaseExpiry(key: string, build: NixBuildView): number | undefined {
     const node = build.buildNode ?? assignments.nodeOf(key)
-    const aliveUntil = node === undefined ? undefined : nodes.aliveUntil(node)
-    return aliveUntil !== undefined && aliveUntil > Date.now() ? aliveUntil + 1 : undefined
+    const all = node === undefined ? nodesOfPods(build) : [node]
+    const aliveUntil = all.reduce((last, each) => Math.max(last, nodes.aliveUntil(each) ?? 0), 0)
+    return aliveUntil > Date.now() ? aliveUntil + 1 : undefined
+  }
+
+  function nodesOfPods(build: NixBuildView): string[] {
+    return [...pods.podsRequesting(idOf(build)).keys()].flatMap(pod => pods.get(pod)?.node ?? [])
   }
 
   async function perform(key: string, build: NixBuildView, action: NixBuildAction): Promise<void> {
@@ -154,7 +175,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       const { memory = {} } = memories.get(key) ?? {}
       remember(key, build, memory, Date.now())
       // Status first: it has the attempts.
-      if (action.type === 'assign') assignments.assign(key, { node: action.node, recipe: answer.spec })
+      if (action.type === 'assign') assignments.assign(key, { node: action.node, recipe: recipeOnly(answer.spec) })
       else if (action.type !== 'report' || isFinished(written.phase)) assignments.revoke(key)
       const event = nixBuildEvent(build, action)
       if (event) events.record(event)
@@ -174,4 +195,9 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   }
 
   return reconcile
+}
+
+/** A node that has been chosen need not know how. */
+function recipeOnly({ nodeSelector: _, ...recipe }: NixBuildSpec): NixBuildRecipe {
+  return recipe
 }

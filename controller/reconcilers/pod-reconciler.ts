@@ -7,7 +7,7 @@ import type { NixBuildOptions } from '../../kube/resources/nixbuild-recipe.ts'
 import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
-import { nodeProblem } from '../plan/node-problem.ts'
+import { nodeProblem, repelProblem } from '../plan/node-problem.ts'
 import { type PodPlan, planPod } from '../plan/plan-pod.ts'
 import { type ConditionChange, podEvent, podPatch } from '../plan/pod-report.ts'
 import { furthestBuild, reportedBuilds } from '../plan/reported-builds.ts'
@@ -100,7 +100,7 @@ export function createPodReconciler(options: PodReconcilerOptions): Reconciler {
         pod.node,
       ),
       problems,
-      nodeProblem: pod.node === undefined ? undefined : nodeProblem(pod.node, state.nodes.state(pod.node)),
+      nodeProblem: problemOf(pod),
       isNodeFull: state.nodeBuilds.onNode(node).length >= NIXNODE_LIMITS.builds,
       writesConditions,
       told: last?.told ?? NOTHING_TOLD,
@@ -110,6 +110,12 @@ export function createPodReconciler(options: PodReconcilerOptions): Reconciler {
       now: Date.now(),
       settleMs: SETTLE_MS,
     })
+  }
+
+  function problemOf({ node }: PodView): string | undefined {
+    if (node === undefined) return undefined
+    const nodeState = state.nodes.state(node)
+    return nodeProblem(node, nodeState) ?? repelProblem(node, nodeState)
   }
 
   /**

@@ -1,5 +1,5 @@
 import { namespaceOf } from '../../kube/mirror.ts'
-import type { NixBuildSpec } from '../../kube/resources/nixbuild.ts'
+import type { NixBuildRecipe } from '../../kube/resources/nixbuild.ts'
 import type { AssignedView } from '../views/nixnode.ts'
 
 /**
@@ -8,7 +8,7 @@ import type { AssignedView } from '../views/nixnode.ts'
  */
 export interface Assignments {
   nodeOf(key: string): string | undefined
-  recipeOf(key: string): NixBuildSpec | undefined
+  recipeOf(key: string): NixBuildRecipe | undefined
   /** Keys of NixBuilds, in order of assignment. */
   onNode(node: string): ReadonlySet<string>
   /** Number in a namespace. */
@@ -25,7 +25,7 @@ export interface Assignments {
 
 export interface Assignment {
   readonly node: string
-  readonly recipe: NixBuildSpec
+  readonly recipe: NixBuildRecipe
 }
 
 export interface AssignmentsOptions {

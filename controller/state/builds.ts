@@ -32,6 +32,8 @@ export interface BuildsOptions {
   readonly onUnconfirmedWrite: (key: string) => void
   /** Called with the `imageId` when the result of `recipesOf` has changed. */
   readonly onImage: (id: string) => void
+  /** Called when the result of `unfinishedOn` has changed for the node. */
+  readonly onNode: (node: string) => void
   /** Called when `namespacesByHand` has another namespace. */
   readonly onNamespace: () => void
 }
@@ -51,7 +53,7 @@ const UNFINISHED = ''
 const MAX_RECIPES = 8
 
 export function createBuilds(options: BuildsOptions): Builds {
-  const { mirrored, allMirrored, onUnconfirmedWrite, onImage, onNamespace } = options
+  const { mirrored, allMirrored, onUnconfirmedWrite, onImage, onNode, onNamespace } = options
   const recent = createRecentWrites<NixBuildView>(onUnconfirmedWrite)
   const byRecipe = createGroupIndex()
   const byImage = createNewestIndex(MAX_RECIPES)
@@ -77,9 +79,15 @@ export function createBuilds(options: BuildsOptions): Builds {
     byImage.put(key, build?.createdBy === 'shim' ? undefined : place)
     ofShimsByImage.put(key, build?.createdBy === 'shim' ? place : undefined)
     byEnd.put(key, build && endOf(build))
-    byBuildNode.put(key, build && !isFinished(build.phase) ? build.buildNode : undefined)
+    placeOnNode(key, build && !isFinished(build.phase) ? build.buildNode : undefined)
     indexNamespace(key, build)
     for (const [id, ids] of before) if (!areSame(ids, recipeIds(id))) onImage(id)
+  }
+
+  function placeOnNode(key: string, node: string | undefined): void {
+    const before = byBuildNode.groupOf(key)
+    byBuildNode.put(key, node)
+    if (before !== node) for (const each of [before, node]) if (each !== undefined) onNode(each)
   }
 
   function indexNamespace(key: string, build: NixBuildView | undefined): void {

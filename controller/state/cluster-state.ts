@@ -6,10 +6,9 @@ import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type NixNode, nixNodes } from '../../kube/resources/nixnode.ts'
 import { isTooMany } from '../plan/plan-assignment.ts'
-import type { LabelSelector } from '../views/label-selector.ts'
 import { nixBuildView, recipeId } from '../views/nixbuild.ts'
 import { isActive, type NixNodeView, type NodeEntry, nixNodeView } from '../views/nixnode.ts'
-import { nodes as nodeKind } from '../views/node.ts'
+import { type NodeRules, nodes as nodeKind } from '../views/node.ts'
 import { pods as podKind } from '../views/pod.ts'
 import { shimLeaseOf } from '../views/shim-lease.ts'
 import { type Assignments, createAssignments } from './assignments.ts'
@@ -18,7 +17,7 @@ import { createNodeBuilds, type NodeBuilds } from './node-builds.ts'
 import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
 
-const KINDS = ['pod', 'build', 'namespace', 'node'] as const
+const KINDS = ['pod', 'build', 'namespace', 'node', 'nixnode'] as const
 
 /** Kind of object that a key of the work queue names. */
 export type WorkKind = (typeof KINDS)[number]
@@ -41,9 +40,8 @@ export interface ClusterState {
   readonly ended: Promise<unknown>
 }
 
-export interface ClusterStateOptions {
+export interface ClusterStateOptions extends NodeRules {
   readonly kube: Kube
-  readonly repels: LabelSelector
   /** Called with the work key of each object to reconcile. */
   readonly onDue: (key: string) => void
   readonly signal: AbortSignal
@@ -55,7 +53,7 @@ const UNFINISHED_PODS = { fieldSelector: 'status.phase!=Succeeded,status.phase!=
 /** How many waiting NixBuilds are reconciled when there is room for another one. */
 const MAX_NEXT = 4
 
-export function createClusterState({ kube, repels, onDue, signal, logger }: ClusterStateOptions): ClusterState {
+export function createClusterState({ kube, onDue, signal, logger, ...rules }: ClusterStateOptions): ClusterState {
   function mirror<T, P>(
     kind: Kind<T>,
     project: (object: T) => P | undefined,
@@ -68,7 +66,7 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
   const nodes = createNodes({
     mirrored: node => nodeMirror.get(node),
     allMirrored: () => nodeMirror.values(),
-    repels,
+    ...rules,
     onChange: onNode,
     now: Date.now,
   })
@@ -85,9 +83,10 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     onUnconfirmedWrite: onBuild,
     onImage: pods.imageChanged,
     onNamespace,
+    onNode: node => onDue(workKey('node', node)),
   })
   const nodeBuilds = createNodeBuilds()
-  const assignments = createAssignments({ onNode: node => onDue(workKey('node', node)), onRoom })
+  const assignments = createAssignments({ onNode: onAssignment, onRoom })
 
   const nodeMirror = mirror(nodeKind, node => node, onNodeObject)
   const nixNodeMirror = mirror(nixNodes, viewOfNixNode, onNixNode)
@@ -123,11 +122,20 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
 
   /** Only the nodes know the recipe of an image whose name is its recipe. */
   function onLostBuild(id: string): void {
-    for (const [node, entry] of nodeBuilds.ofRecipe(id)) if (entry.details.recipe) onDue(workKey('node', node))
+    for (const [node, entry] of nodeBuilds.ofRecipe(id)) if (entry.details.recipe) onDue(workKey('nixnode', node))
+  }
+
+  function onAssignment(node: string): void {
+    onDue(workKey('nixnode', node))
+    onDue(workKey('node', node))
   }
 
   function onRequest(id: string): void {
     onRecipe(id)
+    for (const build of builds.ofRecipe(id)) {
+      const node = assignments.nodeOf(objectKey(build)) ?? build.buildNode
+      if (node !== undefined) onDue(workKey('node', node))
+    }
     onDue(workKey('namespace', namespaceOf(id)))
   }
 
@@ -140,17 +148,18 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     const before = pods.nodeOf(key)
     pods.changed(key)
     const node = pods.nodeOf(key) ?? before
-    if (node !== undefined && nodeBuilds.onNode(node).some(needsPods)) onDue(workKey('node', node))
+    if (node !== undefined && nodeBuilds.onNode(node).some(needsPods)) onDue(workKey('nixnode', node))
   }
 
   function onNodeObject(node: string): void {
     nodes.nodeChanged(node)
     onDue(workKey('node', node))
+    onDue(workKey('nixnode', node))
   }
 
   function onNode(node: string, change: { readonly system: boolean }): void {
     pods.nodeChanged(node, change)
-    onDue(workKey('node', node))
+    onDue(workKey('nixnode', node))
     onBuildsOf(node)
     for (const entry of nodeBuilds.onNode(node)) if (isActive(entry)) onRecipe(entry.id)
   }
@@ -168,7 +177,7 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     const isNew = nodeBuilds.has(node) !== (view !== undefined)
     const ids = new Set(nodeBuilds.put(node, view?.entries))
     assignments.restore(node, view?.spec.assigned)
-    onDue(workKey('node', node))
+    onDue(workKey('nixnode', node))
     if (isNew) onBuildsOf(node)
     if (ids.size === 0) return
     for (const id of ids) onRecipe(id)
@@ -180,7 +189,7 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
 
   /** The shims look for NixBuilds only in the namespaces that their NixNodes name. */
   function onNamespace(): void {
-    for (const [name] of nixNodeMirror.entries()) onDue(workKey('node', name))
+    for (const [name] of nixNodeMirror.entries()) onDue(workKey('nixnode', name))
   }
 
   function onRoom(namespace: string): void {
@@ -207,7 +216,10 @@ function needsPods({ details }: NodeEntry): boolean {
   return details.recipe !== undefined || details.pods.length > 0
 }
 
-/** Such as `pod:team/web`, `build:team/web-3f2a`, `namespace:team` or `node:node-1`. */
+/**
+ * Such as `pod:team/web`, `build:team/web-3f2a`, `namespace:team`, `node:worker-1` or
+ * `nixnode:worker-1`.
+ */
 export function workKey(kind: WorkKind, objectKey: string): string {
   return `${kind}:${objectKey}`
 }
@@ -219,7 +231,7 @@ export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly o
   return { kind, objectKey: key.slice(colon + 1) }
 }
 
-/** The namespace of the object, or the namespace itself. */
+/** The namespace of the object, or else its name. */
 export function namespaceOfWork(key: string): string {
   const { objectKey } = parseWorkKey(key)
   const slash = objectKey.indexOf('/')

@@ -24,6 +24,8 @@ export interface Pods {
   onNode(node: string): Iterable<string>
   /** Whether a pod of the node requests the `recipeId`. */
   isRequestedOn(id: string, node: string): boolean
+  /** Whether such a pod has not started. */
+  isWaitedForOn(id: string, node: string): boolean
   /** Whether a living pod uses the `imageId` that has no annotations for it. */
   isImageUsed(id: string): boolean
   /** What to keep of a pod that the watch reports. */
@@ -96,6 +98,12 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
     for (const id of index.update(key, pod, { system, namedRecipes })) onRequest(id)
   }
 
+  function requestsOn(id: string, node: string): PodImageRequest[] {
+    return [...byNode.keysIn(node)].flatMap(key =>
+      index.requestsOf(key).requests.filter(request => recipeId(namespaceOf(key), request.key) === id),
+    )
+  }
+
   /** A pod with annotations for the image requests it, and nothing else. */
   function usesImage(key: string, id: string): boolean {
     const { requests } = index.requestsOf(key)
@@ -112,10 +120,8 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
     podsRequesting: index.podsRequesting,
     nodeOf: byNode.groupOf,
     onNode: node => byNode.keysIn(node),
-    isRequestedOn: (id, node) =>
-      [...byNode.keysIn(node)].some(key =>
-        index.requestsOf(key).requests.some(request => recipeId(namespaceOf(key), request.key) === id),
-      ),
+    isRequestedOn: (id, node) => requestsOn(id, node).length > 0,
+    isWaitedForOn: (id, node) => requestsOn(id, node).some(({ started }) => !started),
     isImageUsed: id => use.isUsed(id) || [...byImage.keysIn(id)].some(key => usesImage(key, id)),
     kept: (key, pod) => (isRelevant(pod) || (mayBeNamed(pod, now()) && plain.canHold(key)) ? pod : use.of(pod)),
     changed,

@@ -53,6 +53,7 @@ export interface NixBuildView {
   readonly owners: readonly OwnerReference[]
   readonly imageTag: string
   readonly system: string
+  readonly nodeSelector: Readonly<Record<string, string>>
   /** The recipe, or why it is invalid. */
   readonly recipe: RecipeView | { readonly problem: string }
   readonly phase: NixBuildPhase | undefined
@@ -98,6 +99,7 @@ export function nixBuildView(nixBuild: NixBuild): NixBuildView {
     owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,
     system: spec.system,
+    nodeSelector: spec.nodeSelector ?? {},
     recipe: 'problem' in recipe ? recipe : recipeView(recipe),
     phase,
     buildNode: fields.buildNode,

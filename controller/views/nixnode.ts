@@ -1,4 +1,4 @@
-import type { NixBuildSpec } from '../../kube/resources/nixbuild.ts'
+import type { NixBuildRecipe } from '../../kube/resources/nixbuild.ts'
 import type { NixNode, NodeBuild, NodeBuildState } from '../../kube/resources/nixnode.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 import { recipeId } from './nixbuild.ts'
@@ -26,7 +26,7 @@ export interface NixNodeSpecView {
 export interface AssignedView {
   /** The `objectKey` of the NixBuild. */
   readonly key: string
-  readonly recipe: NixBuildSpec
+  readonly recipe: NixBuildRecipe
 }
 
 /** What a node says about one recipe of one namespace. There may be millions. */
@@ -45,7 +45,7 @@ export interface NodeEntry {
 export interface EntryDetails extends ImageDetails {
   /** The node that they are from. */
   readonly node: string
-  readonly recipe?: NixBuildSpec | undefined
+  readonly recipe?: NixBuildRecipe | undefined
   readonly startTime?: string | undefined
   readonly progress?: string | undefined
   readonly buildJobName?: string | undefined

@@ -11,6 +11,10 @@ export const SYSTEM_NAMESPACE = 'enbi-system'
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by'
 export const CONTROLLER = 'enbi-controller'
 export const SHIM = 'enbi-shim'
+/** Annotation of a Node that the cluster autoscaler must not remove. */
+export const KEEP_NODE_ANNOTATION = 'cluster-autoscaler.kubernetes.io/scale-down-disabled'
+/** Annotation of a Node whose KEEP_NODE_ANNOTATION is the controller's, not a user's. */
+export const KEPT_BY_US_ANNOTATION = 'enbi.hrzn.ee/scale-down-disabled'
 /** Type of the pod condition. */
 export const IMAGE_BUILT_CONDITION = 'enbi.hrzn.ee/ImageBuilt'
 

@@ -25,7 +25,8 @@ export const NIXBUILD_LIMITS = {
 const text = v.string()
 const optionalText = v.optional(text)
 
-export const specSchema = v.object({
+/** What to build, and the name of the image. */
+export const recipeSchema = v.object({
   flakeUrl: text,
   imageTag: text,
   /** Either this or `contents`. */
@@ -33,6 +34,12 @@ export const specSchema = v.object({
   contents: v.optional(v.array(text)),
   /** Nix system. Always present, as the API server has no default for it. */
   system: text,
+})
+
+const specSchema = v.object({
+  ...recipeSchema.entries,
+  /** Labels of the nodes that the controller may give the build to. Not part of the recipe. */
+  nodeSelector: v.optional(v.record(text, text)),
 })
 
 /** How many nodes there are, and the names of a few. */
@@ -94,6 +101,7 @@ function ourLabels(labels: Readonly<Record<string, string>>): Readonly<Record<st
 /** Names of all fields that are read or written. */
 export const NIXBUILD_FIELDS = { spec: Object.keys(specSchema.entries), status: Object.keys(statusSchema.entries) }
 
+export type NixBuildRecipe = v.InferOutput<typeof recipeSchema>
 export type NixBuildSpec = v.InferOutput<typeof specSchema>
 export type NixBuildStatus = v.InferOutput<typeof statusSchema>
 export type NodeCount = v.InferOutput<typeof nodeCountSchema>

@@ -25,7 +25,6 @@ afterAll(async () => cluster?.[Symbol.asyncDispose]())
 test('a NixBuild that a user created waits for the first node that has a shim and is not excluded', async () => {
   const namespace = await addNixBuild(cluster, 'first')
   await untilWaiting(cluster, namespace, 'the cluster has no node')
-  // Both names sort before the builder's, and the controller takes the first of equal nodes.
   await Promise.all([
     cluster.addNode({ name: 'a-repelled', labels: REPELLED }),
     cluster.addNode({ name: 'b-without-shim', withoutShim: true, reports: false }),

@@ -1,5 +1,6 @@
 import { type NixBuildView, nixBuildView } from '../../controller/views/nixbuild.ts'
 import { type NodeEntry, nixNodeView } from '../../controller/views/nixnode.ts'
+import type { NodeState, NodeView } from '../../controller/views/node.ts'
 import { type PodView, pods } from '../../controller/views/pod.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type NodeBuild, nixNodes } from '../../kube/resources/nixnode.ts'
@@ -24,6 +25,32 @@ export function someBuild({ metadata, spec, status }: Parts = {}): NixBuildView 
   return nixBuildView(
     nixBuilds.parse({ metadata: { ...METADATA, name: 'app-1', ...metadata }, spec: { ...SPEC, ...spec }, status }),
   )
+}
+
+/** A Ready Node without labels, as the controller sees it. */
+export const READY_NODE: NodeView = {
+  name: 'node-1',
+  uid: 'uid-1',
+  system: SPEC.system,
+  ready: true,
+  schedulable: true,
+  pressure: undefined,
+  taints: [],
+  labels: {},
+  keep: { value: undefined, byUs: false },
+}
+
+/** A node that can build. */
+export const GOOD_NODE: NodeState = {
+  name: 'a',
+  system: SPEC.system,
+  ready: true,
+  schedulable: true,
+  pressure: undefined,
+  taint: undefined,
+  repelled: false,
+  labels: {},
+  shim: 'alive',
 }
 
 /** An annotated Pod on node-1, as the controller sees it. */

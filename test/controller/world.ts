@@ -28,6 +28,10 @@ export interface World extends AsyncDisposable {
   /** As the shim of the node would do. */
   renewLease(node: string, options?: { readonly durationSeconds?: number; readonly renewTime?: Date }): Promise<void>
   setReady(node: string, status: 'True' | 'False' | 'Unknown'): Promise<void>
+  setCondition(node: string, type: string, status: 'True' | 'False' | 'Unknown'): Promise<void>
+  /** Merge patch of a Node. */
+  changeNode(node: string, body: object): Promise<void>
+  nodeAnnotations(node: string): Promise<Readonly<Record<string, string>>>
   removeNode(node: string): Promise<void>
   /** Adds an annotated pod that is bound to the node. */
   addPod(namespace: string, node: string, options?: PodOptions): Promise<ObjectName>
@@ -56,6 +60,7 @@ export interface NodeOptions {
   readonly arch?: string
   readonly ready?: boolean
   readonly unschedulable?: boolean
+  readonly taints?: readonly object[]
   readonly withoutShim?: boolean
 }
 
@@ -90,7 +95,8 @@ export type EventNow = v.InferOutput<typeof eventSchema>
 const events = kind<EventNow>('v1', 'Event', 'events', eventSchema)
 
 const anything = v.unknown()
-const nodes: Kind<unknown> = { ...kind('v1', 'Node', 'nodes', anything), namespaced: false }
+const nodeSchema = v.object({ metadata: metadataSchema })
+const nodes = { ...kind('v1', 'Node', 'nodes', nodeSchema), namespaced: false }
 const namespaces: Kind<unknown> = { ...kind('v1', 'Namespace', 'namespaces', anything), namespaced: false }
 const serviceAccounts = kind('v1', 'ServiceAccount', 'serviceaccounts', anything)
 const leases = kind('coordination.k8s.io/v1', 'Lease', 'leases', anything)
@@ -130,10 +136,13 @@ export async function startWorld(): Promise<World> {
       await kube.patch(serviceAccounts, { namespace: name, name: 'default', body: {} }, { ...admin, type: 'apply' })
       return name
     },
-    async addNode({ labels = {}, arch = 'amd64', ready = true, unschedulable = false, withoutShim = false } = {}) {
+    async addNode(options = {}) {
+      const { labels = {}, arch = 'amd64', ready = true, unschedulable = false, taints = [], withoutShim } = options
       const name = `node-${randomUUID().slice(0, 8)}`
       const metadata = { labels: { 'kubernetes.io/arch': arch, 'kubernetes.io/os': 'linux', ...labels } }
       await kube.create(nodes, { name, body: { metadata, spec: { unschedulable } } })
+      // A controller manager would remove the taint that every new Node has.
+      await world.changeNode(name, { spec: { taints } })
       if (!withoutShim) await world.renewLease(name)
       if (ready) await world.setReady(name, 'True')
       return name
@@ -144,8 +153,15 @@ export async function startWorld(): Promise<World> {
       await kube.patch(leases, lease, { ...admin, type: 'apply' })
       await createNixNode(node)
     },
-    async setReady(name, status) {
-      const body = { status: { conditions: [{ type: 'Ready', status, reason: 'Test', message: '' }] } }
+    setReady: (name, status) => world.setCondition(name, 'Ready', status),
+    async changeNode(name, body) {
+      await kube.patch(nodes, { name, body }, { ...admin, type: 'merge' })
+    },
+    async nodeAnnotations(name) {
+      return (await kube.get(nodes, { name }))?.metadata.annotations ?? {}
+    },
+    async setCondition(name, type, status) {
+      const body = { status: { conditions: [{ type, status, reason: 'Test', message: '' }] } }
       await kube.patch(nodes, { name, body }, { ...admin, type: 'strategic', subresource: 'status' })
     },
     removeNode: name => kube.delete(nodes, { name }),

@@ -31,10 +31,12 @@ describe('the CRD agrees with the types of the project:', () => {
     const ofSet = api.newName()
     await api.strictly('create', { ...object, metadata: { ...object.metadata, name: ofSet }, spec: SET_SPEC })
     expect((await api.get(ofSet)).spec).toEqual(SET_SPEC)
+    const placed = { ...SPEC, nodeSelector: { 'example.com/pool': 'builds', empty: '' } }
+    expect((await api.get(await api.create(placed))).spec).toEqual(placed)
   })
 
   test('the types have every field of the CRD', () => {
-    const spec = { ...SPEC, ...SET_SPEC }
+    const spec = { ...SPEC, ...SET_SPEC, nodeSelector: {} }
     const parsed = nixBuilds.parse({ metadata: METADATA, spec, status: FULL_STATUS })
     expect(parsed).toMatchObject({ spec, status: FULL_STATUS })
     expect(pathsIn({ spec: parsed.spec, status: parsed.status }).sort()).toEqual(
@@ -58,7 +60,7 @@ describe('the CRD agrees with the types of the project:', () => {
   test('every field has a description, and every text of a recipe has a length limit and a pattern', () => {
     for (const { path, schema } of properties()) {
       expect(schema.description, path).toMatch(/^\S.{10,}\.$/s)
-      const text = schema.items ?? schema
+      const text = schema.items ?? schema.additionalProperties ?? schema
       if (path.startsWith('spec.')) expect([text.pattern, text.maxLength], path).not.toContain(undefined)
       else if (schema.type === 'string' && !schema.enum && !schema.format) expect(schema.maxLength, path).toBeDefined()
     }
@@ -71,6 +73,7 @@ describe('the API server rejects a change of the recipe, in', () => {
     ['imageTag', 'other'],
     ['packageName', 'other'],
     ['system', 'aarch64-linux'],
+    ['nodeSelector', { pool: 'builds' }],
   ])('%s', async (field, value) => {
     const name = await api.create(SPEC)
     await expect(api.merge(name, { spec: { [field]: value } })).rejects.toThrow(refusal('never changes'))
@@ -103,6 +106,18 @@ describe('the API server rejects a status that', () => {
   ])('%s', async (_, status, field) => {
     const name = await api.create(SPEC)
     await expect(api.mergeStatus(name, status)).rejects.toThrow(refusal(field))
+  })
+})
+
+describe('the API server rejects a nodeSelector', () => {
+  const many = Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`label-${n}`, '']))
+  test.each([
+    ['with too many labels', many],
+    ['with a label that is too long', { ['x'.repeat(318)]: '' }],
+    ['with a value that no label can have', { pool: 'a b' }],
+    ['with a value that is too long', { pool: 'x'.repeat(64) }],
+  ])('%s', async (_, nodeSelector) => {
+    await expect(api.create({ ...SPEC, nodeSelector })).rejects.toThrow(refusal('spec.nodeSelector'))
   })
 })
 

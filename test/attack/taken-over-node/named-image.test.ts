@@ -6,7 +6,7 @@ import type { NixBuildView, RecipeView } from '../../../controller/views/nixbuil
 import { MANAGED_BY_LABEL, nixBuildName, SHIM } from '../../../kube/resources/names.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { startBuilds, startPods } from '../../controller/state/start.ts'
-import { someBuild, somePod } from '../../controller/views.ts'
+import { READY_NODE, someBuild, somePod } from '../../controller/views.ts'
 
 const SPEC = { flakeUrl: 'github:evil/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
 const KEY = 'team/web'
@@ -18,9 +18,10 @@ async function changes(build: NixBuildView, node: string): Promise<string[]> {
   const recipes = new Map<string, RecipeView[]>([[IMAGE, builds.recipesOf(IMAGE)]])
   const { pods, set: setPod } = startPods(new Map([[node, 'x86_64-linux']]), recipes)
   setPod(KEY, somePod({ metadata: { annotations: {} }, spec: { nodeName: node } }))
-  const view = { name: node, uid: 'uid-1', system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }
+  const view = { ...READY_NODE, name: node }
   const nodes = createNodes({
-    ...{ mirrored: () => view, allMirrored: () => [view], repels: () => false, onChange: () => {}, now: Date.now },
+    ...{ mirrored: () => view, allMirrored: () => [view], onChange: () => {}, now: Date.now },
+    ...{ repels: () => false, tolerations: [] },
   })
   const done: string[] = []
   const kube = {

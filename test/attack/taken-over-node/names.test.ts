@@ -12,7 +12,7 @@ import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { RetryableError } from '../../../lib/errors.ts'
 import { plan } from '../../controller/plan/plan.ts'
-import { someBuild, somePod } from '../../controller/views.ts'
+import { READY_NODE, someBuild, somePod } from '../../controller/views.ts'
 
 const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
 const BY_SHIM = { [MANAGED_BY_LABEL]: SHIM }
@@ -28,10 +28,10 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
   const done: string[] = []
   const views = new Map(squatters.map(build => [`team/${build.name}`, build]))
   const pod = somePod()
-  const node = { name: 'node-1', uid: 'uid-1', system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }
   const onNothing = () => undefined
   const nodes = createNodes({
-    ...{ mirrored: () => node, allMirrored: () => [node], repels: () => false, onChange: onNothing, now: Date.now },
+    ...{ mirrored: () => READY_NODE, allMirrored: () => [READY_NODE], onChange: onNothing, now: Date.now },
+    ...{ repels: () => false, tolerations: [] },
   })
   const pods = createPods({
     mirrored: () => pod,
@@ -47,6 +47,7 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
       onUnconfirmedWrite: onNothing,
       onImage: onNothing,
       onNamespace: () => {},
+      onNode: () => {},
     },
   })
   for (const key of views.keys()) builds.changed(key)

@@ -100,7 +100,19 @@ describe('the condition of a pod on node-1', () => {
       'Pending',
       /node-1 does not have it: no shim/,
     ],
-    ['but not during a build', on({ status: 'Building', buildNode: 'node-2' }), 'Building', /#app$/],
+    [
+      'if another node builds the image',
+      on({ status: 'Building', buildNode: 'node-2' }),
+      'Building',
+      /on node-2 from \S+#app; node-1 does not get it from there: no shim runs on node node-1$/,
+    ],
+    [
+      'if another node loads the image',
+      on({ status: 'Importing', buildNode: 'node-2' }),
+      'Importing',
+      /on node-2; node-1 does not get it from there: no shim runs on node node-1$/,
+    ],
+    ['but not if it builds the image', on({ status: 'Building', buildNode: 'node-1' }), 'Building', /#app$/],
   ])('names the problem of the node %s', (_name, build, reason, message) => {
     const nodeProblem = 'no shim runs on node node-1'
     expect(imageBuilt(POD, { requested: [{ request, build }], problems: [], nodeProblem })).toEqual({

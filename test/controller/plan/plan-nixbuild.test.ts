@@ -223,6 +223,33 @@ describe('a NixBuild made for pods', () => {
     expect(plan({ metadata, ...build }, facts).action).toMatchObject(action)
   })
 
+  it('goes to another node if the nodes of its pods cannot build it for the grace time', () => {
+    const stranded = { isWaitedFor: true, isStranded: true }
+    const first = plan({ metadata }, stranded)
+    expect(first).toMatchObject({ action: { type: 'none' }, memory: { stranded: NOW }, recheckAt: NOW + 30_000 })
+    const later = { ...stranded, memory: first.memory, now: NOW + 30_000 }
+    expect(plan({ metadata }, later).action).toEqual({ type: 'assign', node: 'node-2', attempts: [] })
+  })
+
+  it.each([
+    ['a node of its pods can build it', {}, { isPulled: true }],
+    ['no kubelet pulls its image', {}, { isStranded: false }],
+    ['a node has it', { status: buildingOn1 }, {}],
+  ])('does not go to another node if %s', (_name, build, facts) => {
+    const memory = { stranded: NOW - 30_000 }
+    const action = plan({ metadata, ...build }, { isWaitedFor: true, isStranded: true, memory, ...facts }).action
+    expect(action).toEqual({ type: 'none' })
+  })
+
+  it('says that no node at all can build it, and goes to the first that can', () => {
+    const memory = { stranded: NOW - 30_000 }
+    const stranded = { isWaitedFor: true, isStranded: true, memory }
+    const none = plan({ metadata }, { ...stranded, chooseNode: () => ({ none: 'x' }) })
+    expect(none).toMatchObject({ action: { type: 'leavePending', reason: 'NoNode' }, memory })
+    const next = { ...stranded, memory: none.memory, now: NOW + 1 }
+    expect(plan({ metadata, status: unassigned }, next).action.type).toBe('assign')
+  })
+
   it('is removed only after the grace time', () => {
     const first = plan({ metadata })
     expect(first).toMatchObject({ action: { type: 'none' }, memory: { unwanted: NOW }, recheckAt: NOW + 30_000 })

@@ -3,7 +3,7 @@ import { planNixBuild } from '../../../controller/plan/plan-nixbuild.ts'
 import { someBuild } from '../views.ts'
 
 export const NOW = Date.parse('2026-01-01T01:00:00Z')
-const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, maxAttempts: 3, maxAssigned: 2 }
+const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, builderGraceMs: 30_000, maxAttempts: 3, maxAssigned: 2 }
 
 /** Plans a NixBuild in a healthy cluster, except for `facts`. */
 export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<NixBuildFacts> = {}) {
@@ -14,6 +14,7 @@ export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<NixB
     isRequested: facts.isWaitedFor ?? false,
     isWaitedFor: false,
     isPulled: false,
+    isStranded: false,
     assignedNode: undefined,
     assignedInNamespace: 0,
     problemOfNode: () => undefined,

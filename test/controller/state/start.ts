@@ -38,6 +38,7 @@ export function startBuilds() {
     onUnconfirmedWrite: () => {},
     onImage: id => void images.push(id),
     onNamespace: () => {},
+    onNode: () => {},
   })
   const set = (key: string, build: NixBuildView | undefined) => {
     if (build) mirror.set(key, build)
