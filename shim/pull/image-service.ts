@@ -8,7 +8,7 @@ import type { ClusterSide, ImageRecords, PullImage, PullOutcome, PullReporter, S
 import { createWatchPulls, type ProgressHub } from './progress.ts'
 import { createRecipeFilter } from './recipe-filter.ts'
 import { interceptRemoveImage, removeUnusedRoots } from './remove-image.ts'
-import type { SharedRuns } from './shared-runs.ts'
+import type { SharedRuns } from './runs/shared-runs.ts'
 
 export interface ImageServiceParts {
   readonly policy: Policy

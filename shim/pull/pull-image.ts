@@ -21,7 +21,7 @@ import type {
 } from './contract.ts'
 import { findRecord, isOfResult, presentId, RECIPE_LABEL, STORE_PATH_LABEL } from './image-of-recipe.ts'
 import { importResult } from './import-result.ts'
-import type { RunCall, RunRequest, SharedRuns } from './shared-runs.ts'
+import type { RunCall, RunRequest, SharedRuns } from './runs/shared-runs.ts'
 
 export interface PullImageParts {
   readonly policy: Policy

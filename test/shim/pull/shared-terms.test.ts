@@ -6,7 +6,7 @@ import { createPolicy } from '../../../recipes/policy/policy.ts'
 import type { PullOutcome } from '../../../shim/pull/contract.ts'
 import { pullImage } from '../../../shim/pull/pull-image.ts'
 import { createPullLog } from '../../../shim/pull/pull-log.ts'
-import { createSharedRuns } from '../../../shim/pull/shared-runs.ts'
+import { createSharedRuns } from '../../../shim/pull/runs/shared-runs.ts'
 
 const SYSTEM = 'x86_64-linux'
 const IMAGE = 'registry.example/app:1'

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { FinalError, RetryableError } from '../../../lib/errors.ts'
-import { createSharedRuns, type RunCall } from '../../../shim/pull/shared-runs.ts'
+import { FinalError, RetryableError } from '../../../../lib/errors.ts'
+import { createSharedRuns, type RunCall } from '../../../../shim/pull/runs/shared-runs.ts'
 
 const ABANDON_MS = 60_000
 const REMEMBER_MS = 30_000

@@ -1,4 +1,4 @@
-import { callerLeft, orCancelled } from '../../lib/async/bounded-wait.ts'
+import { callerLeft, orCancelled } from '../../../lib/async/bounded-wait.ts'
 import {
   type ErrorCode,
   RetryableError,
@@ -6,8 +6,8 @@ import {
   type ShimError,
   shuttingDown,
   toShimError,
-} from '../../lib/errors.ts'
-import type { Owners } from '../../lib/queues/fair-order.ts'
+} from '../../../lib/errors.ts'
+import type { Owners } from '../../../lib/queues/fair-order.ts'
 import { createRunRequests } from './run-requests.ts'
 
 export interface SharedRunsOptions {
