@@ -68,6 +68,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     images,
     stages,
     runs,
+    holdMs: nix.holdPulls,
+    progressOf: pullLog.progressOf,
     reporter: createReporter({ pullLog, metrics: metrics?.reporter, cluster, hub, logger }),
     hub,
     cluster,

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { RetryableError, ShimError } from '../../lib/errors.ts'
+import { isUnanswered, type RetryableError, type ShimError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
@@ -78,7 +78,7 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
         },
         failed(error) {
           writer.failed(error)
-          if (nixBuild && error.code !== 'Cancelled') conclude(nixBuild, error)
+          if (nixBuild && !isUnanswered(error)) conclude(nixBuild, error)
           nixBuild?.leave(caller)
         },
       }

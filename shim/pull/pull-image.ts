@@ -19,9 +19,11 @@ import type {
   RunTerms,
   Stages,
 } from './contract.ts'
+import { holdPull } from './hold-pull.ts'
 import { findRecord, isOfResult, presentId, RECIPE_LABEL, STORE_PATH_LABEL } from './image-of-recipe.ts'
 import { importResult } from './import-result.ts'
-import type { RunCall, RunRequest, SharedRuns } from './runs/shared-runs.ts'
+import type { PullProgress } from './progress.ts'
+import type { Hold, RunCall, RunRequest, SharedRuns } from './runs/shared-runs.ts'
 
 export interface PullImageParts {
   readonly policy: Policy
@@ -34,6 +36,9 @@ export interface PullImageParts {
   /** Throws a ShimError while builds are impossible. */
   readonly stages: () => Promise<Stages>
   readonly runs: SharedRuns<PullOutcome>
+  /** Longest time that a pull of a pod waits. Undefined means no limit. */
+  readonly holdMs: number | undefined
+  readonly progressOf: (recipe: Recipe) => PullProgress | undefined
   readonly reporter: PullReporter
 }
 
@@ -46,7 +51,10 @@ export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
     const call = decodePullImage(message)
     const found = await findRecipeOf(parts, call, signal)
     if (!found) return { kind: 'forward' }
-    const imageId = await pullImage(parts, { ...found, namespace: call.namespace, pod: call.pod }, signal)
+    const { namespace, pod } = call
+    using held = holdPull(parts.holdMs, () => parts.progressOf(found.recipe))
+    const hold = pod && { caller: pod.uid, signal: held.signal }
+    const imageId = await pullImage(parts, { ...found, namespace, pod }, { signal, hold })
     return { kind: 'reply', message: IMAGE_SERVICE.PullImage.responseSerialize({ imageRef: imageId }) }
   }
 }
@@ -62,12 +70,19 @@ async function findRecipeOf(
   return namespace === '' ? undefined : findClusterRecipe?.({ image, namespace, signal })
 }
 
+export interface RequestLimits {
+  /** Withdraws the request. */
+  readonly signal: AbortSignal
+  readonly hold?: Hold | undefined
+}
+
 /** Serves one image request, of a PullImage or of an assigned build. Returns the image id; throws a ShimError. */
-export async function pullImage(parts: PullImageParts, request: ImageRequest, signal: AbortSignal): Promise<string> {
+export async function pullImage(parts: PullImageParts, request: ImageRequest, limits: RequestLimits): Promise<string> {
   using admitted = admit(parts, request)
   const report = parts.reporter.waiting(request)
   try {
-    const { imageId } = await shareRun(parts, request.recipe, admitted, anyOf(signal, report.signal))
+    const signal = anyOf(limits.signal, report.signal)
+    const { imageId } = await shareRun(parts, request.recipe, admitted, { ...limits, signal })
     report.done()
     return imageId
   } catch (error) {
@@ -100,7 +115,7 @@ async function shareRun(
   { images, stages, reporter }: PullImageParts,
   recipe: Recipe,
   { rule, runRequest }: Admitted,
-  signal: AbortSignal,
+  { signal, hold }: RequestLimits,
 ): Promise<PullOutcome> {
   const record = await findRecord(await images(), recipe.image, signal)
   if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
@@ -108,7 +123,7 @@ async function shareRun(
   const terms = termsOf(rule)
   const start = (call: RunCall) =>
     reportRun(reporter, { ...call, recipe, record, terms }, run => buildAndImport(usable, run))
-  return runRequest.join({ start, terms: JSON.stringify(terms), signal })
+  return runRequest.join({ start, terms: JSON.stringify(terms), signal, hold })
 }
 
 async function reportRun(

@@ -47,10 +47,12 @@ function setUp() {
     images: async () => images,
     stages: async () => stages,
     runs: createSharedRuns<PullOutcome>({ abandonAfterMs: 1000, rememberFailuresMs: 1000, maxPerNamespace: 10 }),
+    holdMs: undefined,
+    progressOf: () => undefined,
     reporter: createPullLog(),
   }
   const recipe = { image: IMAGE, flake: parseFlakeUrl('github:team/app'), packageName: 'app', system: SYSTEM }
-  const pull = (namespace: string) => pullImage(parts, { recipe, namespace }, new AbortController().signal)
+  const pull = (namespace: string) => pullImage(parts, { recipe, namespace }, { signal: new AbortController().signal })
   return { imported, pull }
 }
 
