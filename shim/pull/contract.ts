@@ -8,6 +8,7 @@ import type { Importer } from '../import/image/contract.ts'
 import type { Builder } from '../nix/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { PullProgress } from './progress.ts'
+import type { Hold } from './runs/shared-runs.ts'
 
 /** Look-ups of the images that containerd has. */
 export type ImageRecords = Pick<ContainerdImages, 'find' | 'present' | 'usable' | 'withLabel'>
@@ -27,6 +28,13 @@ export interface ImageRequest {
 /** An image request that a NixBuild can stand for. */
 export interface FlakeImageRequest extends ImageRequest {
   readonly recipe: FlakeRecipe
+}
+
+/** What ends an image request early. */
+export interface RequestLimits {
+  /** Withdraws the request. */
+  readonly signal: AbortSignal
+  readonly hold?: Hold | undefined
 }
 
 export interface Attempt {

@@ -54,7 +54,8 @@ export function createImageService(parts: ImageServiceParts): ImageService {
     const { interceptPullImage, pullImage } = await import('./pull-image.ts')
     const findClusterRecipe = (await cluster?.())?.findRecipe
     const limits = { runs, holdMs, progressOf }
-    const pull = { policy, names, system, findClusterRecipe, images, stages, ...limits, reporter: await reporter() }
+    const told = { reporter: await reporter(), logger }
+    const pull = { policy, names, system, findClusterRecipe, images, stages, ...limits, ...told }
     const pullRequested: PullImage = (request, signal) => pullImage(pull, request, { signal })
     return { intercept: interceptPullImage(pull), pullImage: pullRequested }
   })

@@ -1,3 +1,5 @@
+import type { Logger } from 'pino'
+import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import { FinalError, toShimError } from '../../lib/errors.ts'
 import { quote } from '../../lib/text/quote.ts'
 import { findRecipe } from '../../recipes/find-recipe.ts'
@@ -15,6 +17,7 @@ import type {
   ImageRequest,
   PullOutcome,
   PullReporter,
+  RequestLimits,
   Run,
   RunTerms,
   Stages,
@@ -22,8 +25,9 @@ import type {
 import { holdPull } from './hold-pull.ts'
 import { findRecord, isOfResult, presentId, RECIPE_LABEL, STORE_PATH_LABEL } from './image-of-recipe.ts'
 import { importResult } from './import-result.ts'
+import { createOtherRecipes } from './other-recipes.ts'
 import type { PullProgress } from './progress.ts'
-import type { Hold, RunCall, RunRequest, SharedRuns } from './runs/shared-runs.ts'
+import type { RunCall, RunRequest, SharedRuns } from './runs/shared-runs.ts'
 
 export interface PullImageParts {
   readonly policy: Policy
@@ -40,6 +44,7 @@ export interface PullImageParts {
   readonly holdMs: number | undefined
   readonly progressOf: (recipe: Recipe) => PullProgress | undefined
   readonly reporter: PullReporter
+  readonly logger: Logger
 }
 
 /**
@@ -47,15 +52,25 @@ export interface PullImageParts {
  * raw bytes rule out a recipe do not get here (`recipe-filter.ts`): they are forwarded without being decoded.
  */
 export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
+  const others = createOtherRecipes({ ...parts, pull: (request, limits) => pullImage(parts, request, limits) })
   return async ({ request: message, signal }) => {
     const call = decodePullImage(message)
     const found = await findRecipeOf(parts, call, signal)
-    if (!found) return { kind: 'forward' }
+    if (signal.aborted) throw callerLeft(signal)
+    const ended = others.request(call, found?.recipe)
+    signal.addEventListener('abort', () => ended(callerLeft(signal)), { once: true })
+    if (!found) return { kind: 'forward', afterwards: () => ended() }
     const { namespace, pod } = call
     using held = holdPull(parts.holdMs, () => parts.progressOf(found.recipe))
     const hold = pod && { caller: pod.uid, signal: held.signal }
-    const imageId = await pullImage(parts, { ...found, namespace, pod }, { signal, hold })
-    return { kind: 'reply', message: IMAGE_SERVICE.PullImage.responseSerialize({ imageRef: imageId }) }
+    try {
+      const imageId = await pullImage(parts, { ...found, namespace, pod }, { signal, hold })
+      ended()
+      return { kind: 'reply', message: IMAGE_SERVICE.PullImage.responseSerialize({ imageRef: imageId }) }
+    } catch (error) {
+      ended(toShimError(error))
+      throw error
+    }
   }
 }
 
@@ -68,12 +83,6 @@ async function findRecipeOf(
   const recipe = findRecipe({ image, annotations, system }) ?? storePathRecipe(image) ?? names.recipeOf(image)
   if (recipe) return { recipe }
   return namespace === '' ? undefined : findClusterRecipe?.({ image, namespace, signal })
-}
-
-export interface RequestLimits {
-  /** Withdraws the request. */
-  readonly signal: AbortSignal
-  readonly hold?: Hold | undefined
 }
 
 /** Serves one image request, of a PullImage or of an assigned build. Returns the image id; throws a ShimError. */

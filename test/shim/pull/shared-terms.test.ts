@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { RetryableError } from '../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
@@ -50,6 +51,7 @@ function setUp() {
     holdMs: undefined,
     progressOf: () => undefined,
     reporter: createPullLog(),
+    logger: pino({ level: 'silent' }),
   }
   const recipe = { image: IMAGE, flake: parseFlakeUrl('github:team/app'), packageName: 'app', system: SYSTEM }
   const pull = (namespace: string) => pullImage(parts, { recipe, namespace }, { signal: new AbortController().signal })
