@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { createEventRecorder } from '../../kube/event-recorder.ts'
@@ -10,6 +11,7 @@ import type { ClusterSide, ImageRecords, PullImage } from '../pull/contract.ts'
 import { createClusterReporter } from './cluster-reporter.ts'
 import { createImageEntries } from './image-entries.ts'
 import { createClusterLookup } from './lookup/cluster-lookup.ts'
+import { createKnownImages } from './lookup/known-images.ts'
 import { listRecipes } from './lookup/nixbuilds-of-image.ts'
 import { createNixBuildStore } from './nixbuild-store.ts'
 
@@ -57,11 +59,13 @@ export function createCluster(options: ClusterOptions): Cluster {
   })
   const lookup = createClusterLookup({
     nixBuildsOf: async query => listRecipes(await kube(), query),
+    known: createKnownImages({ file: join(stateDir, 'known-images.json'), logger }),
     ...{ system, timeoutMs: options.lookupMs, logger },
   })
   return {
     reporter,
     findRecipe: lookup.find,
+    isOutdated: lookup.isOutdated,
     async start(pullImage) {
       const loaded = await waitForKube(kube, signal, logger)
       if (!loaded) return

@@ -61,7 +61,8 @@ export function createImageService(parts: ImageServiceParts): ImageService {
   })
   const imageStatus = lazy(async () => {
     const { interceptImageStatus } = await import('./image-status.ts')
-    return interceptImageStatus({ names, system, images, filter, logger })
+    const isOutdated = (await cluster?.())?.isOutdated
+    return interceptImageStatus({ names, system, images, filter, isOutdated, logger })
   })
   const ifRecipe =
     (load: () => Promise<UnaryInterceptor>): UnaryInterceptor =>
