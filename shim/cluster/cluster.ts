@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { createEventRecorder } from '../../kube/event-recorder.ts'
@@ -12,6 +13,7 @@ import { createNodeBuilds } from './builds/node-builds.ts'
 import { createPresentImages } from './builds/present-images.ts'
 import { createClusterReporter } from './cluster-reporter.ts'
 import { createClusterLookup } from './lookup/cluster-lookup.ts'
+import { createKnownImages } from './lookup/known-images.ts'
 import { listRecipes } from './lookup/nixbuilds-of-image.ts'
 
 export interface ClusterOptions {
@@ -59,14 +61,14 @@ export function createCluster(options: ClusterOptions): Cluster {
   let tasks: BackgroundTasks | undefined
   const lookup = createClusterLookup({
     nixBuildsOf: async query => listRecipes(await kube(), query),
+    mayHave: namespace => tasks?.mayHaveNixBuild(namespace) ?? true,
+    known: createKnownImages({ file: join(stateDir, 'known-images.json'), logger }),
     ...{ system, timeoutMs: options.lookupMs, logger },
   })
   return {
     reporter,
-    findRecipe: async query => {
-      if (tasks?.mayHaveNixBuild(query.namespace) === false) return undefined
-      return lookup.find(query)
-    },
+    findRecipe: lookup.find,
+    isOutdated: lookup.isOutdated,
     async start(pullImage) {
       const restored = presentImages.restore()
       const loaded = await waitForKube(kube, signal, logger)
