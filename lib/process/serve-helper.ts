@@ -1,5 +1,4 @@
 import { writeFileSync } from 'node:fs'
-import { flushCompileCache } from 'node:module'
 import { setPriority } from 'node:os'
 import * as v from 'valibot'
 import { hasCode } from '../error-code.ts'
@@ -51,7 +50,6 @@ export async function serveAsHelper(
   const run = async (job: unknown) => {
     running = new AbortController()
     await work(job, { signal: running.signal, report })
-    flushCompileCache()
     running = undefined
     if (!isReused) process.stdout.write('', () => process.exit(0))
   }

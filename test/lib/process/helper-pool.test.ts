@@ -1,12 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createHelperPool, type HelperProgram, type HelperRun } from '../../../lib/process/helper-pool.ts'
 import { createSpares } from '../../../lib/process/spares.ts'
 import { descendants } from '../../node/process-tree.ts'
+import { PATIENT } from '../../patience.ts'
 import { programOf } from './helper-programs.ts'
 
 const PID = programOf('reporting-pid')
@@ -24,6 +27,15 @@ describe('a helper', () => {
   it('gets a job with any line separators in it', async () => {
     const job = { text: 'one\u2028two\u2029three\u0085four\rfive' }
     expect(await createHelperPool(programOf('echoing'), LATER).run({ ...RUN, job })).toEqual(job)
+  })
+
+  it('leaves its compiled code for the next one', async () => {
+    const compileCache = await mkdtemp(join(tmpdir(), 'compiled-'))
+    onTestFinished(() => rm(compileCache, { recursive: true }))
+    vi.stubEnv('NODE_COMPILE_CACHE', '')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    await createHelperPool({ ...programOf('echoing'), compileCache }, LATER).run(RUN)
+    await expect.poll(() => readdirSync(compileCache, { recursive: true }).length, PATIENT).toBeGreaterThan(1)
   })
 
   it('gets answers to what it asks', async () => {

@@ -1,6 +1,7 @@
-import { writeFile } from 'node:fs/promises'
+import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { emptyCompileCache } from '../../../../shim/nix/user/state-dir.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
 import { makeFlake, type TestFlake } from '../flake.ts'
 import { recipeOf, startBuilder } from '../remote-builder.ts'
@@ -94,4 +95,13 @@ test('a builder without root builds as its own user', async () => {
   const enter = [...bed.enter, 'setpriv', '--reuid', `${uid}`, '--regid', `${gid}`, '--clear-groups', '--']
   await using builder = startBuilder(bed, { stateDir, enter })
   await expect(builder.build(recipeOf(flake.url, 'base'))).resolves.toBeDefined()
+})
+
+test('a start of the shim drops the compiled code of earlier ones, and only root can read the new', async () => {
+  const root = await mountState('compiled', 'mode=755')
+  const path = await emptyCompileCache({ root })
+  await writeFile(join(path, 'of-an-earlier-version'), '')
+  await emptyCompileCache({ root })
+  expect(await readdir(path)).toEqual([])
+  expect((await stat(path)).mode & 0o777).toBe(0o700)
 })
