@@ -7,13 +7,15 @@ import { within } from '../../lib/async/bounded-wait.ts'
 import { lazy } from '../../lib/async/lazy.ts'
 import { backOff } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError } from '../../lib/errors.ts'
-import type { ClusterSide, ImageRecords, PullImage } from '../pull/contract.ts'
+import type { ClusterSide, ImageRecords, PodWarning, PullImage } from '../pull/contract.ts'
+import type { PodIdentity } from '../wire/cri.ts'
 import { createClusterReporter } from './cluster-reporter.ts'
 import { createImageEntries } from './image-entries.ts'
 import { createClusterLookup } from './lookup/cluster-lookup.ts'
 import { createKnownImages } from './lookup/known-images.ts'
 import { listRecipes } from './lookup/nixbuilds-of-image.ts'
 import { createNixBuildStore } from './nixbuild-store.ts'
+import type { PodEvent } from './pod-event-writer.ts'
 
 export interface ClusterOptions {
   /** By default, the kubeconfig of the pod that the shim runs in. */
@@ -50,10 +52,12 @@ export function createCluster(options: ClusterOptions): Cluster {
     ...{ stateDir, store, images, node, signal, logger },
     activeKeys: () => reporter.activeKeys(),
   })
+  const recordEvent = (pod: PodIdentity, event: PodEvent | PodWarning) =>
+    events.record({ type: 'Warning', ...event, about: { apiVersion: 'v1', kind: 'Pod', ...pod } })
   const reporter = createClusterReporter({
     ...{ store, node, logger },
     imageSize: image => sizeOf(images, image),
-    recordEvent: (pod, event) => events.record({ ...event, about: { apiVersion: 'v1', kind: 'Pod', ...pod } }),
+    recordEvent,
     imagesChanged: entries.check,
     onImage: entries.remember,
   })
@@ -66,6 +70,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     reporter,
     findRecipe: lookup.find,
     isOutdated: lookup.isOutdated,
+    warnPod: recordEvent,
     async start(pullImage) {
       const loaded = await waitForKube(kube, signal, logger)
       if (!loaded) return
