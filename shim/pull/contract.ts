@@ -127,6 +127,14 @@ export interface ClusterRecipeQuery {
   readonly signal: AbortSignal
 }
 
+/** Warns a pod by an Event. */
+export type WarnPod = (pod: PodIdentity, warning: PodWarning) => void
+
+export interface PodWarning {
+  readonly reason: 'NixBuildMismatch'
+  readonly message: string
+}
+
 export interface ClusterRecipe {
   readonly recipe: FlakeRecipe
   /** Name of the NixBuild. */
@@ -142,4 +150,5 @@ export interface ClusterSide {
    */
   readonly findRecipe: FindClusterRecipe
   readonly isOutdated: IsOutdated
+  readonly warnPod: WarnPod
 }

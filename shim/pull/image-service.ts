@@ -52,10 +52,11 @@ export function createImageService(parts: ImageServiceParts): ImageService {
   })
   const pulls = lazy(async () => {
     const { interceptPullImage, pullImage } = await import('./pull-image.ts')
-    const findClusterRecipe = (await cluster?.())?.findRecipe
+    const side = await cluster?.()
+    const ofCluster = { findClusterRecipe: side?.findRecipe, warnPod: side?.warnPod }
     const limits = { runs, holdMs, progressOf }
     const told = { reporter: await reporter(), logger }
-    const pull = { policy, names, system, findClusterRecipe, images, stages, ...limits, ...told }
+    const pull = { policy, names, system, images, stages, ...ofCluster, ...limits, ...told }
     const pullRequested: PullImage = (request, signal) => pullImage(pull, request, { signal })
     return { intercept: interceptPullImage(pull), pullImage: pullRequested }
   })

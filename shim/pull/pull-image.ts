@@ -21,6 +21,7 @@ import type {
   Run,
   RunTerms,
   Stages,
+  WarnPod,
 } from './contract.ts'
 import { holdPull } from './hold-pull.ts'
 import { findRecord, isOfResult, presentId, RECIPE_LABEL, STORE_PATH_LABEL } from './image-of-recipe.ts'
@@ -28,6 +29,7 @@ import { importResult } from './import-result.ts'
 import { createOtherRecipes } from './other-recipes.ts'
 import type { PullProgress } from './progress.ts'
 import type { RunCall, RunRequest, SharedRuns } from './runs/shared-runs.ts'
+import { warnDrifted } from './warn-drifted.ts'
 
 export interface PullImageParts {
   readonly policy: Policy
@@ -36,6 +38,8 @@ export interface PullImageParts {
   readonly system: string
   /** Missing without a cluster. */
   readonly findClusterRecipe: FindClusterRecipe | undefined
+  /** Missing without a cluster. */
+  readonly warnPod: WarnPod | undefined
   readonly images: () => Promise<ImageRecords>
   /** Throws a ShimError while builds are impossible. */
   readonly stages: () => Promise<Stages>
@@ -59,7 +63,13 @@ export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
     if (signal.aborted) throw callerLeft(signal)
     const ended = others.request(call, found?.recipe)
     signal.addEventListener('abort', () => ended(callerLeft(signal)), { once: true })
-    if (!found) return { kind: 'forward', afterwards: () => ended() }
+    if (!found) {
+      const afterwards = (grpcStatus: number) => {
+        ended()
+        warnDrifted(parts, call, grpcStatus)
+      }
+      return { kind: 'forward', afterwards }
+    }
     const { namespace, pod } = call
     using held = holdPull(parts.holdMs, () => parts.progressOf(found.recipe))
     const hold = pod && { caller: pod.uid, signal: held.signal }

@@ -62,6 +62,13 @@ describe('the first pull of a pod', () => {
     await bed.cri().waitForImage(second.image)
   })
 
+  it('logs that an image without a recipe has nearly the name of one in an annotation', async () => {
+    const named = recipeOf('app', 'docker-archive')
+    await expect(pull('drifted', 'localhost:1/mirror/app:2', named)).rejects.toMatchObject({ code: expect.any(Number) })
+    const message = 'an image without a recipe cannot be pulled, and an annotation of its pod names a similar one'
+    await untilLogged(shim, message, `"named":"${named.image}"`)
+  })
+
   it('succeeds if another image of the pod is refused, and says so', async () => {
     const first = recipeOf('refused', 'docker-archive', 'first')
     const refused = recipeOf('refused', 'docker-archive', 'forbidden')

@@ -45,6 +45,7 @@ function setUp() {
     names: createNames({ rules: [], flakeNames: false, system: SYSTEM }),
     system: SYSTEM,
     findClusterRecipe: undefined,
+    warnPod: undefined,
     images: async () => images,
     stages: async () => stages,
     runs: createSharedRuns<PullOutcome>({ abandonAfterMs: 1000, rememberFailuresMs: 1000, maxPerNamespace: 10 }),

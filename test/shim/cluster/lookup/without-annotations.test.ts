@@ -5,8 +5,9 @@ import type { Cluster } from '../../../cluster/cluster.ts'
 import { useCluster } from '../../../cluster/use-cluster.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
 import { copyExample, type Example, lockExample } from '../../../node/example.ts'
+import { PATIENT } from '../../../patience.ts'
 import { countBuilds, countLogged } from '../../pull/builds.ts'
-import { type ConnectedShim, nixBuildManifest, startConnectedShim } from '../shim-with-cluster.ts'
+import { type ConnectedShim, eventsOf, nixBuildManifest, podPull, startConnectedShim } from '../shim-with-cluster.ts'
 
 let bed: Bed
 let cluster: Cluster
@@ -33,6 +34,19 @@ async function applyNixBuild(namespace: string, image: string, packageName: stri
   const spec = { imageTag: image, flakeUrl: formats.url, packageName }
   await cluster.apply(nixBuildManifest(namespace, 'by-hand', spec))
 }
+
+describe('a pod whose image was rewritten, so that its annotation names another one', () => {
+  it('gets an Event that names both when the image cannot be pulled', async () => {
+    const namespace = await cluster.createNamespace()
+    const recipe = { image: 'registry.example/team/app:1', flakeUrl: formats.url, packageName: 'docker-archive' }
+    const pull = { ...podPull(namespace, recipe, 'rewritten'), image: 'localhost:1/mirror/team/app:1' }
+    await expect(connected.kubelet.pullImage(pull)).rejects.toMatchObject({ code: expect.any(Number) })
+    const message = expect.stringMatching(/names "registry\.example.*the nearest is "localhost:1\/mirror\/team\/app:1"/)
+    await expect
+      .poll(() => eventsOf(cluster, namespace, 'rewritten'), PATIENT)
+      .toContainEqual({ type: 'Warning', reason: 'NixBuildMismatch', message })
+  })
+})
 
 describe('the image that a NixBuild made by hand gives to pods without annotations', () => {
   it('is not present any more when the NixBuild has another recipe for the same tag, until it is pulled again', async () => {
