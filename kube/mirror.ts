@@ -63,7 +63,7 @@ export function createMirror<T, P>(options: MirrorOptions<T, P>): Mirror<P> {
   let isSynced = false
   let failures = 0
 
-  /** Where to continue. Undefined: everything has to be read. */
+  /** Where to continue. Undefined: everything must be read. */
   let version: string | undefined
 
   async function run(): Promise<void> {

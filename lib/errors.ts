@@ -53,6 +53,7 @@ export const ERROR_CODES = {
   PullFailed: 'retryable',
   // the call
   Cancelled: 'retryable',
+  StillBuilding: 'retryable',
   ShuttingDown: 'retryable',
   Internal: 'retryable',
 } as const satisfies Record<string, 'final' | 'retryable'>
@@ -114,6 +115,11 @@ export function toShimError(error: unknown): ShimError {
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+/** Whether a request ended without an answer: it was withdrawn, or must be made again. What it waited for may continue. */
+export function isUnanswered({ code }: ShimError): boolean {
+  return code === 'Cancelled' || code === 'StillBuilding'
 }
 
 /** Whether containerd could not be reached. */

@@ -45,7 +45,8 @@ let
     { option = "services.enbi-shim.controller.kubeconfigFile"; path = cfg.controller.kubeconfigFile; }
   ];
 
-  pullsOneByOne = kubeletConfig: kubeletConfig.serializeImagePulls or false || kubeletConfig.maxParallelImagePulls or 2 == 1;
+  pullsOneByOne = kubeletConfig: kubeletConfig.serializeImagePulls or false;
+  limitsPulls = kubeletConfig: kubeletConfig.maxParallelImagePulls or null != null;
 
   isLocal = address: lib.any (host: lib.hasPrefix "${host}:" address) [ "127.0.0.1" "[::1]" "localhost" ];
 
@@ -60,6 +61,10 @@ let
       "services.kubernetes.kubelet.extraConfig makes the kubelet pull one image at a time: a build delays every other pull of the node."
     ++ warn (cfg.k3s.enable && pullsOneByOne k3s.extraKubeletConfig)
       "services.k3s.extraKubeletConfig makes the kubelet pull one image at a time: a build delays every other pull of the node."
+    ++ warn (cfg.kubelet.enable && limitsPulls kubelet.extraConfig)
+      "services.kubernetes.kubelet.extraConfig sets maxParallelImagePulls: builds that wait hold these places, and every other pull of the node waits for them."
+    ++ warn (cfg.k3s.enable && limitsPulls k3s.extraKubeletConfig)
+      "services.k3s.extraKubeletConfig sets maxParallelImagePulls: builds that wait hold these places, and every other pull of the node waits for them."
     ++ warn (cfg.openFirewallForMetrics && settings.metrics != null && isLocal settings.metrics.address)
       "services.enbi-shim.openFirewallForMetrics has no effect: settings.metrics.address is ${settings.metrics.address}, which no other machine reaches."
     ++ warn (disks.isInMemory settings.stateDir)

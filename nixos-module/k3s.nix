@@ -9,11 +9,8 @@ in
   config = lib.mkIf (cfg.enable && cfg.k3s.enable && k3s.enable) {
     services.k3s = {
       extraFlags = [ "--image-service-endpoint=unix://${cfg.settings.listen}" ];
-      # One long build must not delay the other pulls of the node. (The kubelet has no flag for maxParallelImagePulls.)
-      extraKubeletConfig = {
-        serializeImagePulls = lib.mkDefault false;
-        maxParallelImagePulls = lib.mkDefault cfg.maxParallelImagePulls;
-      };
+      # One long build must not delay the other pulls of the node.
+      extraKubeletConfig.serializeImagePulls = lib.mkDefault false;
     };
 
     services.enbi-shim.settings = {

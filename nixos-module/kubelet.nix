@@ -8,7 +8,6 @@ in
       imageServiceEndpoint = "unix://${cfg.settings.listen}";
       # One long build must not delay the other pulls of the node.
       serializeImagePulls = lib.mkDefault false;
-      maxParallelImagePulls = lib.mkDefault cfg.maxParallelImagePulls;
     };
 
     services.enbi-shim.settings.kubernetes = lib.mkIf (cfg.kubeconfigFile != null) {

@@ -107,12 +107,6 @@ in
       '';
     };
 
-    maxParallelImagePulls = mkOption {
-      type = types.ints.positive;
-      default = 8;
-      description = "How many images the kubelet pulls concurrently. With 1, a build would block all other pulls of the node.";
-    };
-
     openFirewallForMetrics = mkOption {
       type = types.bool;
       default = false;

@@ -52,6 +52,21 @@ export function recipeFinder({
   }
 }
 
+/** Every recipe that the annotations of a pod give, whatever its images. Leaves out those that `findRecipe` throws for. */
+export function annotatedRecipes(query: Omit<RecipeQuery, 'image'>): FlakeRecipe[] {
+  const find = recipeFinder(query)
+  const groups = groupAnnotations(query.annotations).slice(0, MAX_GROUPS + 1)
+  const images = new Set(groups.map(referenceOf).filter(image => image !== undefined))
+  return [...images].flatMap(image => {
+    try {
+      return find(image) ?? []
+    } catch (error) {
+      if (error instanceof FinalError) return []
+      throw error
+    }
+  })
+}
+
 function throwTooMany(count: number): never {
   throw new FinalError(
     'RecipeInvalid',

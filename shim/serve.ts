@@ -24,7 +24,7 @@ import { createImageService } from './pull/image-service.ts'
 import { createProgressHub, isReading } from './pull/progress.ts'
 import { createPullLog } from './pull/pull-log.ts'
 import { createReporter } from './pull/reporters.ts'
-import { createSharedRuns } from './pull/shared-runs.ts'
+import { createSharedRuns } from './pull/runs/shared-runs.ts'
 import { WATCH_STATUS_PATH } from './wire/paths.ts'
 
 export interface ServeSurroundings {
@@ -68,6 +68,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     images,
     stages,
     runs,
+    holdMs: nix.holdPulls,
+    progressOf: pullLog.progressOf,
     reporter: createReporter({ pullLog, metrics: metrics?.reporter, cluster, hub, logger }),
     hub,
     cluster,

@@ -40,6 +40,7 @@ export async function* readPages(
 ): AsyncGenerator<readonly unknown[], string> {
   const { pageSize = PAGE_SIZE, maxLength = Number.POSITIVE_INFINITY, onTooLarge, ...callOptions } = options
   const maxObject = options.maxObject ?? MAX_OBJECT
+  const maxPage = Math.min(MAX_PAGE, maxObject)
   const operation = `list ${kind.plural}${selection.namespace === undefined ? '' : ` in ${selection.namespace}`}`
   let next = ''
   let limit = pageSize
@@ -53,7 +54,7 @@ export async function* readPages(
     const query = { ...selectionQuery(selection), limit, continue: next || undefined }
     const path = collectionPath(kind, selection.namespace, query)
     const isSingle = limit === 1
-    const limits = isSingle ? { max: maxObject, keepsEnds: onTooLarge !== undefined } : { max: MAX_PAGE }
+    const limits = isSingle ? { max: maxObject, keepsEnds: onTooLarge !== undefined } : { max: maxPage }
     let page: Page
     try {
       const answer = await call(connection, { operation, method: 'GET', path, onLength, limits }, callOptions)
@@ -76,7 +77,7 @@ export async function* readPages(
     next = page.metadata.continue
     if (next === '') return page.metadata.resourceVersion
     // One tenant's large objects must not make the pages of all others small.
-    if (pageLength < MAX_PAGE / 8) limit = Math.min(limit * 2, pageSize)
+    if (pageLength < maxPage / 8) limit = Math.min(limit * 2, pageSize)
   }
 }
 

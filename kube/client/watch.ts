@@ -33,7 +33,7 @@ const eventSchema = v.variant('type', [
 
 /**
  * Without a resourceVersion, the API server streams every object from its cache before the changes (KEP-3157): neither
- * side ever holds a whole list. One that cannot, for want of the feature WatchList or of a newer etcd, is asked for pages.
+ * side ever holds a whole list. An API server without the feature WatchList or with an old etcd is asked for pages.
  */
 export async function* watchEvents(
   connection: Connection,

@@ -30,7 +30,7 @@ const assignedSchema = v.object({ namespace: text, name: text, recipe: recipeSch
 
 export const nixNodeSpecSchema = v.object({
   assigned: v.optional(v.array(assignedSchema), []),
-  /** UIDs of pods that have been deleted: their pulls end, whoever else wants the image. */
+  /** UIDs of pods that have been deleted: their pulls end, even if other pods want the image. */
   letGo: v.optional(v.array(text), []),
   /**
    * Namespaces with NixBuilds made by hand, the only ones in which a pull without a recipe looks for one; `*` stands for

@@ -1,4 +1,4 @@
-import { RetryableError } from '../../lib/errors.ts'
+import { isUnanswered, RetryableError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
@@ -88,7 +88,7 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
         },
         failed(error) {
           events.failed(error)
-          if (!one.hasRun && error.code !== 'Cancelled') builds.conclude(request, refusal(error, now()))
+          if (!one.hasRun && !isUnanswered(error)) builds.conclude(request, refusal(error, now()))
           leave()
         },
       }

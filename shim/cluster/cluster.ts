@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { createEventRecorder } from '../../kube/event-recorder.ts'
@@ -6,13 +7,16 @@ import { within } from '../../lib/async/bounded-wait.ts'
 import { lazy } from '../../lib/async/lazy.ts'
 import { backOff } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError } from '../../lib/errors.ts'
-import type { ClusterSide, ImageRecords, PullImage } from '../pull/contract.ts'
+import type { ClusterSide, ImageRecords, PodWarning, PullImage } from '../pull/contract.ts'
+import type { PodIdentity } from '../wire/cri.ts'
 import type { BackgroundTasks } from './background-tasks.ts'
 import { createNodeBuilds } from './builds/node-builds.ts'
 import { createPresentImages } from './builds/present-images.ts'
 import { createClusterReporter } from './cluster-reporter.ts'
 import { createClusterLookup } from './lookup/cluster-lookup.ts'
+import { createKnownImages } from './lookup/known-images.ts'
 import { listRecipes } from './lookup/nixbuilds-of-image.ts'
+import type { PodEvent } from './pod-event-writer.ts'
 
 export interface ClusterOptions {
   /** By default, the kubeconfig of the pod that the shim runs in. */
@@ -50,23 +54,26 @@ export function createCluster(options: ClusterOptions): Cluster {
     ...{ stateDir, builds, images, signal, logger },
     activeKeys: () => reporter.activeKeys(),
   })
+  const recordEvent = (pod: PodIdentity, event: PodEvent | PodWarning) =>
+    events.record({ type: 'Warning', ...event, about: { apiVersion: 'v1', kind: 'Pod', ...pod } })
   const reporter = createClusterReporter({
     ...{ builds, node },
     imageSize: image => sizeOf(images, image),
-    recordEvent: (pod, event) => events.record({ ...event, about: { apiVersion: 'v1', kind: 'Pod', ...pod } }),
+    recordEvent,
     imagesChanged: presentImages.check,
   })
   let tasks: BackgroundTasks | undefined
   const lookup = createClusterLookup({
     nixBuildsOf: async query => listRecipes(await kube(), query),
+    mayHave: namespace => tasks?.mayHaveNixBuild(namespace) ?? true,
+    known: createKnownImages({ file: join(stateDir, 'known-images.json'), logger }),
     ...{ system, timeoutMs: options.lookupMs, logger },
   })
   return {
     reporter,
-    findRecipe: async query => {
-      if (tasks?.mayHaveNixBuild(query.namespace) === false) return undefined
-      return lookup.find(query)
-    },
+    findRecipe: lookup.find,
+    isOutdated: lookup.isOutdated,
+    warnPod: recordEvent,
     async start(pullImage) {
       const restored = presentImages.restore()
       const loaded = await waitForKube(kube, signal, logger)

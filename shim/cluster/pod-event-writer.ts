@@ -1,4 +1,4 @@
-import type { ShimError } from '../../lib/errors.ts'
+import { isUnanswered, type ShimError } from '../../lib/errors.ts'
 import { describeDuration, describeMegabytes } from '../../lib/text/units.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
@@ -77,7 +77,8 @@ export function createPodEventWriter({ request, node, now, record }: PodEventWri
     },
     failed(error) {
       end()
-      if (!isCancelled(error)) record({ type: 'Warning', reason: 'NixBuildFailed', message: error.message })
+      if (!isCancelled(error) && !isUnanswered(error))
+        record({ type: 'Warning', reason: 'NixBuildFailed', message: error.message })
     },
     refused(error) {
       const reason = error.code === 'PolicyRefused' ? 'NixBuildRefused' : 'NixBuildFailed'

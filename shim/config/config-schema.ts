@@ -40,6 +40,9 @@ const credentials = v.strictObject({
   knownHosts: v.optional(v.pipe(absolutePath, v.description('Host keys for ssh, as a `known_hosts` file.'))),
 })
 
+/** A run may begin. */
+const MIN_HOLD_MS = 1000
+
 const nix = v.strictObject({
   command: v.optional(
     v.pipe(v.string(), v.nonEmpty(), v.description('Program that the shim runs as `nix`: a name in PATH, or a path.')),
@@ -77,6 +80,16 @@ const nix = v.strictObject({
   abandonAfter: v.optional(
     v.pipe(duration, v.description('A build that no request has waited for during this time is cancelled.')),
     '2m',
+  ),
+  holdPulls: v.optional(
+    v.pipe(
+      duration,
+      v.minValue(MIN_HOLD_MS, 'expected at least 1s'),
+      v.metadata({ default: 'unlimited' }),
+      v.description(
+        'How long a pull of a pod waits before it fails with "still building"; at least 1s. The build continues, and the next pull joins it.',
+      ),
+    ),
   ),
   rememberFailures: v.optional(
     v.pipe(

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
-import type { ErrorCode, ShimError } from '../../lib/errors.ts'
+import { type ErrorCode, isUnanswered, type ShimError } from '../../lib/errors.ts'
 import { createGauges } from '../../lib/http/gauges.ts'
 import type { PullReporter, RunReport } from '../pull/contract.ts'
 import type { PullProgress } from '../pull/progress.ts'
@@ -69,7 +69,7 @@ export function countPulls(pullLog: PullLog, registry: Registry): PullReporter {
     waiting: () => ({
       done() {},
       failed(error) {
-        if (!counted.has(error) && error.code !== 'Cancelled') pulls.notRun('failed', error.code)
+        if (!counted.has(error) && !isUnanswered(error)) pulls.notRun('failed', error.code)
       },
     }),
     started: timeRun,

@@ -8,6 +8,7 @@ import type { Importer } from '../import/image/contract.ts'
 import type { Builder } from '../nix/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { PullProgress } from './progress.ts'
+import type { Hold } from './runs/shared-runs.ts'
 
 /** Look-ups of the images that containerd has. */
 export type ImageRecords = Pick<ContainerdImages, 'find' | 'present' | 'usable' | 'withLabel'>
@@ -27,6 +28,13 @@ export interface ImageRequest {
 /** An image request that a NixBuild can stand for. */
 export interface FlakeImageRequest extends ImageRequest {
   readonly recipe: FlakeRecipe
+}
+
+/** What ends an image request early. */
+export interface RequestLimits {
+  /** Withdraws the request. */
+  readonly signal: AbortSignal
+  readonly hold?: Hold | undefined
 }
 
 export interface Attempt {
@@ -106,11 +114,25 @@ export interface RunReport {
 /** Finds the recipe that the cluster has for an image of a pod without annotations. */
 export type FindClusterRecipe = (query: ClusterRecipeQuery) => Promise<ClusterRecipe | undefined>
 
+/**
+ * Whether an image was made from another recipe than the NixBuilds have now that gave it to pods without annotations.
+ * `image` is normalized, `recipe` the key of the recipe that it was made from. False if the API server does not answer.
+ */
+export type IsOutdated = (image: string, recipe: string) => Promise<boolean>
+
 export interface ClusterRecipeQuery {
   /** As the kubelet names it. */
   readonly image: string
   readonly namespace: string
   readonly signal: AbortSignal
+}
+
+/** Warns a pod by an Event. */
+export type WarnPod = (pod: PodIdentity, warning: PodWarning) => void
+
+export interface PodWarning {
+  readonly reason: 'NixBuildMismatch'
+  readonly message: string
 }
 
 export interface ClusterRecipe {
@@ -122,6 +144,11 @@ export interface ClusterRecipe {
 /** The part of the API server that pulls use. */
 export interface ClusterSide {
   readonly reporter: PullReporter<FlakeImageRequest>
-  /** Answers within a bounded time, even if the API server does not. Throws a final ShimError when a NixBuild has no valid recipe. */
+  /**
+   * Answers within a bounded time, even if the API server does not. Throws a final ShimError when a NixBuild has no valid recipe, and
+   * ClusterAway if an image that had a NixBuild cannot be looked up.
+   */
   readonly findRecipe: FindClusterRecipe
+  readonly isOutdated: IsOutdated
+  readonly warnPod: WarnPod
 }

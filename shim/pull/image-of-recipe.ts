@@ -23,20 +23,43 @@ export function findRecord(images: ImageRecords, image: string, signal: AbortSig
   return whenContainerdAnswers(() => images.find(image), signal)
 }
 
+/** `absent`: why a pod with the recipe cannot use what is there. */
+export type Presence = { readonly id: string } | { readonly absent: string }
+
+interface Wanted {
+  readonly recipe: Recipe
+  readonly signal: AbortSignal
+}
+
 /**
- * Image id of the recipe's image, if CRI knows the image and containers can be made from it. `record` is the record of the
+ * Whether the image of the recipe is there: CRI knows it, and containers can be made from it. `record` is the record of the
  * recipe's name. Waits and throws as `findRecord`.
  */
+export async function findPresence(
+  images: ImageRecords,
+  record: ImageRecord | undefined,
+  { recipe, signal }: Wanted,
+): Promise<Presence> {
+  if (record === undefined) return { absent: 'containerd has no image of that name' }
+  if (record.labels[RECIPE_LABEL] === undefined) return { absent: 'it was not made from a recipe' }
+  if (record.labels[RECIPE_LABEL] !== recipeKey(recipe)) return { absent: 'it was made from another recipe' }
+  const look = () => Promise.all([images.present(recipe.image), images.usable(record)])
+  const [present, isUsable] = await whenContainerdAnswers(look, signal)
+  if (!isUsable) return { absent: UNUSABLE }
+  // CRI is asked by name, and the name may belong to another image by now.
+  return present && isAsWritten(record, present) ? { id: present.id } : { absent: 'its name belongs to another image' }
+}
+
+export const UNUSABLE = 'no container can be made from it'
+
+/** Image id of the recipe's image, as `findPresence` finds it. */
 export async function presentId(
   images: ImageRecords,
   record: ImageRecord | undefined,
-  { recipe, signal }: { readonly recipe: Recipe; readonly signal: AbortSignal },
+  wanted: Wanted,
 ): Promise<string | undefined> {
-  if (record?.labels[RECIPE_LABEL] !== recipeKey(recipe)) return undefined
-  const look = () => Promise.all([images.present(recipe.image), images.usable(record)])
-  const [present, isUsable] = await whenContainerdAnswers(look, signal)
-  // CRI is asked by name, and the name may belong to another image by now.
-  return isUsable && isAsWritten(record, present) ? present?.id : undefined
+  const presence = await findPresence(images, record, wanted)
+  return 'id' in presence ? presence.id : undefined
 }
 
 const PAUSE_MS = 100

@@ -2,13 +2,14 @@ import type { Logger } from 'pino'
 import { lazy } from '../../lib/async/lazy.ts'
 import type { Names } from '../../recipes/names/names.ts'
 import type { Policy } from '../../recipes/policy/policy.ts'
+import type { Recipe } from '../../recipes/recipe.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
 import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/paths.ts'
 import type { ClusterSide, ImageRecords, PullImage, PullOutcome, PullReporter, Stages } from './contract.ts'
-import { createWatchPulls, type ProgressHub } from './progress.ts'
+import { createWatchPulls, type ProgressHub, type PullProgress } from './progress.ts'
 import { createRecipeFilter } from './recipe-filter.ts'
 import { interceptRemoveImage, removeUnusedRoots } from './remove-image.ts'
-import type { SharedRuns } from './shared-runs.ts'
+import type { SharedRuns } from './runs/shared-runs.ts'
 
 export interface ImageServiceParts {
   readonly policy: Policy
@@ -19,6 +20,9 @@ export interface ImageServiceParts {
   /** Throws a ShimError while builds are impossible; every pull asks again until it succeeds. */
   readonly stages: () => Promise<Stages>
   readonly runs: SharedRuns<PullOutcome>
+  /** Longest time that a pull of a pod waits. Undefined means no limit. */
+  readonly holdMs: number | undefined
+  readonly progressOf: (recipe: Recipe) => PullProgress | undefined
   /** Never throws. */
   readonly reporter: () => Promise<PullReporter>
   readonly hub: ProgressHub
@@ -37,7 +41,7 @@ export interface ImageService {
 
 /** Calls that may have a recipe go to `pull-image.ts` and `image-status.ts`, which are loaded with the first of them. */
 export function createImageService(parts: ImageServiceParts): ImageService {
-  const { policy, names, system, images, runs, reporter, hub, cluster, logger } = parts
+  const { policy, names, system, images, runs, holdMs, progressOf, reporter, hub, cluster, logger } = parts
   const filter = createRecipeFilter(names, cluster !== undefined)
 
   const stages = lazy(async () => {
@@ -48,14 +52,18 @@ export function createImageService(parts: ImageServiceParts): ImageService {
   })
   const pulls = lazy(async () => {
     const { interceptPullImage, pullImage } = await import('./pull-image.ts')
-    const findClusterRecipe = (await cluster?.())?.findRecipe
-    const pull = { policy, names, system, findClusterRecipe, images, stages, runs, reporter: await reporter() }
-    const pullRequested: PullImage = (request, signal) => pullImage(pull, request, signal)
+    const side = await cluster?.()
+    const ofCluster = { findClusterRecipe: side?.findRecipe, warnPod: side?.warnPod }
+    const limits = { runs, holdMs, progressOf }
+    const told = { reporter: await reporter(), logger }
+    const pull = { policy, names, system, images, stages, ...ofCluster, ...limits, ...told }
+    const pullRequested: PullImage = (request, signal) => pullImage(pull, request, { signal })
     return { intercept: interceptPullImage(pull), pullImage: pullRequested }
   })
   const imageStatus = lazy(async () => {
     const { interceptImageStatus } = await import('./image-status.ts')
-    return interceptImageStatus({ names, system, images, filter, logger })
+    const isOutdated = (await cluster?.())?.isOutdated
+    return interceptImageStatus({ names, system, images, filter, isOutdated, logger })
   })
   const ifRecipe =
     (load: () => Promise<UnaryInterceptor>): UnaryInterceptor =>

@@ -6,8 +6,8 @@ import type { Recipe } from '../../recipes/recipe.ts'
 import { readableReference } from '../../recipes/reference.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { decodeImageStatus, IMAGE_SERVICE } from '../wire/cri.ts'
-import type { ImageRecords } from './contract.ts'
-import { findRecord, isAsWritten, presentId, RECIPE_LABEL } from './image-of-recipe.ts'
+import type { ImageRecords, IsOutdated } from './contract.ts'
+import { findPresence, findRecord, isAsWritten, RECIPE_LABEL, UNUSABLE } from './image-of-recipe.ts'
 import type { RecipeFilter } from './recipe-filter.ts'
 
 export interface ImageStatusParts {
@@ -15,6 +15,8 @@ export interface ImageStatusParts {
   readonly system: string
   readonly images: () => Promise<ImageRecords>
   readonly filter: Pick<RecipeFilter, 'mayHaveOtherRecipe'>
+  /** Missing without a cluster. */
+  readonly isOutdated: IsOutdated | undefined
   readonly logger: Logger
 }
 
@@ -27,11 +29,15 @@ export function interceptImageStatus(parts: ImageStatusParts): UnaryInterceptor 
   return async ({ request, signal }) => {
     const query = { ...decodeImageStatus(request), system: parts.system }
     const recipe = readRecipe(parts, query)
-    const isPresent =
+    const absent =
       recipe === 'none'
-        ? !(parts.filter.mayHaveOtherRecipe(request) && (await isDamaged(parts, query.image)))
-        : recipe !== 'broken' && (await isThere(parts, recipe, signal))
-    return isPresent ? { kind: 'forward' } : { kind: 'reply', message: ABSENT }
+        ? parts.filter.mayHaveOtherRecipe(request) && (await judgeWithoutRecipe(parts, query.image))
+        : recipe === 'broken'
+          ? 'its recipe is not valid'
+          : await judge(parts, recipe, signal)
+    if (!absent) return { kind: 'forward' }
+    parts.logger.debug({ image: query.image, why: absent }, 'an image counts as not present')
+    return { kind: 'reply', message: ABSENT }
   }
 }
 
@@ -49,21 +55,25 @@ function readRecipe({ names, logger }: ImageStatusParts, query: RecipeQuery): Re
 }
 
 /**
- * Whether the shim made the image and containers cannot be made from it. Its recipe may be a store path or a NixBuild, which
- * only a pull can look up. Whether other images are usable is up to containerd.
+ * Why an image that a shim made counts as not present for a pod without a recipe: it is damaged, or its NixBuild has another
+ * recipe now. Which recipe the pod has, a store path or a NixBuild, only a pull can look up. Other images are up to containerd.
  */
-async function isDamaged(parts: ImageStatusParts, image: string): Promise<boolean> {
+async function judgeWithoutRecipe(parts: ImageStatusParts, image: string): Promise<string | undefined> {
   const reference = readableReference(image)
-  if (reference === undefined) return false
+  if (reference === undefined) return undefined
   const images = await parts.images()
   const record = await images.find(reference).catch(() => undefined)
-  if (record?.labels[RECIPE_LABEL] === undefined) return false
+  const recipe = record?.labels[RECIPE_LABEL]
+  if (record === undefined || recipe === undefined) return undefined
   const [present, isUsable] = await Promise.all([images.present(reference), images.usable(record)])
-  return !isUsable && isAsWritten(record, present)
+  if (!isAsWritten(record, present)) return undefined
+  if (!isUsable) return UNUSABLE
+  return (await parts.isOutdated?.(reference, recipe)) ? 'its NixBuild has another recipe now' : undefined
 }
 
-async function isThere(parts: ImageStatusParts, recipe: Recipe, signal: AbortSignal): Promise<boolean> {
+async function judge(parts: ImageStatusParts, recipe: Recipe, signal: AbortSignal): Promise<string | undefined> {
   const images = await parts.images()
   const record = await findRecord(images, recipe.image, signal)
-  return (await presentId(images, record, { recipe, signal })) !== undefined
+  const presence = await findPresence(images, record, { recipe, signal })
+  return 'absent' in presence ? presence.absent : undefined
 }

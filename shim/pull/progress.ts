@@ -3,7 +3,7 @@ import { normalizeReference } from '../../recipes/reference.ts'
 import type { ImportProgress } from '../import/image/contract.ts'
 import type { BuildProgress } from '../nix/log/build-progress.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
-import type { WireProgress } from '../wire/progress.ts'
+import { describeProgress, type WireProgress } from '../wire/progress.ts'
 
 /** How far a run is. */
 export type PullProgress =
@@ -16,6 +16,11 @@ export type PullProgress =
 /** Whether an import reads bytes: it takes most of its memory then. */
 export function isReading(progress: PullProgress | undefined): boolean {
   return progress?.phase === 'importing'
+}
+
+/** Describes the progress of a run in one line. */
+export function describePull(progress: PullProgress): string {
+  return describeProgress({ done: 0, expected: 0, text: '', phase: '', ...toWire(progress) })
 }
 
 /** As it is sent, see `protos/enbi.proto`. */

@@ -1,3 +1,5 @@
+import type { Logger } from 'pino'
+import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import { FinalError, toShimError } from '../../lib/errors.ts'
 import { quote } from '../../lib/text/quote.ts'
 import { findRecipe } from '../../recipes/find-recipe.ts'
@@ -15,13 +17,19 @@ import type {
   ImageRequest,
   PullOutcome,
   PullReporter,
+  RequestLimits,
   Run,
   RunTerms,
   Stages,
+  WarnPod,
 } from './contract.ts'
+import { holdPull } from './hold-pull.ts'
 import { findRecord, isOfResult, presentId, RECIPE_LABEL, STORE_PATH_LABEL } from './image-of-recipe.ts'
 import { importResult } from './import-result.ts'
-import type { RunCall, RunRequest, SharedRuns } from './shared-runs.ts'
+import { createOtherRecipes } from './other-recipes.ts'
+import type { PullProgress } from './progress.ts'
+import type { RunCall, RunRequest, SharedRuns } from './runs/shared-runs.ts'
+import { warnDrifted } from './warn-drifted.ts'
 
 export interface PullImageParts {
   readonly policy: Policy
@@ -30,11 +38,17 @@ export interface PullImageParts {
   readonly system: string
   /** Missing without a cluster. */
   readonly findClusterRecipe: FindClusterRecipe | undefined
+  /** Missing without a cluster. */
+  readonly warnPod: WarnPod | undefined
   readonly images: () => Promise<ImageRecords>
   /** Throws a ShimError while builds are impossible. */
   readonly stages: () => Promise<Stages>
   readonly runs: SharedRuns<PullOutcome>
+  /** Longest time that a pull of a pod waits. Undefined means no limit. */
+  readonly holdMs: number | undefined
+  readonly progressOf: (recipe: Recipe) => PullProgress | undefined
   readonly reporter: PullReporter
+  readonly logger: Logger
 }
 
 /**
@@ -42,12 +56,31 @@ export interface PullImageParts {
  * raw bytes rule out a recipe do not get here (`recipe-filter.ts`): they are forwarded without being decoded.
  */
 export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
+  const others = createOtherRecipes({ ...parts, pull: (request, limits) => pullImage(parts, request, limits) })
   return async ({ request: message, signal }) => {
     const call = decodePullImage(message)
     const found = await findRecipeOf(parts, call, signal)
-    if (!found) return { kind: 'forward' }
-    const imageId = await pullImage(parts, { ...found, namespace: call.namespace, pod: call.pod }, signal)
-    return { kind: 'reply', message: IMAGE_SERVICE.PullImage.responseSerialize({ imageRef: imageId }) }
+    if (signal.aborted) throw callerLeft(signal)
+    const ended = others.request(call, found?.recipe)
+    signal.addEventListener('abort', () => ended(callerLeft(signal)), { once: true })
+    if (!found) {
+      const afterwards = (grpcStatus: number) => {
+        ended()
+        warnDrifted(parts, call, grpcStatus)
+      }
+      return { kind: 'forward', afterwards }
+    }
+    const { namespace, pod } = call
+    using held = holdPull(parts.holdMs, () => parts.progressOf(found.recipe))
+    const hold = pod && { caller: pod.uid, signal: held.signal }
+    try {
+      const imageId = await pullImage(parts, { ...found, namespace, pod }, { signal, hold })
+      ended()
+      return { kind: 'reply', message: IMAGE_SERVICE.PullImage.responseSerialize({ imageRef: imageId }) }
+    } catch (error) {
+      ended(toShimError(error))
+      throw error
+    }
   }
 }
 
@@ -63,11 +96,12 @@ async function findRecipeOf(
 }
 
 /** Serves one image request, of a PullImage or of an assigned build. Returns the image id; throws a ShimError. */
-export async function pullImage(parts: PullImageParts, request: ImageRequest, signal: AbortSignal): Promise<string> {
+export async function pullImage(parts: PullImageParts, request: ImageRequest, limits: RequestLimits): Promise<string> {
   using admitted = admit(parts, request)
   const report = parts.reporter.waiting(request)
   try {
-    const { imageId } = await shareRun(parts, request.recipe, admitted, anyOf(signal, report.signal))
+    const signal = anyOf(limits.signal, report.signal)
+    const { imageId } = await shareRun(parts, request.recipe, admitted, { ...limits, signal })
     report.done()
     return imageId
   } catch (error) {
@@ -100,7 +134,7 @@ async function shareRun(
   { images, stages, reporter }: PullImageParts,
   recipe: Recipe,
   { rule, runRequest }: Admitted,
-  signal: AbortSignal,
+  { signal, hold }: RequestLimits,
 ): Promise<PullOutcome> {
   const record = await findRecord(await images(), recipe.image, signal)
   if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
@@ -108,7 +142,7 @@ async function shareRun(
   const terms = termsOf(rule)
   const start = (call: RunCall) =>
     reportRun(reporter, { ...call, recipe, record, terms }, run => buildAndImport(usable, run))
-  return runRequest.join({ start, terms: JSON.stringify(terms), signal })
+  return runRequest.join({ start, terms: JSON.stringify(terms), signal, hold })
 }
 
 async function reportRun(

@@ -1,4 +1,4 @@
-import type { ErrorCode, ShimError } from '../../lib/errors.ts'
+import { type ErrorCode, isUnanswered, type ShimError } from '../../lib/errors.ts'
 import { copyStart } from '../../lib/text/text.ts'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import type { ImageRequest, PullReporter } from './contract.ts'
@@ -8,6 +8,8 @@ import type { PullProgress } from './progress.ts'
 export interface PullLog extends PullReporter {
   /** Runs and requests that wait for one, in the order in which they were first requested. */
   runs(): readonly PullState[]
+  /** The latest progress of the recipe's run, apart from lines of a log. */
+  progressOf(recipe: Recipe): PullProgress | undefined
   /** The latest results, newest first. */
   results(): readonly PullResult[]
   /** Counter that grows when images may have come or gone. */
@@ -118,7 +120,7 @@ export function createPullLog(): PullLog {
         done: leave,
         failed(error) {
           // A failed run adds the result itself.
-          if (!entry.hasRun && error.code !== 'Cancelled') rememberFailure(request.recipe, error)
+          if (!entry.hasRun && !isUnanswered(error)) rememberFailure(request.recipe, error)
           leave()
         },
       }
@@ -156,6 +158,7 @@ export function createPullLog(): PullLog {
       changed()
     },
     runs: () => [...entries.values()].map(toState),
+    progressOf: recipe => entries.get(recipeKey(recipe))?.progress,
     results: () => [...results],
     imageChanges: () => imageChanges,
     onChange(listener) {

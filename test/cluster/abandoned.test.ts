@@ -15,7 +15,6 @@ let node: ClusterNode
 beforeAll(async () => {
   cluster = await startWholeCluster({ controllerFlags: ['--unwanted-grace=2s'] })
   node = await cluster.addNode({
-    reports: { unwantedCheck: '500ms' },
     shim: { config: { nix: { user: 'nobody', abandonAfter: '500ms', maxBuilds: 4 } } },
   })
 })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createDaemon, type Daemon } from '../node/daemon.ts'
 import type { Namespace } from '../node/namespace.ts'
+import { ETCD_PROGRAM } from '../node/programs.ts'
 
 export interface Etcd {
   readonly daemon: Daemon
@@ -30,7 +31,7 @@ export async function createEtcd(namespace: Namespace, env: NodeJS.ProcessEnv): 
   const daemon = createDaemon({
     name: 'etcd',
     namespace,
-    command: ['env', '-C', dir, 'etcd', ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`)],
+    command: ['env', '-C', dir, ETCD_PROGRAM, ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`)],
     env,
     logPath: join(dir, 'log'),
     ready: signal => waitForSocket(join(dir, CLIENT_SOCKET), signal),

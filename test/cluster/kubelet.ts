@@ -57,7 +57,6 @@ function configuration(bed: Bed, dir: string, port: number, imageSocket: string 
     // There is no name service, but without an address the kubelet logs a warning for every pod.
     clusterDNS: ['10.0.0.10'],
     serializeImagePulls: false,
-    maxParallelImagePulls: 10,
     registryPullQPS: 0,
     // The kubelet accepts all clients, so it listens only on the loopback address.
     address: '127.0.0.1',

@@ -14,7 +14,7 @@ let other: ClusterNode
 
 beforeAll(async () => {
   cluster = await startWholeCluster({ controllerFlags: ['--lost-grace=500ms'] })
-  node = await cluster.addNode({ reports: { unwantedCheck: '1s' } })
+  node = await cluster.addNode()
   other = await cluster.addNode()
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())

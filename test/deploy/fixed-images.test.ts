@@ -1,6 +1,10 @@
+import { cp, mkdir, mkdtempDisposable, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Kind, Kube } from '../../kube/client/contract.ts'
 import { type OwnCluster, startCluster } from '../cluster/cluster.ts'
+import { readTested } from '../docs/code-blocks.ts'
 import { configMaps } from '../kube/config-maps.ts'
 import { PATIENT } from '../patience.ts'
 
@@ -25,7 +29,13 @@ test('the policy against image updates is not part of the manifests', async () =
 
 describe('with the component fixed-images', () => {
   beforeAll(async () => {
-    await cluster.kubectl(['apply', '--validate=strict', '--filename=deploy/components/fixed-images/policy.yaml'])
+    await using dir = await mkdtempDisposable(join(tmpdir(), 'overlay-'))
+    await cp('deploy', dir.path, { recursive: true })
+    const overlay = join(dir.path, 'overlays/own')
+    await mkdir(overlay)
+    const component = await readTested('join-a-cluster.md', ['component'])
+    await writeFile(join(overlay, 'kustomization.yaml'), `resources: [../../base]\n${component}`)
+    await cluster.kubectl(['apply', '--validate=strict', '--kustomize', overlay])
     const name = await create('probe', RECIPE)
     let tag = 1
     const update = () => {
@@ -47,7 +57,7 @@ describe('with the component fixed-images', () => {
     )
   })
 
-  test('nobody changes an image and removes the annotations at once', async () => {
+  test('nobody changes an image and removes the annotations in one request', async () => {
     const name = await create('removed', RECIPE)
     const annotations = { 'enbi.hrzn.ee/nixbuild-imageTag': null }
     const body = { metadata: { annotations }, spec: { containers: [{ name: 'main', image: 'other:1' }] } }

@@ -34,7 +34,7 @@ test('shims renew their Leases, and the controller works, while all other reques
   await controller.kube.list(nixBuilds, {}, () => {})
   await expect(shim.kube.list(nixBuilds, {}, () => {}, { timeoutMs: 1_500 })).rejects.toThrow(/does not answer in time/)
 
-  // A client that is told to come back later does so.
+  // The client waits for as long as the answer says, and asks again.
   const patient = shim.kube.list(nixBuilds, {}, () => {}, { timeoutMs: PATIENCE_MS })
   expect(await list()).toBe(429)
   stuck.destroy()

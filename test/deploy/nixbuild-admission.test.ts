@@ -113,7 +113,9 @@ function owners(count: number): object[] {
 
 /** Entries of `managedFields`. Of those with the operation Update the API server merges all but ten. */
 function writes(count: number): object[] {
-  return Array.from({ length: count }, (_, index) => write(`manager-${index}`, {}, 'Apply'))
+  return Array.from({ length: count }, (_, index) =>
+    write(`manager-${index}`, { 'f:spec': { 'f:other': {} } }, 'Apply'),
+  )
 }
 
 function fields(count: number): object {

@@ -36,10 +36,7 @@ in
       settings.kubernetes.nodeName = "other";
     };
   };
-  kubelet-own-parallel-pulls = kubelet {
-    services.enbi-shim.maxParallelImagePulls = 3;
-    services.kubernetes.kubelet.extraConfig.maxPods = 200;
-  };
+  kubelet-own-settings = kubelet { services.kubernetes.kubelet.extraConfig.maxPods = 200; };
   kubelet-not-wired = kubelet { services.enbi-shim.kubelet.enable = false; };
 
   k3s = k3s { };
@@ -155,8 +152,9 @@ in
     virtualisation.containerd.enable = true;
   };
   serialized-pulls = kubelet { services.kubernetes.kubelet.extraConfig.serializeImagePulls = true; };
-  one-pull-at-a-time = kubelet { services.enbi-shim.maxParallelImagePulls = 1; };
+  limited-pulls = kubelet { services.kubernetes.kubelet.extraConfig.maxParallelImagePulls = 100; };
   serialized-pulls-of-k3s = k3s { services.k3s.extraKubeletConfig.serializeImagePulls = true; };
+  limited-pulls-of-k3s = k3s { services.k3s.extraKubeletConfig.maxParallelImagePulls = 100; };
   firewall-for-local-metrics = kubelet {
     services.enbi-shim = {
       settings.metrics = { };

@@ -18,12 +18,12 @@ const machine = (name: string) => theMachine(machines, name)
 describe('the kubelet on NixOS', () => {
   it('pulls through the shim, several images in parallel', () => {
     const { kubelet, k3s } = machine('kubelet')
-    expect(kubelet).toEqual({ imageServiceEndpoint: ENDPOINT, serializeImagePulls: false, maxParallelImagePulls: 8 })
+    expect(kubelet).toEqual({ imageServiceEndpoint: ENDPOINT, serializeImagePulls: false })
     expect(k3s).toEqual({ extraFlags: [], extraKubeletConfig: {} })
   })
 
   it('keeps its other settings', () => {
-    expect(machine('kubelet-own-parallel-pulls').kubelet).toMatchObject({ maxPods: 200, maxParallelImagePulls: 3 })
+    expect(machine('kubelet-own-settings').kubelet).toMatchObject({ maxPods: 200 })
     expect(machine('serialized-pulls').kubelet).toMatchObject({ serializeImagePulls: true })
   })
 
@@ -38,7 +38,7 @@ describe('the kubelet on NixOS', () => {
 test('k3s on NixOS pulls through the shim, several images in parallel, and keeps its other flags', () => {
   const { kubelet, k3s } = machine('k3s-own-flags')
   expect(k3s.extraFlags.toSorted()).toEqual(['--disable=traefik', `--image-service-endpoint=${ENDPOINT}`])
-  expect(k3s.extraKubeletConfig).toEqual({ serializeImagePulls: false, maxParallelImagePulls: 8 })
+  expect(k3s.extraKubeletConfig).toEqual({ serializeImagePulls: false })
   expect(kubelet).toEqual({})
 })
 
@@ -103,8 +103,9 @@ describe('a mistake in the NixOS options', () => {
     ['kubelet-not-enabled', /kubelet\.enable has no effect without services\.kubernetes\.kubelet\.enable\.$/],
     ['k3s-not-enabled', /k3s\.enable has no effect without services\.k3s\.enable\.$/],
     ['serialized-pulls', /^services\.kubernetes\.kubelet\.extraConfig makes the kubelet pull one image at a time/],
-    ['one-pull-at-a-time', /^services\.kubernetes\.kubelet\.extraConfig makes the kubelet pull one image at a time/],
+    ['limited-pulls', /^services\.kubernetes\.kubelet\.extraConfig sets maxParallelImagePulls/],
     ['serialized-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig makes the kubelet pull one image at a time/],
+    ['limited-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig sets maxParallelImagePulls/],
     ['firewall-for-local-metrics', /^services\.enbi-shim\.openFirewallForMetrics has no effect: .* 127\.0\.0\.1:9469,/],
     ['two-disks', /^\/nix\/store and \/var\/lib\/containerd are on different file systems: layers will be copied/],
   ])('that lets the node work causes one warning: %s', (name, message) => {
@@ -122,7 +123,8 @@ describe('a mistake in the NixOS options', () => {
         ...['kubeconfig-in-home', 'controller-without-kubeconfig', 'controller-kubeconfig-in-store', 'no-policy'],
         ...['not-wired', 'kubelet-not-wired', 'kubelet-not-enabled', 'k3s-not-enabled', 'serialized-pulls'],
         ...[
-          'one-pull-at-a-time',
+          'limited-pulls',
+          'limited-pulls-of-k3s',
           'serialized-pulls-of-k3s',
           'two-disks',
           'firewall-for-local-metrics',

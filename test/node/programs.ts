@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { CONTAINERD, KUBERNETES } from '../setup/go/programs.mjs'
+import { CONTAINERD, ETCD, KUBERNETES } from '../setup/go/programs.mjs'
 
 /** test/setup/debian.mjs unpacks missing Debian packages here. Inside a bed their `usr` is laid over the machine's. */
 export const UNPACKED = join(import.meta.dirname, '../../.cache/debian')
@@ -13,6 +13,8 @@ export const BUSYBOX =
 export function kubernetesProgram(name: string): string {
   return join(KUBERNETES.dir, name)
 }
+
+export const ETCD_PROGRAM = join(ETCD.dir, 'etcd')
 
 /** A newer containerd with its own `containerd-shim-runc-v2` and `ctr`. */
 export const NEWER_CONTAINERD = { dir: CONTAINERD.dir, version: CONTAINERD.version }

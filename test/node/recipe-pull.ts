@@ -7,13 +7,18 @@ export interface PodRecipe {
   readonly packageName: string
 }
 
-/** The annotations of a pod that tie the image to the flake. */
-export function recipeAnnotations({ image, flakeUrl, packageName }: PodRecipe): Annotations {
+/** The annotations of a pod that tie the image to the flake. The suffix, such as `.web`, tells several recipes apart. */
+export function recipeAnnotations({ image, flakeUrl, packageName }: PodRecipe, suffix = ''): Annotations {
   return {
-    [annotationName('imageTag')]: image,
-    [annotationName('flakeUrl')]: flakeUrl,
-    [annotationName('packageName')]: packageName,
+    [annotationName('imageTag', suffix)]: image,
+    [annotationName('flakeUrl', suffix)]: flakeUrl,
+    [annotationName('packageName', suffix)]: packageName,
   }
+}
+
+/** The annotations of a pod with several images. */
+export function allAnnotations(recipes: readonly PodRecipe[]): Annotations {
+  return Object.assign({}, ...recipes.map((recipe, index) => recipeAnnotations(recipe, `.${index}`)))
 }
 
 /** The pull that a kubelet makes for such a pod. */

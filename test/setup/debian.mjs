@@ -18,7 +18,6 @@ const NEEDED = [
   { program: '/usr/bin/nix-daemon', debianPackage: 'nix-bin' },
   { program: '/usr/bin/busybox', debianPackage: 'busybox-static', isStatic: true },
   { program: '/usr/lib/cni/loopback', debianPackage: 'containernetworking-plugins' },
-  { program: '/usr/bin/etcd', debianPackage: 'etcd-server' },
   // Nix fetches flakes with git and ssh. Tests find processes with pgrep.
   { program: '/usr/bin/git', debianPackage: 'git' },
   { program: '/usr/bin/ssh', debianPackage: 'openssh-client' },

@@ -4,8 +4,7 @@ import { cutLines } from '../../../lib/text/cut.ts'
 import { copyStart, pushBounded } from '../../../lib/text/text.ts'
 import type { FlakeRecipe } from '../../../recipes/recipe.ts'
 import type { PullOutcome, RunReport } from '../../pull/contract.ts'
-import { type PullProgress, toWire } from '../../pull/progress.ts'
-import { describeProgress } from '../../wire/progress.ts'
+import { describePull, type PullProgress } from '../../pull/progress.ts'
 
 /** The current state of a run. Times are in milliseconds since 1970. */
 export interface ReportedRunState {
@@ -152,10 +151,7 @@ export function isCancelled({ code }: ShimError): boolean {
 }
 
 function describe(progress: PullProgress): string {
-  return describeProgress({ done: 0, expected: 0, text: '', phase: '', ...toWire(progress) }).slice(
-    0,
-    NIXNODE_LIMITS.progress,
-  )
+  return describePull(progress).slice(0, NIXNODE_LIMITS.progress)
 }
 
 const WORK: readonly PullProgress['phase'][] = ['building', 'importing', 'unpacking']

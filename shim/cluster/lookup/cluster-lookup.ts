@@ -3,11 +3,12 @@ import { MANAGED_BY_LABEL, SHIM } from '../../../kube/resources/names.ts'
 import { isCreatedForPods, type NixBuild } from '../../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { unlessAborted } from '../../../lib/async/bounded-wait.ts'
-import { FinalError, messageOf, ShimError, toShimError } from '../../../lib/errors.ts'
+import { FinalError, messageOf, RetryableError, ShimError, toShimError } from '../../../lib/errors.ts'
 import { quote } from '../../../lib/text/quote.ts'
 import { recipeKey } from '../../../recipes/recipe.ts'
 import { readableReference } from '../../../recipes/reference.ts'
-import type { ClusterRecipe, FindClusterRecipe } from '../../pull/contract.ts'
+import type { ClusterRecipe, FindClusterRecipe, IsOutdated } from '../../pull/contract.ts'
+import type { KnownImages } from './known-images.ts'
 
 export interface ClusterLookupOptions {
   /** Lists the NixBuilds of one image in one namespace. */
@@ -17,6 +18,9 @@ export interface ClusterLookupOptions {
     image: string
     signal: AbortSignal
   }) => Promise<readonly NixBuild[]>
+  /** Whether the namespace may have NixBuilds made by hand. By default, every namespace may. */
+  readonly mayHave?: (namespace: string) => boolean
+  readonly known: KnownImages
   /** Nix system of this node. */
   readonly system: string
   /** Longest time that a pull waits for a look-up. */
@@ -31,18 +35,22 @@ export interface ClusterLookupOptions {
 }
 
 export interface ClusterLookup {
-  /** Throws only what `chooseRecipe` throws. */
+  /** Throws ClusterAway, and what `chooseRecipe` throws. */
   readonly find: FindClusterRecipe
+  readonly isOutdated: IsOutdated
 }
 
 const PAUSE_MS = 10_000
+/** Namespaces whose NixBuilds are compared with one image. */
+const MAX_NAMESPACES = 10
 
 /**
  * Looks recipes up in the cluster, for a bounded time. If a look-up fails, the pull continues as if there were no
- * NixBuild.
+ * NixBuild, unless the last look-up found one: a registry could have a stranger's image of that name.
  */
 export function createClusterLookup(options: ClusterLookupOptions): ClusterLookup {
-  const { nixBuildsOf, system, timeoutMs, pauseMs = PAUSE_MS, now = Date.now, logger } = options
+  const { nixBuildsOf, mayHave = () => true, known, system, timeoutMs, now = Date.now, logger } = options
+  const { pauseMs = PAUSE_MS } = options
   const states = new Map<string, NamespaceState>()
   const stateOf = (namespace: string): NamespaceState => {
     const state = states.get(namespace) ?? { pausedUntil: 0, shared: new AbortController() }
@@ -50,8 +58,10 @@ export function createClusterLookup(options: ClusterLookupOptions): ClusterLooku
     return state
   }
 
-  async function ask(namespace: string, image: string): Promise<readonly NixBuild[]> {
+  /** Undefined if there is no answer. */
+  async function ask(namespace: string, image: string): Promise<readonly NixBuild[] | undefined> {
     const state = stateOf(namespace)
+    if (now() < state.pausedUntil) return undefined
     const shared = state.shared
     const limit = setTimeout(() => shared.abort(new Error('the API server does not answer in time')), timeoutMs)
     try {
@@ -64,20 +74,47 @@ export function createClusterLookup(options: ClusterLookupOptions): ClusterLooku
         logger.warn({ namespace, err: messageOf(err), pauseMs }, 'cannot look up a recipe in the cluster')
       }
       shared.abort(err)
-      return []
+      return undefined
     } finally {
       clearTimeout(limit)
     }
   }
 
+  /** Undefined if there is no answer. */
+  async function lookUp(namespace: string, image: string): Promise<{ readonly found?: ClusterRecipe } | undefined> {
+    const nixBuilds = mayHave(namespace) ? await ask(namespace, image) : []
+    if (nixBuilds === undefined) return undefined
+    const found = chooseRecipe(nixBuilds, system)
+    await known.record(namespace, image, found !== undefined)
+    return found ? { found } : {}
+  }
+
   return {
     async find({ image, namespace, signal }) {
-      if (now() < stateOf(namespace).pausedUntil || signal.aborted) return undefined
-      const reference = readableReference(image)
+      const reference = signal.aborted ? undefined : readableReference(image)
       if (reference === undefined) return undefined
-      return chooseRecipe(await ask(namespace, reference), system)
+      const answer = await lookUp(namespace, reference)
+      if (answer === undefined && (await known.has(namespace, reference))) throw noAnswer(namespace, reference)
+      return answer?.found
+    },
+    async isOutdated(image, recipe) {
+      const namespaces = (await known.namespacesOf(image)).slice(0, MAX_NAMESPACES)
+      const differs = async (namespace: string) => {
+        // The pull that follows reports the error.
+        const answer = await lookUp(namespace, image).catch(() => 'broken' as const)
+        if (answer === 'broken') return true
+        return answer?.found !== undefined && recipeKey(answer.found.recipe) !== recipe
+      }
+      return (await Promise.all(namespaces.map(differs))).includes(true)
     },
   }
+}
+
+function noAnswer(namespace: string, image: string): RetryableError {
+  return new RetryableError(
+    'ClusterAway',
+    `the API server does not say whether ${quote(image)} still has a NixBuild in namespace ${quote(namespace)}: the image is not pulled from a registry, and the next pull asks again`,
+  )
 }
 
 /** State is kept for each namespace, because its own NixBuilds may be what makes the response slow. */

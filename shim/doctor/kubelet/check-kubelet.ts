@@ -90,15 +90,21 @@ function isSame(one: string, other: string): boolean {
 function judgePulls(settings: KubeletSettings): Finding {
   const { serializeImagePulls, maxParallelImagePulls, source, isK3s, distribution } = settings
   if (!serializeImagePulls)
-    return ok(
-      maxParallelImagePulls === undefined ? 'in parallel, without a limit' : `${maxParallelImagePulls} in parallel`,
-    )
-  const keys = isK3s
-    ? 'kubelet-arg: [serialize-image-pulls=false]'
-    : 'serializeImagePulls: false and maxParallelImagePulls: 8'
+    return maxParallelImagePulls === undefined ? ok('in parallel, without a limit') : judgeLimit(settings)
+  const keys = isK3s ? 'kubelet-arg: [serialize-image-pulls=false]' : 'serializeImagePulls: false'
   return warning(
     'the kubelet pulls images one by one: each build delays all other pods of the node',
     distribution ? `set ${distribution.place(['serialize-image-pulls=false'])}` : `set ${keys} in ${source}`,
+  )
+}
+
+function judgeLimit({ maxParallelImagePulls, source, isK3s, distribution }: KubeletSettings): Finding {
+  const restart = isK3s ? 'k3s' : 'the kubelet'
+  return warning(
+    `maxParallelImagePulls is ${maxParallelImagePulls}: builds that run or wait hold the kubelet's places for pulls, and so many of them stop every other pull of the node`,
+    distribution
+      ? `remove maxParallelImagePulls from the kubelet configuration of ${distribution.name}; nix.maxBuilds limits the builds`
+      : `remove maxParallelImagePulls from ${source}, and restart ${restart}; nix.maxBuilds limits the builds`,
   )
 }
 

@@ -6,6 +6,8 @@ import { useKube } from '../../kube/use-kube.ts'
 
 /** Characters of the values. Together with the names they are as much as the API server accepts in one object's annotations. */
 const MOST_ANNOTATIONS = 256 * 1024 - 64
+/** As many as `deploy/base/nixbuild-admission.yaml` accepts. */
+const MOST_OF_A_NIXBUILD = 16 * 1024 - 64
 /** More than one page of a list. */
 const COUNT = 24
 
@@ -29,8 +31,8 @@ describe('objects of the largest size that the API server accepts', () => {
     const { namespace } = bed.name
     const image = 'registry.example/large:1'
     const spec = { flakeUrl: 'github:team/app', imageTag: image, packageName: 'app', system: 'x86_64-linux' }
-    const make = (name: string) =>
-      bed.kube.create(nixBuilds, { namespace, name, body: { metadata: { annotations }, spec } })
+    const metadata = { annotations: { 'example/large': 'x'.repeat(MOST_OF_A_NIXBUILD) } }
+    const make = (name: string) => bed.kube.create(nixBuilds, { namespace, name, body: { metadata, spec } })
     await Promise.all(names.map(make))
     const found = await listRecipes(bed.kube, { namespace, image })
     expect(found.map(({ metadata }) => metadata.name).toSorted()).toEqual(names.toSorted())

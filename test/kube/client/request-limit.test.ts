@@ -8,7 +8,7 @@ afterEach(() => void vi.useRealTimers())
 
 const NAME = { namespace: 'team', name: 'web' }
 
-/** An API server that answers at once, and the names that it was asked for. */
+/** An API server that answers immediately, and the names that it was asked for. */
 function countingKube() {
   const asked: string[] = []
   const note = (name: string) => async () => void asked.push(name)
@@ -32,7 +32,7 @@ function countingKube() {
 }
 
 describe('a limited client', () => {
-  it('sends a burst at once, and further requests at the rate and in order', async () => {
+  it('sends a burst immediately, and further requests at the rate and in order', async () => {
     const { kube, asked } = countingKube()
     const limited = limitRequests(kube, { qps: 10, burst: 3 })
     const all = ['a', 'b', 'c', 'd', 'e'].map(name => limited.get(configMaps, { ...NAME, name }))

@@ -8,4 +8,5 @@ export interface Family {
 
 export const CACHE: string
 export const KUBERNETES: Family
+export const ETCD: Family
 export const CONTAINERD: Family

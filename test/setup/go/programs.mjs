@@ -7,13 +7,14 @@ import { fileURLToPath } from 'node:url'
 export const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'enbi-shim')
 
 export const KUBERNETES = family('kubernetes', 'k8s.io/kubernetes')
+export const ETCD = family('etcd', 'go.etcd.io/etcd/server/v3')
 export const CONTAINERD = family('containerd', 'github.com/containerd/containerd/v2')
 
 /** The programs of a go.mod beside this file, their version, and the folder that they are built into. */
 function family(name, module) {
   const source = fileURLToPath(new URL(name, import.meta.url))
   const text = readFileSync(join(source, 'go.mod'), 'utf8')
-  const version = text.match(new RegExp(`^\\s+${module} (v\\S+)`, 'm'))[1]
-  const programs = [...text.matchAll(/^\s+\S+\/cmd\/(\S+)$/gm)].map(match => match[1])
+  const version = text.match(new RegExp(`^(?:require)?\\s+${module} (v\\S+)`, 'm'))[1]
+  const programs = [...text.matchAll(/^(?:tool)?\s+\S+\/cmd\/(\S+)$/gm)].map(match => match[1])
   return { name, version, programs, source, dir: join(CACHE, `${name}-${version}`) }
 }

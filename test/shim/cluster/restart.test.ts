@@ -60,8 +60,8 @@ describe('a shim that is killed in the middle of a build', () => {
   })
 })
 
-describe('a pod that is let go', () => {
-  it('has its pull cancelled at once, and the build goes on for another pod', async () => {
+describe('a pod that is deleted', () => {
+  it('has its pull cancelled, and the build continues for another pod', async () => {
     await using connected = await startConnectedShim(cluster, bed)
     const namespace = await cluster.createNamespace()
     const { node, kubelet } = connected
@@ -78,7 +78,7 @@ describe('a pod that is let go', () => {
     await expect(stays).resolves.toMatch(/^sha256:/)
   })
 
-  it('and was the last has its build cancelled', async () => {
+  it('and was the last that waited has its build cancelled', async () => {
     const config = { nix: { user: bed.buildUser.name, abandonAfter: '100ms' } }
     await using connected = await startConnectedShim(cluster, bed, { config })
     const namespace = await cluster.createNamespace()

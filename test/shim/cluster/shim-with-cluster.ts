@@ -4,6 +4,7 @@ import { expect } from 'vitest'
 import { createKube } from '../../../kube/client/client.ts'
 import { type NixBuild, nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { type NixNode, type NodeBuild, nixNodes } from '../../../kube/resources/nixnode.ts'
+import { writeKubeconfig } from '../../cluster/access.ts'
 import type { Cluster } from '../../cluster/cluster.ts'
 import type { Bed } from '../../node/bed.ts'
 import type { CriClient, Pull } from '../../node/cri.ts'
@@ -22,6 +23,8 @@ export interface TellingOptions {
   readonly kubernetes?: Readonly<Record<string, unknown>>
   readonly config?: Readonly<Record<string, unknown>>
   readonly shim?: ShimOptions
+  /** URL that the shim uses for the API server. By default that of the cluster. */
+  readonly server?: string
 }
 
 export async function startConnectedShim(
@@ -32,7 +35,8 @@ export async function startConnectedShim(
   const node = `node-${randomUUID().slice(0, 8)}`
   await cluster.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } })
   const token = await cluster.createToken({ namespace: 'enbi-system', serviceAccount: 'enbi-shim', node })
-  const kubeconfig = await cluster.kubeconfig({ token })
+  const { server = cluster.access.server } = options
+  const kubeconfig = await writeKubeconfig({ ...cluster.access, server }, { token })
   const kubernetes = { kubeconfig, nodeName: node, ...options.kubernetes }
   const shim = await bed.startShim({ ...options.shim, config: { ...options.config, kubernetes } })
   return {

@@ -230,6 +230,13 @@ describe('doctor names the problem and its fix', () => {
       'warning',
       'serializeImagePulls: false',
     ],
+    [
+      'for a limit of pulls, which builds use up',
+      { maxParallelImagePulls: 1000 },
+      'image pulls',
+      'warning',
+      'remove maxParallelImagePulls',
+    ],
   ])('%s', async (_what, config, check, outcome, wayOut) => {
     const { of } = await diagnose(shim.configPath, await writeKubelet(`${Math.random()}.yaml`, config))
     expect(of(check)).toMatchObject({ outcome, wayOut: expect.stringContaining(wayOut) })

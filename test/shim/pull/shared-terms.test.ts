@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { RetryableError } from '../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
@@ -6,7 +7,7 @@ import { createPolicy } from '../../../recipes/policy/policy.ts'
 import type { PullOutcome } from '../../../shim/pull/contract.ts'
 import { pullImage } from '../../../shim/pull/pull-image.ts'
 import { createPullLog } from '../../../shim/pull/pull-log.ts'
-import { createSharedRuns } from '../../../shim/pull/shared-runs.ts'
+import { createSharedRuns } from '../../../shim/pull/runs/shared-runs.ts'
 
 const SYSTEM = 'x86_64-linux'
 const IMAGE = 'registry.example/app:1'
@@ -44,13 +45,17 @@ function setUp() {
     names: createNames({ rules: [], flakeNames: false, system: SYSTEM }),
     system: SYSTEM,
     findClusterRecipe: undefined,
+    warnPod: undefined,
     images: async () => images,
     stages: async () => stages,
     runs: createSharedRuns<PullOutcome>({ abandonAfterMs: 1000, rememberFailuresMs: 1000, maxPerNamespace: 10 }),
+    holdMs: undefined,
+    progressOf: () => undefined,
     reporter: createPullLog(),
+    logger: pino({ level: 'silent' }),
   }
   const recipe = { image: IMAGE, flake: parseFlakeUrl('github:team/app'), packageName: 'app', system: SYSTEM }
-  const pull = (namespace: string) => pullImage(parts, { recipe, namespace }, new AbortController().signal)
+  const pull = (namespace: string) => pullImage(parts, { recipe, namespace }, { signal: new AbortController().signal })
   return { imported, pull }
 }
 

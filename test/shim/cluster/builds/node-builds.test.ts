@@ -6,7 +6,7 @@ import { createNodeBuilds } from '../../../../shim/cluster/builds/node-builds.ts
 import { createClusterReporter } from '../../../../shim/cluster/cluster-reporter.ts'
 import { IMAGE_ID, NODE, NOW, recipe, requestOf } from './runs.ts'
 
-/** What a reporter that is told of requests and runs makes of them. */
+/** A reporter, and the builds that it reports to. */
 function begin() {
   let now = NOW
   let presents = 0
@@ -136,7 +136,7 @@ describe('what the node reports of a pull', () => {
   })
 })
 
-describe('a pod that is let go', () => {
+describe('a pod that is released', () => {
   it('has its pulls cancelled, also later ones, and those of no other pod', () => {
     const bed = begin()
     const [goes, stays] = ['goes', 'stays'].map(pod => bed.reporter.waiting(requestOf(pod)))

@@ -1,8 +1,15 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { pino } from 'pino'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NixBuild } from '../../../../kube/resources/nixbuild.ts'
+import { recipeOf } from '../../../../kube/resources/nixbuild-recipe.ts'
 import { FinalError, RetryableError } from '../../../../lib/errors.ts'
+import { recipeKey } from '../../../../recipes/recipe.ts'
 import { createClusterLookup } from '../../../../shim/cluster/lookup/cluster-lookup.ts'
+import { createKnownImages } from '../../../../shim/cluster/lookup/known-images.ts'
 import { nixBuild } from '../nixbuilds.ts'
 
 const { signal } = new AbortController()
@@ -14,6 +21,7 @@ type Answer = (signal: AbortSignal) => Promise<readonly NixBuild[]>
 function lookupWith(...answers: readonly Answer[]) {
   const asked: string[] = []
   const clock = { now: 0 }
+  const logger = pino({ level: 'silent' })
   const lookup = createClusterLookup({
     nixBuildsOf({ image, signal: limit }) {
       asked.push(image)
@@ -22,10 +30,18 @@ function lookupWith(...answers: readonly Answer[]) {
     system: 'x86_64-linux',
     timeoutMs: 20,
     now: () => clock.now,
-    logger: pino({ level: 'silent' }),
+    mayHave: namespace => namespace !== 'without',
+    known: createKnownImages({ file: join(dir, `${randomUUID()}.json`), logger }),
+    logger,
   })
-  return { find: lookup.find, asked, clock }
+  return { ...lookup, asked, clock }
 }
+
+let dir: string
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'cluster-lookup-'))
+})
+afterAll(() => rm(dir, { recursive: true }))
 
 const never: Answer = () => new Promise(() => {})
 const away: Answer = () => Promise.reject(new RetryableError('ClusterAway', 'away'))
@@ -79,8 +95,58 @@ describe('a look-up in the cluster', () => {
     expect(asked).toEqual([])
   })
 
+  it('sends no request for a namespace that has no NixBuilds made by hand', async () => {
+    const { find, asked } = lookupWith(found)
+    expect(await find({ ...query, namespace: 'without' })).toBeUndefined()
+    expect(asked).toEqual([])
+  })
+
+  it('without an answer fails for an image that had a NixBuild, also while no requests are sent', async () => {
+    const { find } = lookupWith(found, away)
+    await find(query)
+    const unknown = { code: 'ClusterAway', retryable: true, message: expect.stringContaining('is not pulled') }
+    await expect(find(query)).rejects.toMatchObject(unknown)
+    await expect(find(query)).rejects.toMatchObject(unknown)
+    await expect(find({ ...query, image: 'registry.example/other:1' })).resolves.toBeUndefined()
+  })
+
+  it('without an answer finds nothing for an image that has lost its NixBuild', async () => {
+    const { find } = lookupWith(found, async () => [], away)
+    await find(query)
+    expect(await find(query)).toBeUndefined()
+    expect(await find(query)).toBeUndefined()
+  })
+
   it('throws if the recipe that it finds is invalid', async () => {
     const bad = nixBuild({ spec: { flakeUrl: 'path:relative' } })
     await expect(lookupWith(async () => [bad]).find(query)).rejects.toMatchObject({ code: 'RecipeInvalid' })
+  })
+})
+
+describe('an image that a NixBuild gave to a pod', () => {
+  const { image } = query
+  const made = recipeKey(recipeOf(nixBuild()))
+  const changed: Answer = async () => [nixBuild({ spec: { flakeUrl: 'github:team/other' } })]
+
+  it.each<[string, Answer, boolean]>([
+    ['is not outdated while its NixBuild has the same recipe', found, false],
+    ['is outdated if its NixBuild has another recipe now', changed, true],
+    ['is not outdated if it has no NixBuild any more', async () => [], false],
+    ['is not outdated while the API server does not answer', away, false],
+    [
+      'is outdated if its NixBuild is invalid now, so that the pull reports it',
+      async () => [nixBuild({ spec: { flakeUrl: 'path:relative' } })],
+      true,
+    ],
+  ])('%s', async (_, answer, expected) => {
+    const { find, isOutdated } = lookupWith(found, answer)
+    await find(query)
+    expect(await isOutdated(image, made)).toBe(expected)
+  })
+
+  it('is the only kind of image that the API server is asked about', async () => {
+    const { isOutdated, asked } = lookupWith(changed)
+    expect(await isOutdated(image, made)).toBe(false)
+    expect(asked).toEqual([])
   })
 })

@@ -50,7 +50,7 @@ it('the wait for the next attempt ends when the build is not assigned any more',
   expect(bed.attempts()).toEqual([1])
 })
 
-it('a recipe that is none is left alone, and does not stop the others', async () => {
+it('an invalid recipe is skipped, and does not stop the others', async () => {
   const bed = begin({ outcomes: [], pausesMs: [] })
   bed.builds.update([{ ...assigned('bad'), recipe: { ...web.recipe, flakeUrl: 'path:relative' } }, web])
   await expect.poll(() => bed.requests.map(({ nixBuild }) => nixBuild), PATIENT).toEqual(['web'])

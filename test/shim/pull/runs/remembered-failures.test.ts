@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { FinalError } from '../../../lib/errors.ts'
-import { createRememberedFailures } from '../../../shim/pull/shared-runs.ts'
+import { FinalError } from '../../../../lib/errors.ts'
+import { createRememberedFailures } from '../../../../shim/pull/runs/remembered-failures.ts'
 
 const HOUR_MS = 3_600_000
 const MAX_KEPT_LENGTH = 2 * 1024 * 1024

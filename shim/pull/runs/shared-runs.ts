@@ -1,18 +1,15 @@
-import { callerLeft, orCancelled } from '../../lib/async/bounded-wait.ts'
-import {
-  type ErrorCode,
-  RetryableError,
-  reviveError,
-  type ShimError,
-  shuttingDown,
-  toShimError,
-} from '../../lib/errors.ts'
-import type { Owners } from '../../lib/queues/fair-order.ts'
+import { callerLeft, orCancelled } from '../../../lib/async/bounded-wait.ts'
+import { RetryableError, shuttingDown, toShimError } from '../../../lib/errors.ts'
+import type { Owners } from '../../../lib/queues/fair-order.ts'
+import { createPromisedRuns } from './promised-runs.ts'
+import { createRememberedFailures, isForTerms } from './remembered-failures.ts'
 import { createRunRequests } from './run-requests.ts'
 
 export interface SharedRunsOptions {
   /** A run that no request has waited for during this time is aborted. */
   readonly abandonAfterMs: number
+  /** The same for a run whose caller is expected to ask again. Its result is kept for that caller for as long. */
+  readonly promiseMs?: number
   /** A final failure answers later requests for this long without another run. */
   readonly rememberFailuresMs: number
   /** Maximum number of runs that one namespace may request at a time. */
@@ -40,6 +37,17 @@ export interface Join<Result> {
   readonly terms: string
   /** Withdraws this request alone: the run continues while another waits for it, and for `abandonAfterMs` longer. */
   readonly signal: AbortSignal
+  readonly hold?: Hold | undefined
+}
+
+/** A caller that may have to ask again. */
+export interface Hold {
+  /** Identifies the caller, who gets the result of a run that was promised to it. */
+  readonly caller: string
+  /** Ends this request with its reason, and promises the run to the caller. */
+  readonly signal: AbortSignal
+  /** The caller asks again after `signal`, even if the run ends earlier. */
+  readonly asksAgain?: boolean
 }
 
 /** What a run gets when it starts. */
@@ -58,12 +66,17 @@ interface ActiveRun<Result> {
   abandonTimer?: NodeJS.Timeout | undefined
 }
 
+/** Twice as long as the kubelet's longest pause between two pulls. */
+const PROMISE_MS = 600_000
+
 export function createSharedRuns<Result>({
   abandonAfterMs,
+  promiseMs = PROMISE_MS,
   rememberFailuresMs,
   maxPerNamespace,
 }: SharedRunsOptions): SharedRuns<Result> {
   const runs = new Map<string, ActiveRun<Result>>()
+  const promises = createPromisedRuns<ActiveRun<Result>>(promiseMs)
   const failures = createRememberedFailures(rememberFailuresMs)
   const requests = createRunRequests(maxPerNamespace)
   let isClosed = false
@@ -91,12 +104,14 @@ export function createSharedRuns<Result>({
   function leave(key: string, run: ActiveRun<Result>): void {
     run.waiting -= 1
     if (run.waiting > 0 || isClosed || runs.get(key) !== run) return
-    const abandon = () =>
+    const abandon = () => {
+      promises.forget(key)
       run.controller.abort(new RetryableError('Cancelled', 'no image request waits for this run any more'))
-    run.abandonTimer = setTimeout(abandon, abandonAfterMs)
+    }
+    run.abandonTimer = setTimeout(abandon, promises.has(key) ? Math.max(promiseMs, abandonAfterMs) : abandonAfterMs)
   }
 
-  async function join(key: string, call: Join<Result>): Promise<Result> {
+  async function join(key: string, call: Join<Result>, promised?: ActiveRun<Result>): Promise<Result> {
     const { signal, terms } = call
     if (signal.aborted) throw callerLeft(signal)
     // An aborted run is not joined, and no other run with its key starts before it has ended.
@@ -105,22 +120,29 @@ export function createSharedRuns<Result>({
     if (isClosed) throw shuttingDown()
     const failure = failures.find(key, terms)
     if (failure) throw failure
-    const run = runs.get(key) ?? startRun(key, call)
+    const run = runs.get(key) ?? promised ?? startRun(key, call)
     try {
-      return await waitFor(key, run, signal)
+      return await waitFor(key, run, call)
     } catch (error) {
       // The shared run was started under another rule: run again under this one.
-      if (signal.aborted || isForTerms({ error: toShimError(error), terms: run.terms }, terms)) throw error
+      if (
+        signal.aborted ||
+        call.hold?.signal.aborted ||
+        isForTerms({ error: toShimError(error), terms: run.terms }, terms)
+      )
+        throw error
     }
     return join(key, call)
   }
 
-  async function waitFor(key: string, run: ActiveRun<Result>, signal: AbortSignal): Promise<Result> {
+  async function waitFor(key: string, run: ActiveRun<Result>, { signal, hold }: Join<Result>): Promise<Result> {
     clearTimeout(run.abandonTimer)
     run.waiting += 1
     try {
-      return await orCancelled(run.result, signal)
+      return await orCancelled(run.result, hold ? AbortSignal.any([signal, hold.signal]) : signal)
     } finally {
+      if (hold && !signal.aborted && (hold.signal.aborted || hold.asksAgain))
+        promises.keep({ key, caller: hold.caller, run }, hold.signal)
       leave(key, run)
     }
   }
@@ -129,10 +151,12 @@ export function createSharedRuns<Result>({
     active: () => new Set(runs.keys()),
     request(key, namespace) {
       const withdraw = requests.add(key, namespace)
-      return { join: call => join(key, call), [Symbol.dispose]: withdraw }
+      const promised = ({ hold }: Join<Result>) => (hold ? promises.take(key, hold.caller) : undefined)
+      return { join: call => join(key, call, promised(call)), [Symbol.dispose]: withdraw }
     },
     async close() {
       isClosed = true
+      promises.close()
       const results = [...runs.values()].map(run => run.result)
       for (const run of runs.values()) {
         clearTimeout(run.abandonTimer)
@@ -141,53 +165,4 @@ export function createSharedRuns<Result>({
       await Promise.allSettled(results)
     },
   }
-}
-
-/** Final failures, which answer later requests for a while. Their number and length are bounded. */
-export interface RememberedFailures {
-  /** The failure of the run with that key, if it applies to a request with these terms. */
-  find(key: string, terms: string): ShimError | undefined
-  add(key: string, terms: string, error: ShimError): void
-}
-
-/** The oldest failures are forgotten when either limit is reached. */
-const MAX_FAILURES = 1000
-/** Characters of all messages together. */
-const MAX_LENGTH = 2 * 1024 * 1024
-
-export function createRememberedFailures(rememberMs: number): RememberedFailures {
-  const failures = new Map<string, { error: ShimError; terms: string; until: number }>()
-  let length = 0
-
-  function forget(key: string): void {
-    length -= failures.get(key)?.error.message.length ?? 0
-    failures.delete(key)
-  }
-
-  return {
-    find(key, terms) {
-      const failure = failures.get(key)
-      if (failure && failure.until > Date.now()) return isForTerms(failure, terms) ? failure.error : undefined
-      forget(key)
-      return undefined
-    },
-    add(key, terms, { code, message }) {
-      forget(key)
-      // Without its cause, which may be of any size.
-      failures.set(key, { error: reviveError(code, message), terms, until: Date.now() + rememberMs })
-      length += message.length
-      for (const oldest of failures.keys()) {
-        if (failures.size <= MAX_FAILURES && length <= MAX_LENGTH) return
-        forget(oldest)
-      }
-    },
-  }
-}
-
-/** These depend on the rule of the request. */
-const REFUSALS: readonly ErrorCode[] = ['PolicyRefused', 'ImageTooLarge', 'ImageNotOurs']
-
-/** Whether a failure under other terms also applies to a request with these. */
-function isForTerms(failure: { readonly error: ShimError; readonly terms: string }, terms: string): boolean {
-  return failure.terms === terms || !REFUSALS.includes(failure.error.code)
 }

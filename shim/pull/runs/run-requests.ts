@@ -1,6 +1,6 @@
-import { RetryableError } from '../../lib/errors.ts'
-import type { Owners } from '../../lib/queues/fair-order.ts'
-import { quote } from '../../lib/text/quote.ts'
+import { RetryableError } from '../../../lib/errors.ts'
+import type { Owners } from '../../../lib/queues/fair-order.ts'
+import { quote } from '../../../lib/text/quote.ts'
 
 /** Counts which namespaces request which runs, and limits how many runs each may request at a time. */
 export interface RunRequests {

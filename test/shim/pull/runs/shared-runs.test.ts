@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { FinalError, RetryableError } from '../../../lib/errors.ts'
-import { createSharedRuns, type RunCall } from '../../../shim/pull/shared-runs.ts'
+import { FinalError, RetryableError } from '../../../../lib/errors.ts'
+import { createSharedRuns, type Hold, type RunCall } from '../../../../shim/pull/runs/shared-runs.ts'
 
 const ABANDON_MS = 60_000
 const REMEMBER_MS = 30_000
+const PROMISE_MS = 600_000
 const MAX = 3
 
 beforeEach(() => void vi.useFakeTimers())
@@ -11,9 +12,18 @@ afterEach(() => void vi.useRealTimers())
 
 const never = () => new AbortController().signal
 
+interface JoinOptions {
+  readonly key?: string
+  readonly namespace?: string
+  readonly terms?: string
+  readonly run?: (call: RunCall) => Promise<string>
+  readonly hold?: Hold
+}
+
 function setUp() {
   const runs = createSharedRuns<string>({
     abandonAfterMs: ABANDON_MS,
+    promiseMs: PROMISE_MS,
     rememberFailuresMs: REMEMBER_MS,
     maxPerNamespace: MAX,
   })
@@ -23,9 +33,10 @@ function setUp() {
       started.push({ signal, resolve, reject })
       signal.addEventListener('abort', () => reject(signal.reason))
     })
-  const join = async (signal = never(), { key = 'key', namespace = 'a', terms = '', run = start } = {}) => {
+  const join = async (signal = never(), options: JoinOptions = {}) => {
+    const { key = 'key', namespace = 'a', terms = '', run = start, hold } = options
     using request = runs.request(key, namespace)
-    return await request.join({ start: run, terms, signal })
+    return await request.join({ start: run, terms, signal, hold })
   }
   return { runs, started, join }
 }
@@ -117,6 +128,103 @@ describe('a request that is withdrawn', () => {
     const { started, join } = setUp()
     await expect(join(AbortSignal.abort())).rejects.toMatchObject({ code: 'Cancelled' })
     expect(started).toHaveLength(0)
+  })
+})
+
+describe('a request that is held', () => {
+  const stillBuilding = new RetryableError('StillBuilding', 'still building')
+  const holdOf = (caller = 'pod') => {
+    const controller = new AbortController()
+    return { hold: { caller, signal: controller.signal }, end: () => controller.abort(stillBuilding) }
+  }
+
+  it('ends with the reason of its hold, while the run continues for longer than without a hold', async () => {
+    const { started, join } = setUp()
+    const { hold, end } = holdOf()
+    const held = join(undefined, { hold })
+    end()
+    await expect(held).rejects.toBe(stillBuilding)
+    await vi.advanceTimersByTimeAsync(PROMISE_MS - 1)
+    expect(started[0]?.signal.aborted).toBe(false)
+    const again = join(undefined, { hold: holdOf().hold })
+    started[0]?.resolve('id')
+    await expect(again).resolves.toBe('id')
+    expect(started).toHaveLength(1)
+  })
+
+  it('ends its run if no request comes in time', async () => {
+    const { started, join, runs } = setUp()
+    const { hold, end } = holdOf()
+    const held = join(undefined, { hold })
+    end()
+    await expect(held).rejects.toBe(stillBuilding)
+    await vi.advanceTimersByTimeAsync(PROMISE_MS)
+    expect(started[0]?.signal.aborted).toBe(true)
+    expect(runs.active().size).toBe(0)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('ends its run as soon as without a hold if the caller comes back and leaves', async () => {
+    const { started, join } = setUp()
+    const { hold, end } = holdOf()
+    const held = join(undefined, { hold })
+    end()
+    await expect(held).rejects.toBe(stillBuilding)
+    const caller = new AbortController()
+    const again = join(caller.signal, { hold: holdOf().hold })
+    caller.abort()
+    await expect(again).rejects.toMatchObject({ code: 'Cancelled' })
+    await vi.advanceTimersByTimeAsync(ABANDON_MS)
+    expect(started[0]?.signal.aborted).toBe(true)
+  })
+
+  it.each([
+    ['the result', undefined],
+    ['the failure', new RetryableError('FetchFailed', 'no network')],
+  ])('gets %s of a run that ended meanwhile, once, and no other caller does', async (_, failure) => {
+    const { started, join } = setUp()
+    const { hold, end } = holdOf()
+    const held = join(undefined, { hold })
+    end()
+    await expect(held).rejects.toBe(stillBuilding)
+    if (failure) started[0]?.reject(failure)
+    else started[0]?.resolve('id')
+    await vi.advanceTimersByTimeAsync(PROMISE_MS - 1)
+    void join(undefined, { hold: holdOf('other').hold }).catch(() => {})
+    expect(started).toHaveLength(2)
+    started[1]?.reject(new RetryableError('Cancelled', 'another run'))
+    await vi.advanceTimersByTimeAsync(0)
+    const again = join(undefined, { hold: holdOf().hold })
+    if (failure) await expect(again).rejects.toBe(failure)
+    else await expect(again).resolves.toBe('id')
+    void join(undefined, { hold: holdOf().hold }).catch(() => {})
+    expect(started).toHaveLength(3)
+  })
+
+  it('starts another run if the last one ended too long ago', async () => {
+    const { started, join } = setUp()
+    const { hold, end } = holdOf()
+    const held = join(undefined, { hold })
+    end()
+    await expect(held).rejects.toBe(stillBuilding)
+    started[0]?.resolve('id')
+    await vi.advanceTimersByTimeAsync(PROMISE_MS)
+    void join(undefined, { hold: holdOf().hold })
+    expect(started).toHaveLength(2)
+  })
+
+  it('by a caller that asks again in any case gets the result of a run that ended before', async () => {
+    const { started, join } = setUp()
+    const { hold, end } = holdOf()
+    const ahead = join(undefined, { hold: { ...hold, asksAgain: true } })
+    started[0]?.resolve('id')
+    await expect(ahead).resolves.toBe('id')
+    await vi.advanceTimersByTimeAsync(10 * PROMISE_MS)
+    end()
+    await vi.advanceTimersByTimeAsync(PROMISE_MS - 1)
+    await expect(join(undefined, { hold: holdOf().hold })).resolves.toBe('id')
+    expect(started).toHaveLength(1)
+    expect(vi.getTimerCount()).toBe(0)
   })
 })
 
