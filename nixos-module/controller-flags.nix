@@ -22,6 +22,8 @@ in
     leader-elect-lease = flag types.str "How long other replicas wait for an active one that does not renew its Lease.";
     leader-elect-renew = flag types.str "How long the active replica continues when it cannot renew its Lease.";
     leader-elect-retry = flag types.str "Time between two attempts to get or renew the Lease.";
+    kube-api-qps = flag types.ints.positive "Requests per second to the API server, without those about the Lease of the active replica.";
+    kube-api-burst = flag types.ints.positive "Requests that may exceed `kube-api-qps` after a pause.";
     log-level = flag (types.enum [ "trace" "debug" "info" "warn" "error" ]) "Least severe level to log.";
   };
 }
