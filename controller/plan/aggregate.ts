@@ -14,6 +14,11 @@ export interface NodeReports {
   readonly build: NixBuildView
   /** What the nodes say about the recipe, by node. */
   readonly entries: ReadonlyMap<string, NodeEntry>
+  /**
+   * Whether a pod of the node requests the recipe, or the controller has given it to the node. Anything else that a node
+   * says may be forged, and decides nothing.
+   */
+  readonly isTrusted: (node: string) => boolean
   /** Whether the work of the node counts: the node is not lost. */
   readonly counts: (node: string, entry: NodeEntry) => boolean
   /** Whether the node says anything about its builds. Those with older shims do not. */
@@ -58,7 +63,7 @@ export function aggregate(reports: NodeReports): Aggregate {
   return { ready, building, failed, main, isLeft: (present ?? builder ?? failure) === undefined }
 }
 
-function collect({ build, entries, counts }: NodeReports): Found {
+function collect({ build, entries, isTrusted, counts }: NodeReports): Found {
   const groups = { ready: createGroup(), building: createGroup(), failed: createGroup() }
   const created = Math.floor(build.createdAt / 1000)
   let present: Report | undefined
@@ -66,10 +71,12 @@ function collect({ build, entries, counts }: NodeReports): Found {
   let failure: Report | undefined
   for (const [node, entry] of entries) {
     const report = { node, entry }
-    if (entry.state === 'Present') {
-      groups.ready.add(node)
-      present = earlier(build, present, report)
-    } else if (entry.state === 'Failed') {
+    const isPresent = entry.state === 'Present'
+    // The pods that an image was made for may be gone.
+    if (isPresent) groups.ready.add(node)
+    if (!isTrusted(node)) continue
+    if (isPresent) present = earlier(build, present, report)
+    else if (entry.state === 'Failed') {
       // It may be of an earlier NixBuild of the same recipe.
       if (entry.at < created) continue
       groups.failed.add(node)

@@ -28,6 +28,8 @@ export interface NixBuildFacts {
   readonly build: NixBuildView
   /** What the nodes say about the recipe, by node. */
   readonly entries: ReadonlyMap<string, NodeEntry>
+  /** Whether a pod of the node requests the recipe. */
+  readonly isRequestedOn: (node: string) => boolean
   /** Whether the node says anything about its builds. Those with older shims do not. */
   readonly isHeard: (node: string) => boolean
   /** Whether a living pod requests the image. Started pods count, as they may pull it again. */
@@ -48,8 +50,6 @@ export interface NixBuildFacts {
    * Like `problemOfNode`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
    */
   readonly problemOfShim: (node: string) => string | undefined
-  /** Whether a living pod on the node requests it. */
-  readonly isRequestedOn: (node: string) => boolean
   readonly chooseNode: () => NodeChoice
   readonly memory: NixBuildMemory
   /** When the status was last written. */

@@ -40,10 +40,12 @@ function planProgress(facts: NixBuildFacts): NixBuildPlan {
   return merge(lost, assigning.action.type === 'none' ? merge(assigning, planReport(facts, news)) : assigning)
 }
 
-function aggregateOf({ build, entries, isHeard, problemOfNode, problemOfShim }: NixBuildFacts): Aggregate {
+function aggregateOf(facts: NixBuildFacts): Aggregate {
+  const { build, entries, assignedNode, isRequestedOn, isHeard, problemOfNode, problemOfShim } = facts
   return aggregate({
     build,
     entries,
+    isTrusted: node => node === build.buildNode || node === assignedNode || isRequestedOn(node),
     // One that has a problem may still come back.
     isHeard: node => isHeard(node) && problemOfNode(node) === undefined && problemOfShim(node) === undefined,
     // The node of the status keeps its build for the grace time.

@@ -24,6 +24,16 @@ import { type NixBuildView, nixBuildView, recipeId } from '../views/nixbuild.ts'
 import type { NodeState } from '../views/node.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
+/** A NixBuild that more nodes tell of is planned at most once in this time, in milliseconds: each tells at any time. */
+const LARGE_PLAN_MS = 1_000
+const LARGE = 100
+
+interface Times {
+  readonly plannedAt: number
+  /** When its status was last written. */
+  readonly writtenAt: number | undefined
+}
+
 /** When to check again whether pods without annotations use a build, in milliseconds. */
 const PLAIN_USE_MS = 60_000
 
@@ -36,7 +46,7 @@ export interface NixBuildReconcilerOptions {
 
 export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerOptions): Reconciler {
   const { pods, builds, nodes, nodeBuilds, assignments } = state
-  const memories = new Map<string, { readonly uid: string; readonly memory: NixBuildMemory; writtenAt?: number }>()
+  const memories = new Map<string, { readonly uid: string; readonly memory: NixBuildMemory } & Times>()
   /** Nodes that builds are being assigned to right now. These builds count as running there. */
   const assigning = new Map<string, string>()
 
@@ -48,6 +58,8 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       return undefined
     }
     if (isFinished(build.phase) || build.deleting || isOfAnother(key, build)) assignments.revoke(key)
+    const waitUntil = (memories.get(key)?.plannedAt ?? 0) + LARGE_PLAN_MS
+    if (nodeBuilds.ofRecipe(idOf(build)).size > LARGE && Date.now() < waitUntil) return waitUntil
     const plan = planOf(key, build)
     remember(key, build, plan.memory)
     if (plan.action.type === 'delete' && !build.forged && isUsed(build)) return Date.now() + PLAIN_USE_MS
@@ -74,7 +86,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       assignedInNamespace: assignments.countIn(build.namespace) + countAssigning(build.namespace),
       problemOfNode: node => nodeProblem(node, nodes.state(node)),
       problemOfShim: node => shimProblem(node, nodes.state(node)),
-      isRequestedOn: node => pods.isRequestedOn(id, node),
+      isRequestedOn: requestingNodes(id),
       chooseNode: () => chooseNode(candidates(), placeOf(key, build)),
       memory: isSame ? last.memory : {},
       writtenAt: isSame ? last.writtenAt : undefined,
@@ -83,11 +95,19 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     })
   }
 
+  function requestingNodes(id: string): (node: string) => boolean {
+    let found: ReadonlySet<string | undefined> | undefined
+    return node => {
+      found ??= new Set(Array.from(pods.podsRequesting(id).keys(), pod => pods.get(pod)?.node))
+      return found.has(node)
+    }
+  }
+
   /** Keeps the time of the last write. */
   function remember(key: string, { uid }: NixBuildView, memory: NixBuildMemory, writtenAt?: number): void {
     const last = memories.get(key)
     const at = writtenAt ?? (last?.uid === uid ? last.writtenAt : undefined)
-    memories.set(key, { uid, memory, ...(at !== undefined && { writtenAt: at }) })
+    memories.set(key, { uid, memory, plannedAt: Date.now(), writtenAt: at })
   }
 
   function idOf({ namespace, recipe }: NixBuildView): string {

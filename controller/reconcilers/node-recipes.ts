@@ -21,9 +21,7 @@ export interface NodeRecipesOptions {
 /** NixBuilds of one image in a namespace. A node may say that an image has any recipe. */
 const MAX_PER_IMAGE = 8
 
-export function createNodeRecipes({ state, create }: NodeRecipesOptions): NodeRecipes {
-  const { pods, builds, nodeBuilds } = state
-
+export function createNodeRecipes({ state: { pods, builds, nodeBuilds }, create }: NodeRecipesOptions): NodeRecipes {
   function isUsedOn(node: string, namespace: string, image: string): boolean {
     return [...pods.onNode(node)].some(key => {
       const pod = namespaceOf(key) === namespace ? pods.get(key) : undefined
@@ -31,8 +29,10 @@ export function createNodeRecipes({ state, create }: NodeRecipesOptions): NodeRe
     })
   }
 
-  async function createFor(node: string, { id, details }: NodeEntry): Promise<void> {
+  async function createFor(node: string, { id, state, details }: NodeEntry): Promise<void> {
     const namespace = namespaceOf(id)
+    // The node has refused it: there is nothing to show but the Event of the pod.
+    if (state === 'Failed' && details.buildJobName === undefined) return
     const recipe = details.recipe && readRecipe(details.recipe)
     if (recipe === undefined || recipeId(namespace, recipeKey(recipe)) !== id) return
     // For pods with annotations, the pods' own reconciler creates it.

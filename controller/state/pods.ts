@@ -22,9 +22,7 @@ export interface Pods {
   nodeOf(key: string): string | undefined
   /** Keys of the pods of a node. */
   onNode(node: string): Iterable<string>
-  /** Whether a pod of the node requests the `recipeId`. */
-  isRequestedOn(id: string, node: string): boolean
-  /** Whether such a pod has not started. */
+  /** Whether a pod of the node that has not started requests the `recipeId`. */
   isWaitedForOn(id: string, node: string): boolean
   /** Whether a living pod uses the `imageId` that has no annotations for it. */
   isImageUsed(id: string): boolean
@@ -98,12 +96,6 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
     for (const id of index.update(key, pod, { system, namedRecipes })) onRequest(id)
   }
 
-  function requestsOn(id: string, node: string): PodImageRequest[] {
-    return [...byNode.keysIn(node)].flatMap(key =>
-      index.requestsOf(key).requests.filter(request => recipeId(namespaceOf(key), request.key) === id),
-    )
-  }
-
   /** A pod with annotations for the image requests it, and nothing else. */
   function usesImage(key: string, id: string): boolean {
     const { requests } = index.requestsOf(key)
@@ -120,8 +112,12 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
     podsRequesting: index.podsRequesting,
     nodeOf: byNode.groupOf,
     onNode: node => byNode.keysIn(node),
-    isRequestedOn: (id, node) => requestsOn(id, node).length > 0,
-    isWaitedForOn: (id, node) => requestsOn(id, node).some(({ started }) => !started),
+    isWaitedForOn: (id, node) =>
+      [...byNode.keysIn(node)].some(key =>
+        index
+          .requestsOf(key)
+          .requests.some(request => !request.started && recipeId(namespaceOf(key), request.key) === id),
+      ),
     isImageUsed: id => use.isUsed(id) || [...byImage.keysIn(id)].some(key => usesImage(key, id)),
     kept: (key, pod) => (isRelevant(pod) || (mayBeNamed(pod, now()) && plain.canHold(key)) ? pod : use.of(pod)),
     changed,

@@ -84,9 +84,10 @@ test.concurrent('a pod whose flake has no package for the system of its node get
     .toMatchObject({ status: 'False', reason: 'Failed', message })
   await expect.poll(() => refusals(pod), PATIENT).toEqual([2])
   expect(await timesOf(pod, 'NixBuildFailed')).toHaveLength(1)
-  expect(await listNixBuilds(cluster, pod.namespace)).toMatchObject([
-    { status: { status: 'Failed', conditions: [{}, { reason: 'ResultFailure', message }] } },
-  ])
+  await untilNixBuilds(cluster, pod.namespace, {
+    status: 'Failed',
+    conditions: [{}, { reason: 'ResultFailure', message }],
+  })
   expect(await countBuilds(builder.shim, recipe.image)).toBe(1)
 })
 

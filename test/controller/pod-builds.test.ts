@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ObjectName } from '../../kube/client/contract.ts'
 import type { Controller } from '../cluster/controller.ts'
@@ -149,7 +148,8 @@ describe('a NixBuild that no pod waits for any more', () => {
 describe('the nodes of a NixBuild', () => {
   it('are counted, with a few names, until they are gone', async () => {
     const [one, two, three] = [await world.addNode(), await world.addNode(), await world.addNode()]
-    const build = await world.addBuild(namespace, { imageTag: `app:${randomUUID()}` })
+    for (const node of [one, two, three]) await world.addPod(namespace, node)
+    const build = await firstBuild()
     await world.report(one, build, { state: 'Present', imageDigest: 'sha256:1' })
     await world.report(two, build, { state: 'Present', imageDigest: 'sha256:1' })
     await world.report(three, build, { state: 'Building' })

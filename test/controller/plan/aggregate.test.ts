@@ -11,7 +11,14 @@ type Entry = Parameters<typeof someEntry>[1]
 function join(entries: Readonly<Record<string, Entry>>, status: object = {}, more: Partial<NodeReports> = {}) {
   const map = new Map(Object.entries(entries).map(([node, entry]) => [node, someEntry(node, entry)]))
   const build = someBuild({ status })
-  const news = aggregate({ build, entries: map, counts: () => true, isHeard: () => true, ...more })
+  const news = aggregate({
+    build,
+    entries: map,
+    isTrusted: () => true,
+    counts: () => true,
+    isHeard: () => true,
+    ...more,
+  })
   return { news, patch: reportPatch(build, news, NOW) }
 }
 
@@ -52,6 +59,18 @@ describe('the status of a NixBuild', () => {
     expect(join(entries, {}, { counts: node => node === 'b' }).patch).toMatchObject({
       buildNode: 'b',
       building: { count: 1, nodes: ['b'] },
+    })
+  })
+
+  it('is not decided by a node that none of its pods asks for it, and that it was not given to', () => {
+    const isTrusted = (node: string) => node === 'a'
+    const forged = { b: PRESENT, c: { state: 'Failed', message: 'forged' }, d: { state: 'Building' } } as const
+    expect(join(forged, {}, { isTrusted }).patch).toEqual({ ready: { count: 1, nodes: ['b'] } })
+    expect(join({ ...forged, a: { state: 'Building' } }, {}, { isTrusted }).patch).toMatchObject({
+      status: 'Building',
+      buildNode: 'a',
+      building: { count: 1, nodes: ['a'] },
+      conditions: [{}, { message: 'Building on a' }],
     })
   })
 

@@ -19,7 +19,7 @@ export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<NixB
     assignedInNamespace: 0,
     problemOfNode: () => undefined,
     problemOfShim: facts.problemOfNode ?? (() => undefined),
-    isRequestedOn: () => false,
+    isRequestedOn: () => true,
     chooseNode: () => ({ node: 'node-2' }),
     memory: {},
     writtenAt: undefined,
