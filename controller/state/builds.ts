@@ -1,5 +1,6 @@
 import { namespaceOf, objectKey } from '../../kube/mirror.ts'
 import { isFinished } from '../../kube/resources/nixbuild.ts'
+import { waitingReason } from '../plan/plan-assignment.ts'
 import { type NixBuildView, type RecipeView, recipeId } from '../views/nixbuild.ts'
 import { createGroupIndex, createNewestIndex } from './indices.ts'
 import { createRecentWrites } from './recent-writes.ts'
@@ -14,8 +15,8 @@ export interface Builds {
   /** The distinct recipes of the newest NixBuilds of an `imageId`, without forged ones. */
   recipesOf(id: string): RecipeView[]
   finishedIn(namespace: string): NixBuildView[]
-  /** The unfinished NixBuilds made by hand. */
-  unfinishedByHand(): NixBuildView[]
+  /** The unfinished NixBuilds made by hand, and those for pods whose status says that no node can build them. */
+  mayNeedNode(): NixBuildView[]
   /** The unfinished NixBuilds whose status names the node. */
   unfinishedOn(node: string): NixBuildView[]
   /** Namespaces with NixBuilds made by hand. */
@@ -43,8 +44,8 @@ export function imageId(namespace: string, reference: string): string {
   return `${namespace}/${reference}`
 }
 
-/** Group of the unfinished NixBuilds made by hand. Finished ones are grouped by namespace. */
-const UNFINISHED = ''
+/** Group of `mayNeedNode`. Finished NixBuilds are grouped by namespace. */
+const MAY_NEED_NODE = ''
 
 /**
  * Applies to NixBuilds of shims and to all others separately. Each pod that names the image visits them all, and a node
@@ -121,7 +122,7 @@ export function createBuilds(options: BuildsOptions): Builds {
     recipesOf,
     ofRecipe: id => read(byRecipe.keysIn(id)),
     finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(({ phase }) => isFinished(phase)),
-    unfinishedByHand: () => read(byEnd.keysIn(UNFINISHED)).filter(build => !isFinished(build.phase)),
+    mayNeedNode: () => read(byEnd.keysIn(MAY_NEED_NODE)).filter(build => !isFinished(build.phase)),
     unfinishedOn: node => read(byBuildNode.keysIn(node)),
     namespacesByHand,
     changed(key) {
@@ -140,10 +141,10 @@ export function createBuilds(options: BuildsOptions): Builds {
   }
 }
 
-/** Undefined for those that only the nodes of their pods build. */
-function endOf({ phase, namespace, createdBy }: NixBuildView): string | undefined {
-  if (isFinished(phase)) return namespace
-  return createdBy === 'hand' ? UNFINISHED : undefined
+/** Undefined for those that the nodes of their pods build. */
+function endOf(build: NixBuildView): string | undefined {
+  if (isFinished(build.phase)) return build.namespace
+  return build.createdBy === 'hand' || waitingReason(build) !== undefined ? MAY_NEED_NODE : undefined
 }
 
 /** Thousands of pods may have to be reconciled otherwise, whenever a number of nodes changes. */

@@ -165,7 +165,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
   }
 
   function onBuildsOf(node: string): void {
-    for (const build of [...builds.unfinishedOn(node), ...builds.unfinishedByHand()]) {
+    for (const build of [...builds.unfinishedOn(node), ...builds.mayNeedNode()]) {
       // One that no node has may have been waiting for this change.
       const assigned = assignments.nodeOf(objectKey(build)) ?? build.buildNode
       if (assigned === undefined || assigned === node) onDue(workKey('build', objectKey(build)))
@@ -193,7 +193,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
   }
 
   function onRoom(namespace: string): void {
-    const waiting = builds.unfinishedByHand().filter(build => build.namespace === namespace && isTooMany(build))
+    const waiting = builds.mayNeedNode().filter(build => build.namespace === namespace && isTooMany(build))
     for (const build of waiting.slice(0, MAX_NEXT)) onDue(workKey('build', objectKey(build)))
   }
 

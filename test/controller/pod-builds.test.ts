@@ -59,6 +59,7 @@ describe('a NixBuild for a pod', () => {
   it('waits for another node if its own is lost, and the pod says so', async () => {
     const node = await world.addNode()
     const other = await world.addNode()
+    await world.addPod(namespace, node)
     const pod = await world.addPod(namespace, other)
     const build = await firstBuild()
     await world.report(node, build, { state: 'Building' })
