@@ -95,7 +95,8 @@ function failedBuild({ subject, run, before, attempt, node }: Conclusion, outcom
     ...(attempt && { attempts: attempt.number }),
     pods: [],
   }
-  const isSame = before?.state === build.state && before.message === message
+  // The controller waits for the result of each assignment.
+  const isSame = attempt === undefined && before?.state === build.state && before.message === message
   // The same failure again is not news: the times and the log of the first one stay.
   return isSame ? { ...build, ...timesOf(before), ...(before.logTail && { logTail: before.logTail }) } : build
 }

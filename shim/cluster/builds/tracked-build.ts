@@ -8,7 +8,6 @@ import { dueAt, type LastWrite, lastWriteOf } from './write-schedule.ts'
 export interface TrackedBuild {
   /** The latest result. */
   readonly result: NodeBuild | undefined
-  readonly hasRequests: boolean
   /** Whether it is more than a result. */
   readonly isActive: boolean
   /** Whether there is nothing to report, and nothing was. */
@@ -78,9 +77,6 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
   return {
     get result() {
       return result
-    },
-    get hasRequests() {
-      return requests.size > 0
     },
     get isActive() {
       return run !== undefined || requests.size > 0 || result?.state === 'Queued'

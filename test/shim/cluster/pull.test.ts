@@ -44,7 +44,7 @@ describe('a pull of a recipe', () => {
     await expect
       .poll(() => eventsOf(bed.cluster, namespace, 'web'), PATIENT)
       .toContainEqual(expect.objectContaining({ type: 'Normal', reason: 'NixBuildSucceeded' }))
-    expect(await listNixBuilds(bed.cluster, namespace)).toEqual([])
+    await expect.poll(() => listNixBuilds(bed.cluster, namespace), PATIENT).toEqual([])
   })
 
   it('has its phases reported with few writes, and sends an event to each waiting pod', async () => {

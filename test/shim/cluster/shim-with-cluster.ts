@@ -139,7 +139,7 @@ const eventSchema = v.object({
   type: v.string(),
   reason: v.string(),
   message: v.string(),
-  involvedObject: v.object({ kind: v.literal('Pod'), name: v.string(), uid: v.string() }),
+  involvedObject: v.object({ kind: v.string(), name: v.string(), uid: v.string() }),
 })
 
 /** The events of a pod. */
@@ -147,6 +147,6 @@ export async function eventsOf(cluster: Cluster, namespace: string, pod: string)
   const events = await cluster.read(`/api/v1/namespaces/${namespace}/events`)
   const { items } = v.parse(v.object({ items: v.array(eventSchema) }), events)
   return items
-    .filter(({ involvedObject: { name, uid } }) => name === pod && uid === pod)
+    .filter(({ involvedObject: { kind, name, uid } }) => kind === 'Pod' && name === pod && uid === pod)
     .map(({ type, reason, message }) => ({ type, reason, message }))
 }

@@ -84,6 +84,11 @@ describe('a build that ended', () => {
       { since: '2026-01-01T00:00:00Z', logTail: 'line 1\nline 2' },
     ],
     [
+      'badly for the same reason after another assignment has new times',
+      conclude(failed({ at: NOW + 5000 }), { before: conclude(failed()), attempt: { number: 1, max: 3 } }),
+      { since: '2026-01-01T00:00:05Z' },
+    ],
+    [
       'with a temporary failure still has the image that was there',
       conclude(failed({ final: false }), { before: present }),
       present,
