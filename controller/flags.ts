@@ -4,17 +4,23 @@ import { messageOf } from '../lib/errors.ts'
 import { type ListenAddress, parseListenAddress } from '../lib/http/listen-address.ts'
 import { parseDuration } from '../lib/text/units.ts'
 import { type LabelSelector, parseLabelSelector } from './views/label-selector.ts'
+import { parseToleration, type Toleration } from './views/taint.ts'
 
 /** The parsed flags of enbi-controller. Durations are in milliseconds. */
 export interface ControllerOptions {
   /** Path of a kubeconfig. Undefined: the API server of the cluster that this pod runs in. */
   readonly kubeconfig: string | undefined
   readonly nodeRepel: LabelSelector
+  readonly tolerate: readonly Toleration[]
   readonly keepFinished: number
   readonly keepFinishedFor: number
   readonly unwantedGrace: number
   readonly lostGrace: number
+  readonly builderGrace: number
   readonly maxTries: number
+  /** NixBuilds made by hand that are assigned in one namespace at the same time. */
+  readonly maxAssigned: number
+  readonly podConditions: boolean
   readonly listen: ListenAddress
   /** Additional address that serves only health. */
   readonly healthListen: ListenAddress | undefined
@@ -50,9 +56,23 @@ export function readCount(least: number, most: number): (text: string) => number
   }
 }
 
+export function readBoolean(text: string): boolean {
+  if (text === 'true' || text === 'false') return text === 'true'
+  throw new InvalidArgumentError('expected true or false')
+}
+
 export function readSelector(text: string): LabelSelector {
   try {
     return parseLabelSelector(text)
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error))
+  }
+}
+
+/** The flag can be repeated. */
+export function addToleration(text: string, earlier: readonly Toleration[]): readonly Toleration[] {
+  try {
+    return [...earlier, parseToleration(text)]
   } catch (error) {
     throw new InvalidArgumentError(messageOf(error))
   }

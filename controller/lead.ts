@@ -6,8 +6,12 @@ import { createWorkQueue } from '../kube/work-queue.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import type { ControllerOptions } from './flags.ts'
 import type { Metrics } from './metrics.ts'
+import { createNixBuildCreator } from './reconcilers/create-nixbuild.ts'
 import { createNamespaceReconciler } from './reconcilers/namespace-reconciler.ts'
 import { createNixBuildReconciler } from './reconcilers/nixbuild-reconciler.ts'
+import { createNixNodeReconciler } from './reconcilers/nixnode-reconciler.ts'
+import { createNodeRecipes } from './reconcilers/node-recipes.ts'
+import { createNodeReconciler } from './reconcilers/node-reconciler.ts'
 import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconciler.ts'
 import {
   type ClusterState,
@@ -37,6 +41,7 @@ export async function lead(options: LeadOptions, signal: AbortSignal): Promise<v
   const state = createClusterState({
     kube,
     repels: flags.nodeRepel,
+    tolerations: flags.tolerate,
     onDue: key => queue.add(key),
     signal,
     logger,
@@ -81,13 +86,19 @@ function createReconcilers(
   const limits = {
     unwantedGraceMs: flags.unwantedGrace,
     lostGraceMs: flags.lostGrace,
+    builderGraceMs: flags.builderGrace,
     maxAttempts: flags.maxTries,
+    maxAssigned: flags.maxAssigned,
   }
   const retention = { keepFinished: flags.keepFinished, keepFinishedForMs: flags.keepFinishedFor }
+  const createNixBuild = createNixBuildCreator({ state, kube })
+  const createBuilds = createNodeRecipes({ state, create: createNixBuild })
   return {
-    pod: createPodReconciler({ state, kube, events }),
+    pod: createPodReconciler({ state, kube, createNixBuild, events, writesConditions: flags.podConditions }),
     build: createNixBuildReconciler({ state, kube, events, limits }),
     namespace: createNamespaceReconciler({ state, kube, limits: retention }),
+    node: createNodeReconciler({ state, kube }),
+    nixnode: createNixNodeReconciler({ state, kube, createBuilds, lostGraceMs: flags.lostGrace }),
   }
 }
 

@@ -3,7 +3,15 @@ import { NIXBUILD_LIMITS } from '../kube/resources/nixbuild.ts'
 import { runCommandLine } from '../lib/run-command-line.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
 import { version } from '../lib/version.ts'
-import { readAge, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
+import {
+  addToleration,
+  readAge,
+  readBoolean,
+  readCount,
+  readDuration,
+  readListenAddress,
+  readSelector,
+} from './flags.ts'
 
 export function run(): Promise<void> {
   return runCommandLine(program)
@@ -19,9 +27,17 @@ export const program = new Command('enbi-controller')
   .exitOverride()
   .option('--kubeconfig <file>', 'kubeconfig file (default: the ServiceAccount of the pod that the controller runs in)')
   .addOption(
-    new Option('--node-repel <selector>', 'label selector of nodes that never get NixBuilds made by hand')
+    new Option('--node-repel <selector>', 'label selector of nodes to which the controller never gives a build')
       .argParser(readSelector)
       .default(() => false, 'none'),
+  )
+  .addOption(
+    new Option(
+      '--tolerate <key[=value][:effect]>',
+      'taint of nodes to which the controller may still give builds; can be repeated',
+    )
+      .argParser(addToleration)
+      .default([], 'none'),
   )
   .addOption(
     new Option('--keep-finished <count>', 'finished NixBuilds to keep in each namespace, besides those of living pods')
@@ -38,9 +54,26 @@ export const program = new Command('enbi-controller')
     duration('--lost-grace <time>', 'how long a node must be lost before its builds move to another node', '10s'),
   )
   .addOption(
+    duration(
+      '--builder-grace <time>',
+      'how long a NixBuild for pods waits when none of their nodes can build it, before another node gets it',
+      '30s',
+    ),
+  )
+  .addOption(
     new Option('--max-tries <count>', 'how many nodes may lose a NixBuild made by hand before it fails')
       .argParser(readCount(1, NIXBUILD_LIMITS.attempts))
       .default(3),
+  )
+  .addOption(
+    new Option('--max-assigned <count>', 'NixBuilds made by hand that nodes build in each namespace at the same time')
+      .argParser(readCount(1, 1_000))
+      .default(100),
+  )
+  .addOption(
+    new Option('--pod-conditions <boolean>', "whether to maintain the Pods' condition enbi.hrzn.ee/ImageBuilt")
+      .argParser(readBoolean)
+      .default(true),
   )
   .addOption(
     new Option('--listen <host:port>', 'address that serves /metrics, /healthz and /readyz')
@@ -91,6 +124,7 @@ export const program = new Command('enbi-controller')
 Examples:
   enbi-controller --kubeconfig ~/.kube/config
   enbi-controller --listen :9470 --node-repel 'node-role.kubernetes.io/control-plane' --keep-finished 50 --keep-finished-for 30d
+  enbi-controller --tolerate dedicated=builds --tolerate example.com/spot:NoSchedule
 
 Selectors have the syntax of kubectl: key=value, key!=value, key, !key, key in (a,b), key notin (a,b), joined by commas.
 Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage or kubeconfig.`,

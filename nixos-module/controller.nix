@@ -1,9 +1,10 @@
 { config, lib, ... }:
 let
   cfg = config.services.enbi-shim.controller;
-  flags = lib.mapAttrsToList (name: value: quote "--${name}=${toString value}") (
-    lib.filterAttrs (_: value: value != null) cfg.flags
+  flags = lib.concatMap (name: map (value: quote "--${name}=${toString value}") (valuesOf cfg.flags.${name})) (
+    lib.attrNames cfg.flags
   );
+  valuesOf = value: if value == null then [ ] else if builtins.isList value then value else [ value ];
   # As systemd unquotes it.
   quote = text: lib.replaceStrings [ "%" "$" ] [ "%%" "$$" ] (builtins.toJSON text);
 in

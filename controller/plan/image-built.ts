@@ -1,6 +1,6 @@
-import { NIXBUILD_LIMITS } from '../../kube/resources/nixbuild.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
+import { isActive, type NodeEntry } from '../views/nixnode.ts'
 import type { PodView } from '../views/pod.ts'
 import type { PodImageRequest, Problem } from './pod-requests.ts'
 
@@ -10,75 +10,111 @@ const REASONS = ['Failed', 'Pending', 'Building', 'Importing', 'Built'] as const
 /** The pod condition `enbi.hrzn.ee/ImageBuilt`. */
 export interface ImageBuilt {
   readonly reason: (typeof REASONS)[number]
-  /** For people. It changes only with the reason and the node, so that progress causes no writes. */
+  /** For people. It changes only with the reason and the node. */
   readonly message: string
+  /** How far the pod's node is. It changes all the time. */
+  readonly progress?: string | undefined
 }
 
 export interface RequestedBuild {
   readonly request: PodImageRequest
   /** The NixBuild of the recipe, if it exists. */
   readonly build: NixBuildView | undefined
+  /** What the pod's node says about the recipe. */
+  readonly entry?: NodeEntry | undefined
   /** Why the last attempt to create the NixBuild failed. */
   readonly refused?: string | undefined
 }
 
-type ScheduledPod = Pick<PodView, 'node' | 'createdAt'>
+type ScheduledPod = Pick<PodView, 'node' | 'createdAt' | 'uid'>
 
 export interface ImageFacts {
   readonly requested: readonly RequestedBuild[]
   readonly problems: readonly Problem[]
   /** Why the pod's node cannot build; undefined if it can. */
   readonly nodeProblem: string | undefined
+  /** The pod's node has more images than it can tell of. */
+  readonly isNodeFull?: boolean
 }
 
 /** The worst state of all images that the pod requests; undefined if it requests none. */
 export function imageBuilt(
   pod: ScheduledPod,
-  { requested, problems, nodeProblem }: ImageFacts,
+  { requested, problems, nodeProblem, isNodeFull = false }: ImageFacts,
 ): ImageBuilt | undefined {
   const states = [
     ...problems.map(({ message }): ImageBuilt => ({ reason: 'Failed', message })),
-    ...requested.map(each => stateOf(pod, each, nodeProblem)),
+    ...requested.map(each => stateOf(pod, each, { nodeProblem, isNodeFull })),
   ]
   const reason = REASONS.find(reason => states.some(state => state.reason === reason))
   if (reason === undefined) return undefined
-  const messages = states.filter(state => state.reason === reason).map(({ message }) => message)
-  return { reason, message: messages.join('; ') }
+  const worst = states.filter(state => state.reason === reason)
+  const progress = worst.flatMap(state => state.progress ?? []).join('; ')
+  return { reason, message: worst.map(({ message }) => message).join('; '), ...(progress && { progress }) }
 }
 
 export function conditionStatus(reason: ImageBuilt['reason']): 'True' | 'False' {
   return reason === 'Built' ? 'True' : 'False'
 }
 
-function stateOf(
+type NodeFacts = Required<Pick<ImageFacts, 'nodeProblem' | 'isNodeFull'>>
+
+/** What the pod's own node says comes first. */
+function stateOf(pod: ScheduledPod, requested: RequestedBuild, node: NodeFacts): ImageBuilt {
+  const { request, entry } = requested
+  const isWaiting = entry !== undefined && isActive(entry) && entry.details.pods.some(({ uid }) => uid === pod.uid)
+  // A running pod may pull its image again.
+  if (request.started && !isWaiting) return built(requested)
+  return entry === undefined ? stateByBuild(pod, requested, node) : stateByNode(pod, requested, entry)
+}
+
+function stateByNode(pod: ScheduledPod, requested: RequestedBuild, { state, at, details }: NodeEntry): ImageBuilt {
+  const { request, build } = requested
+  const { image } = request.recipe
+  const { progress, message } = details
+  switch (state) {
+    case 'Present':
+      return built(requested)
+    case 'Queued':
+      return { reason: 'Pending', message: `${image}: ${message ?? `waits for other builds on ${pod.node}`}` }
+    case 'Building':
+      return { reason: 'Building', message: beingBuilt(requested, ` on ${pod.node}`), progress }
+    case 'Importing':
+      return { reason: 'Importing', message: `${image}: being loaded on ${pod.node}`, progress }
+    case 'Failed': {
+      const why = message || 'the build failed'
+      if (at * 1000 < pod.createdAt) return anotherAttempt(image, why)
+      const isElsewhere = build?.phase === 'Succeeded' && build.buildNode !== pod.node
+      const where = isElsewhere ? `built on ${build.buildNode}, but failed on ${pod.node}: ` : ''
+      return { reason: 'Failed', message: `${image}: ${where}${why}` }
+    }
+  }
+}
+
+function stateByBuild(
   pod: ScheduledPod,
-  { request, build, refused }: RequestedBuild,
-  nodeProblem: string | undefined,
+  requested: RequestedBuild,
+  { nodeProblem, isNodeFull }: NodeFacts,
 ): ImageBuilt {
+  const { request, build, refused } = requested
   const { image } = request.recipe
   const because = nodeProblem === undefined ? '' : `: ${nodeProblem}`
-  const built = { reason: 'Built', message: `${image}: image loaded` } as const
-  if (request.started) return built
   const where = build?.buildNode === undefined ? '' : ` on ${build.buildNode}`
+  const isElsewhere = build?.buildNode !== undefined && build.buildNode !== pod.node
+  const stays = isElsewhere && because !== '' ? `; ${pod.node} does not get it from there${because}` : ''
   switch (build?.phase) {
     case 'Succeeded':
-      return hasImage(build, pod)
-        ? built
+      return isNodeFull
+        ? built(requested)
         : { reason: 'Pending', message: `${image}: built${where}, but ${pod.node} does not have it${because}` }
     case 'Failed':
       return isBefore(build, pod)
-        ? {
-            reason: 'Pending',
-            message: `${image}: waiting for another attempt; the last one failed: ${failureOf(build)}`,
-          }
+        ? anotherAttempt(image, failureOf(build))
         : { reason: 'Failed', message: `${image}: ${failureOf(build)}` }
     case 'Importing':
-      return { reason: 'Importing', message: `${image}: being loaded${where}` }
+      return { reason: 'Importing', message: `${image}: being loaded${where}${stays}` }
     case 'Building':
-      return {
-        reason: 'Building',
-        message: `${image}: being built${where} from ${request.named ? request.recipe.text : formatRecipe(request.recipe)}`,
-      }
+      return { reason: 'Building', message: `${beingBuilt(requested, where)}${stays}` }
     default: {
       const why = build === undefined && refused !== undefined ? `: ${refused}` : because
       return { reason: 'Pending', message: `${image}: the build has not started${why}` }
@@ -86,17 +122,22 @@ function stateOf(
   }
 }
 
-/** If the list is full, the node may have the image without being on it. */
-function hasImage({ nodes }: NixBuildView, { node }: ScheduledPod): boolean {
-  return nodes.length >= NIXBUILD_LIMITS.nodes || nodes.some(({ name }) => name === node)
+function built({ request }: RequestedBuild): ImageBuilt {
+  return { reason: 'Built', message: `${request.recipe.image}: image loaded` }
 }
 
-/**
- * Whether the build ended before the pod was created. Both times are of the API server's clock, as nodes' clocks
- * differ.
- */
-function isBefore({ writtenAt }: NixBuildView, { createdAt }: ScheduledPod): boolean {
-  return writtenAt !== undefined && writtenAt < createdAt
+function beingBuilt({ request }: RequestedBuild, where: string): string {
+  const recipe = request.named ? request.recipe.text : formatRecipe(request.recipe)
+  return `${request.recipe.image}: being built${where} from ${recipe}`
+}
+
+function anotherAttempt(image: string, failure: string): ImageBuilt {
+  return { reason: 'Pending', message: `${image}: waiting for another attempt; the last one failed: ${failure}` }
+}
+
+/** Whether the build ended before the pod was created. */
+function isBefore({ finishedAt }: NixBuildView, { createdAt }: ScheduledPod): boolean {
+  return finishedAt !== undefined && finishedAt < createdAt
 }
 
 function failureOf({ conditions }: NixBuildView): string {

@@ -2,18 +2,17 @@ import { apiTime } from '../../kube/resources/metadata.ts'
 import { NIXBUILD_LIMITS, type NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
 import { afterGrace, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
 import { assignToChosenNode } from './plan-assignment.ts'
-import { soonest } from './soonest.ts'
 
 /**
  * What the controller does when a node dies: it is not ready, its shim does not renew its Lease, or its Node is
  * deleted. If this lasts for the grace time, the node loses its claims:
  *
  * - An unfinished NixBuild made by hand is assigned to another node. If pods pull its image, it becomes Pending: the
- *   nodes of these pods claim it. After too many lost nodes it fails.
- * - An unfinished NixBuild created for pods becomes Pending: the nodes of its pods claim it.
+ *   nodes of these pods build it. After too many lost nodes it fails.
+ * - An unfinished NixBuild created for pods becomes Pending: the nodes of its pods build it.
  *
  * A node that is only not ready keeps the builds that its pods request, also of NixBuilds made by hand: its living shim
- * would claim them again. A finished NixBuild lists the node until its Node is deleted (`planGoneNodes`).
+ * continues them. A node has its images until its NixNode is deleted.
  */
 export function planLostNode(facts: NixBuildFacts, node: string): NixBuildPlan {
   const problem = reasonToMove(facts, node)
@@ -30,14 +29,14 @@ function reasonToMove(
 }
 
 function moveBuild(facts: NixBuildFacts, { node, problem }: { node: string; problem: string }): NixBuildAction {
-  const { build, pullingPods, limits, now } = facts
-  // An earlier plan may have written the attempt but failed to change the label.
+  const { build, isPulled, limits, now } = facts
+  // An earlier plan may have written the attempt, and the controller ended before it assigned the build.
   const isWritten = build.buildNode === undefined && build.attempts.at(-1)?.node === node
   const attempt = { node, endTime: apiTime(now), reason: problem }
   const attempts = isWritten ? build.attempts : [...build.attempts, attempt].slice(-NIXBUILD_LIMITS.attempts)
   if (!build.createdForPods && attempts.length >= limits.maxAttempts)
     return { type: 'fail', message: failureMessage(attempts), attempts }
-  return build.createdForPods || pullingPods > 0
+  return build.createdForPods || isPulled
     ? { type: 'leavePending', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }
     : assignToChosenNode(facts, attempts)
 }
@@ -45,21 +44,4 @@ function moveBuild(facts: NixBuildFacts, { node, problem }: { node: string; prob
 function failureMessage(attempts: readonly NixBuildAttempt[]): string {
   const history = attempts.map(({ endTime, reason }) => `${endTime} ${reason}`)
   return `given up after ${attempts.length} ${attempts.length === 1 ? 'attempt' : 'attempts'}: ${history.join('; ')}`
-}
-
-/**
- * Removes deleted nodes from the nodes that have the image, each after its own grace time. A node that is only lost
- * still has it.
- */
-export function planGoneNodes({ build, nodeExists, memory, limits, now }: NixBuildFacts): NixBuildPlan {
-  const gone = build.nodes.filter(({ name }) => !nodeExists(name)).map(({ name }) => name)
-  if (gone.length === 0) return NOTHING
-  const goneSince = new Map(gone.map(name => [name, memory[`gone ${name}`] ?? now]))
-  const waiting = new Map([...goneSince].filter(([, since]) => now < since + limits.lostGraceMs))
-  const left = build.nodes.filter(({ name }) => !goneSince.has(name) || waiting.has(name))
-  return {
-    action: left.length < build.nodes.length ? { type: 'removeGoneNodes', nodes: left } : { type: 'none' },
-    memory: Object.fromEntries([...waiting].map(([name, since]) => [`gone ${name}`, since])),
-    recheckAt: soonest(...Array.from(waiting.values(), since => since + limits.lostGraceMs)),
-  }
 }

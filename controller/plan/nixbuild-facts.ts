@@ -1,51 +1,59 @@
-import type { NixBuildAttempt, NixBuildNode } from '../../kube/resources/nixbuild.ts'
+import type { NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
+import type { NodeEntry } from '../views/nixnode.ts'
 
 export interface PlanLimits {
   /** How long a build for pods continues when no living pod waits for it. */
   readonly unwantedGraceMs: number
-  /**
-   * How long a node must be lost before its builds move to another node, and how long its Node must be gone before it is
-   * removed from the nodes that have the image.
-   */
+  /** How long a node must be lost before its builds move to another node. */
   readonly lostGraceMs: number
+  /** How long a build waits for the nodes of its pods when none of them can build, before another node gets it. */
+  readonly builderGraceMs: number
   /** How many nodes may lose a build before it fails. */
   readonly maxAttempts: number
+  /** How many NixBuilds of one namespace are assigned to nodes at the same time. */
+  readonly maxAssigned: number
 }
 
 /**
- * Times to remember from one plan to the next: when each grace time began, and when the reason why no node can build it
- * was last written to its status.
+ * Times to remember from one plan to the next: when each grace time began, when the reason why no node can build it was
+ * last written to its status, and since when the status has been outdated.
  */
-export type NixBuildMemory = Readonly<Partial<Record<Grace | 'reasonWrittenAt', number>>>
+export type NixBuildMemory = Readonly<Partial<Record<Grace | 'reasonWrittenAt' | 'outdatedSince', number>>>
 
-/** No living pod waits for the build, its node is lost, or a node that has the image is gone. */
-export type Grace = 'unwanted' | `lost ${string}` | `gone ${string}`
+/** No living pod waits for the build, no node of its pods can build it, or its node is lost. */
+export type Grace = 'unwanted' | 'stranded' | `lost ${string}`
 
 export interface NixBuildFacts {
   readonly build: NixBuildView
-  /** Number of living pods that request the image. Started pods count, as they may pull it again. */
-  readonly requestingPods: number
-  /** Number of these pods that have not started. */
-  readonly waitingPods: number
-  /**
-   * Number of waiting pods whose kubelets pull the image on nodes that can build. 0 for a NixBuild created for pods, as
-   * no plan depends on it.
-   */
-  readonly pullingPods: number
-  /** Node that the label assigns it to. Undefined without the label; the label's value if there is no such node. */
+  /** What the nodes say about the recipe, by node. */
+  readonly entries: ReadonlyMap<string, NodeEntry>
+  /** Whether a pod of the node requests the recipe. */
+  readonly isRequestedOn: (node: string) => boolean
+  /** Whether the node says anything about its builds. Those with older shims do not. */
+  readonly isHeard: (node: string) => boolean
+  /** Whether a living pod requests the image. Started pods count, as they may pull it again. */
+  readonly isRequested: boolean
+  /** Whether one of these pods has not started. */
+  readonly isWaitedFor: boolean
+  /** Whether the kubelet of one of them pulls the image on a node that can build. */
+  readonly isPulled: boolean
+  /** Whether the kubelet of one pulls the image on a node that cannot build, or must not by `--node-repel`. */
+  readonly isStranded: boolean
+  /** Node that it is assigned to. */
   readonly assignedNode: string | undefined
+  /** Number of NixBuilds of the namespace that are assigned to nodes. */
+  readonly assignedInNamespace: number
   /** Why a node cannot finish a build; undefined if it can. */
   readonly problemOfNode: (node: string) => string | undefined
   /**
    * Like `problemOfNode`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
    */
   readonly problemOfShim: (node: string) => string | undefined
-  /** Whether a living pod on the node requests it. */
-  readonly isRequestedOn: (node: string) => boolean
-  readonly nodeExists: (node: string) => boolean
   readonly chooseNode: () => NodeChoice
   readonly memory: NixBuildMemory
+  /** When the status was last written. */
+  readonly writtenAt: number | undefined
   readonly limits: PlanLimits
   readonly now: number
 }
@@ -64,12 +72,15 @@ export type NixBuildAction =
   /** No node has it: the status becomes Pending, with the reason. */
   | {
       readonly type: 'leavePending'
-      readonly reason: 'NoNode' | 'NodeLost'
+      readonly reason: 'NoNode' | 'NodeLost' | 'TooMany'
       readonly message: string
       readonly attempts: readonly NixBuildAttempt[]
     }
-  /** `nodes` are the nodes that still have the image. */
-  | { readonly type: 'removeGoneNodes'; readonly nodes: readonly NixBuildNode[] }
+  /** What the nodes have told. */
+  | { readonly type: 'report'; readonly patch: StatusPatch }
+
+/** A change of the status as a JSON merge patch: null removes a field. */
+export type StatusPatch = Readonly<Record<string, unknown>>
 
 export interface NixBuildPlan {
   readonly action: NixBuildAction

@@ -1,32 +1,78 @@
+import type { Condition } from '../../kube/resources/condition.ts'
 import type { EventContent } from '../../kube/resources/event.ts'
 import { apiTime } from '../../kube/resources/metadata.ts'
-import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { allConditions, type NixBuildResult, removeFields } from '../../kube/resources/nixbuild-status.ts'
-import type { NixBuildView } from '../views/nixbuild.ts'
-import type { NixBuildAction } from './nixbuild-facts.ts'
-import { noNodeReason } from './plan-assignment.ts'
+import { type NodeCount, nixBuilds } from '../../kube/resources/nixbuild.ts'
+import {
+  CLAIM_FIELDS,
+  type NixBuildResult,
+  nixBuildConditions,
+  removeFields,
+} from '../../kube/resources/nixbuild-status.ts'
+import { type NixBuildView, NODE_GROUPS } from '../views/nixbuild.ts'
+import type { Aggregate, MainStatus } from './aggregate.ts'
+import type { NixBuildAction, StatusPatch } from './nixbuild-facts.ts'
+import { waitingReason } from './plan-assignment.ts'
 
-/** A change of the status as a JSON merge patch: null removes a field. */
-export type StatusPatch = Readonly<Record<string, unknown>>
-
-type StatusAction = Extract<NixBuildAction, { type: 'fail' | 'assign' | 'leavePending' | 'removeGoneNodes' }>
+type StatusAction = Extract<NixBuildAction, { type: 'fail' | 'assign' | 'leavePending' }>
 
 /** Merge patch of the status. Lists are replaced as a whole, so `build` must be the latest. */
 export function statusPatch(build: NixBuildView, action: StatusAction, now: number): StatusPatch {
-  if (action.type === 'removeGoneNodes') return { nodes: action.nodes }
   const { generation, conditions } = build
   const at = apiTime(now)
   return {
-    // Whatever the action is, the node of the build loses its claim.
+    // Whatever the action is, the node of the build loses it.
     ...removeFields(),
     ...(action.type === 'fail' ? { status: 'Failed', completionTime: at } : { status: 'Pending' }),
     observedGeneration: generation,
     attempts: action.attempts,
-    conditions: allConditions(resultOf(action), { conditions, generation, now: at }),
+    conditions: nixBuildConditions(resultOf(action), { conditions, generation, now: at }),
   }
 }
 
-function resultOf(action: Exclude<StatusAction, { type: 'removeGoneNodes' }>): NixBuildResult {
+/** Merge patch that makes the status say what the nodes do; undefined if it says so. */
+export function reportPatch(build: NixBuildView, news: Aggregate, now: number): StatusPatch | undefined {
+  const patch = { ...groupsPatch(build, news), ...(news.main && mainPatch(build, news.main, now)) }
+  return Object.keys(patch).length === 0 ? undefined : patch
+}
+
+function groupsPatch({ fields }: NixBuildView, news: Aggregate): StatusPatch {
+  const changed = NODE_GROUPS.filter(group => textOf(fields[group]) !== textOf(news[group]))
+  return Object.fromEntries(changed.map(group => [group, news[group].count === 0 ? null : news[group]]))
+}
+
+function textOf(group: NodeCount = { count: 0, nodes: [] }): string {
+  return `${group.count} ${group.nodes.join()}`
+}
+
+function mainPatch(build: NixBuildView, { phase, result, fields }: MainStatus, now: number): StatusPatch {
+  const { generation, conditions } = build
+  const after = nixBuildConditions(result, { conditions, generation, now: apiTime(now) })
+  return {
+    ...(phase !== build.phase && { status: phase, observedGeneration: generation }),
+    ...(textsOf(after) !== textsOf(conditions) && { conditions: after }),
+    ...(fields && fieldsPatch(build, phase, fields)),
+  }
+}
+
+/** Without the time, which changes with them. */
+function textsOf(conditions: readonly Condition[]): string {
+  const texts = conditions.map(({ type, status, reason, message }) => JSON.stringify([type, status, reason, message]))
+  return texts.sort().join()
+}
+
+function fieldsPatch(
+  { phase: before, fields: written }: NixBuildView,
+  phase: MainStatus['phase'],
+  fields: NonNullable<MainStatus['fields']>,
+): StatusPatch {
+  const changed = CLAIM_FIELDS.filter(field =>
+    // The log of a failure is not kept in memory.
+    field === 'logTail' ? fields.logTail !== undefined || phase !== before : fields[field] !== written[field],
+  )
+  return Object.fromEntries(changed.map(field => [field, fields[field] ?? null]))
+}
+
+function resultOf(action: StatusAction): NixBuildResult {
   switch (action.type) {
     case 'fail':
       return { kind: 'Failed', message: action.message }
@@ -53,8 +99,9 @@ export function nixBuildEvent(build: NixBuildView, action: NixBuildAction): Even
       return { about, type: 'Normal', reason: 'GivenToAnotherNode', message }
     }
     case 'leavePending':
-      // The status already says that no node can build it; a changed reason appears only there.
-      if (action.reason === 'NoNode' && noNodeReason(build) !== undefined) return undefined
+      // The status already says that no node builds it; a changed reason appears only there.
+      if (action.reason === 'TooMany' || (action.reason === 'NoNode' && waitingReason(build) !== undefined))
+        return undefined
       return { about, type: 'Warning', reason: action.reason, message: action.message }
     case 'fail':
       return { about, type: 'Warning', reason: 'Failed', message: action.message }

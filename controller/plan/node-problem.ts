@@ -5,6 +5,11 @@ export function nodeProblem(name: string, state: NodeState | undefined): string 
   return state?.ready === false ? `node ${name} is not ready` : shimProblem(name, state)
 }
 
+/** Why the node must get no builds, although it could build. */
+export function repelProblem(name: string, state: NodeState | undefined): string | undefined {
+  return state?.repelled ? `node ${name} is excluded by --node-repel` : undefined
+}
+
 /** Why no shim can be working on the node; undefined if one can. */
 export function shimProblem(name: string, state: NodeState | undefined): string | undefined {
   if (state === undefined) return `node ${name} is gone`

@@ -8,18 +8,42 @@ import { act, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, NOTHIN
  */
 const REASON_WRITE_MS = 60_000
 
-/** Plans a NixBuild made by hand that no node has. If a pod pulls it, the pod's node builds it. */
+/** Plans a NixBuild that no node has. */
 export function planAssignment(facts: NixBuildFacts): NixBuildPlan {
-  if (facts.pullingPods > 0) return NOTHING
+  return facts.build.createdForPods ? planStranded(facts) : planMadeByHand(facts)
+}
+
+/** The nodes of its pods build one for pods. Only if none of them can, another node gets it after the grace time. */
+function planStranded(facts: NixBuildFacts): NixBuildPlan {
+  const { isPulled, isStranded, memory, limits, now } = facts
+  if (isPulled || !isStranded) return NOTHING
+  const stranded = memory.stranded ?? now
+  const dueAt = stranded + limits.builderGraceMs
+  if (now < dueAt) return { action: { type: 'none' }, memory: { stranded }, recheckAt: dueAt }
+  const plan = assign(facts)
+  // If no node can build it, it is due as soon as one can.
+  return { ...plan, memory: { ...plan.memory, stranded } }
+}
+
+/** If a pod pulls it, the pod's node builds it. */
+function planMadeByHand(facts: NixBuildFacts): NixBuildPlan {
+  return facts.isPulled ? NOTHING : assign(facts)
+}
+
+function assign(facts: NixBuildFacts): NixBuildPlan {
   const action = assignToChosenNode(facts, facts.build.attempts)
   return action.type === 'leavePending' ? limitReasonWrites(facts, action) : act(action)
 }
 
 /** Leaves the NixBuild Pending if no node can build it. */
 export function assignToChosenNode(
-  { chooseNode }: NixBuildFacts,
+  { chooseNode, assignedNode, assignedInNamespace, limits }: NixBuildFacts,
   attempts: readonly NixBuildAttempt[],
 ): Extract<NixBuildAction, { type: 'assign' | 'leavePending' }> {
+  if (assignedNode === undefined && assignedInNamespace >= limits.maxAssigned) {
+    const message = `waits for other NixBuilds of its namespace: nodes build ${limits.maxAssigned} of them at most (--max-assigned)`
+    return { type: 'leavePending', reason: 'TooMany', message, attempts }
+  }
   const choice = chooseNode()
   if ('node' in choice) return { type: 'assign', node: choice.node, attempts }
   return { type: 'leavePending', reason: 'NoNode', message: `no node can build it: ${choice.none}`, attempts }
@@ -30,7 +54,7 @@ function limitReasonWrites(
   { build, memory: { reasonWrittenAt }, now }: NixBuildFacts,
   action: Extract<NixBuildAction, { type: 'leavePending' }>,
 ): NixBuildPlan {
-  const written = noNodeReason(build)
+  const written = waitingReason(build)
   const kept = reasonWrittenAt === undefined ? {} : { reasonWrittenAt }
   if (written === action.message) return { action: { type: 'none' }, memory: kept }
   const dueAt = (reasonWrittenAt ?? Number.NEGATIVE_INFINITY) + REASON_WRITE_MS
@@ -38,8 +62,13 @@ function limitReasonWrites(
   return { action: { type: 'none' }, memory: kept, recheckAt: dueAt }
 }
 
-/** Why no node can build it, according to its status. */
-export function noNodeReason({ phase, conditions }: NixBuildView): string | undefined {
+/** Whether it waits for others of its namespace. */
+export function isTooMany({ phase, conditions }: NixBuildView): boolean {
+  return phase === 'Pending' && conditions.some(({ type, reason }) => type === 'Complete' && reason === 'TooMany')
+}
+
+/** Why no node builds it, according to its status. */
+export function waitingReason({ phase, conditions }: NixBuildView): string | undefined {
   const complete = conditions.find(({ type }) => type === 'Complete')
-  return phase === 'Pending' && complete?.reason === 'NoNode' ? complete.message : undefined
+  return phase === 'Pending' && ['NoNode', 'TooMany'].includes(complete?.reason ?? '') ? complete?.message : undefined
 }

@@ -1,14 +1,21 @@
 import { isFinished } from '../../kube/resources/nixbuild.ts'
-import { planGoneNodes, planLostNode } from './lost-node.ts'
+import { type Aggregate, aggregate } from './aggregate.ts'
+import { planLostNode } from './lost-node.ts'
 import { act, afterGrace, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
+import { reportPatch } from './nixbuild-report.ts'
 import { planAssignment } from './plan-assignment.ts'
 import { soonest } from './soonest.ts'
+
+/** Shortest time between two reports about one NixBuild, in milliseconds. */
+const REPORT_MS = 5_000
+/** Before a node is reported to work on it: it may soon be done, and then the result would have to wait. */
+const SETTLE_MS = 1_000
 
 export function planNixBuild(facts: NixBuildFacts): NixBuildPlan {
   const { build } = facts
   if (build.deleting) return NOTHING
   if (build.forged) return act({ type: 'delete' })
-  if (isFinished(build.phase)) return planGoneNodes(facts)
+  if (isFinished(build.phase)) return planReport(facts, aggregateOf(facts))
   if ('problem' in build.recipe) return act({ type: 'fail', message: build.recipe.problem, attempts: build.attempts })
   const unwanted = planUnwanted(facts)
   if (unwanted.action.type === 'delete') return unwanted
@@ -16,19 +23,52 @@ export function planNixBuild(facts: NixBuildFacts): NixBuildPlan {
 }
 
 function planUnwanted(facts: NixBuildFacts): NixBuildPlan {
-  const { build, requestingPods, waitingPods, limits } = facts
+  const { build, isRequested, isWaitedFor, limits } = facts
   // A started pod may still need a build that has begun: its kubelet pulls the image again.
-  const pods = build.buildNode === undefined ? waitingPods : requestingPods
-  if (!build.createdForPods || pods > 0) return NOTHING
+  const isWanted = build.buildNode === undefined ? isWaitedFor : isRequested
+  if (!build.createdForPods || isWanted) return NOTHING
   return afterGrace(facts, 'unwanted', limits.unwantedGraceMs, () => ({ type: 'delete' }))
 }
 
 function planProgress(facts: NixBuildFacts): NixBuildPlan {
   const { build, assignedNode } = facts
+  const news = aggregateOf(facts)
   const node = build.buildNode ?? assignedNode
-  if (node !== undefined) return planLostNode(facts, node)
-  // The nodes of its pods claim a build for pods.
-  return build.createdForPods ? NOTHING : planAssignment(facts)
+  const lost = node === undefined ? NOTHING : planLostNode(facts, node)
+  if (lost.action.type !== 'none') return lost
+  const assigning = node === undefined && news.isLeft ? planAssignment(facts) : NOTHING
+  return merge(lost, assigning.action.type === 'none' ? merge(assigning, planReport(facts, news)) : assigning)
+}
+
+function aggregateOf(facts: NixBuildFacts): Aggregate {
+  const { build, entries, assignedNode, isRequestedOn, isHeard, problemOfNode, problemOfShim } = facts
+  return aggregate({
+    build,
+    entries,
+    isTrusted: node => node === build.buildNode || node === assignedNode || isRequestedOn(node),
+    // One that has a problem may still come back.
+    isHeard: node => isHeard(node) && problemOfNode(node) === undefined && problemOfShim(node) === undefined,
+    // The node of the status keeps its build for the grace time.
+    counts(node, { details }) {
+      const problemOf = build.createdForPods || details.pods.length > 0 ? problemOfShim : problemOfNode
+      return node === build.buildNode || problemOf(node) === undefined
+    },
+  })
+}
+
+/** Writes what the nodes say. A result does not wait, except for the last write. */
+function planReport({ build, memory, writtenAt, now }: NixBuildFacts, news: Aggregate): NixBuildPlan {
+  const patch = reportPatch(build, news, now)
+  if (patch === undefined) return NOTHING
+  const { main } = news
+  const outdatedSince = memory.outdatedSince ?? now
+  const isResult = main !== undefined && isFinished(main.phase)
+  const dueAt = Math.max(
+    writtenAt === undefined ? now : writtenAt + REPORT_MS,
+    isResult ? now : outdatedSince + SETTLE_MS,
+  )
+  if (now >= dueAt) return act({ type: 'report', patch })
+  return { action: { type: 'none' }, memory: { outdatedSince }, recheckAt: dueAt }
 }
 
 function merge(a: NixBuildPlan, b: NixBuildPlan): NixBuildPlan {

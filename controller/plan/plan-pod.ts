@@ -17,6 +17,16 @@ export interface PodFacts {
   readonly problems: readonly Problem[]
   /** Why the pod's node cannot build; undefined if it can. */
   readonly nodeProblem: string | undefined
+  /** The pod's node has more images than it can tell of. */
+  readonly isNodeFull?: boolean
+  /** Whether conditions are written (`--pod-conditions`). */
+  readonly writesConditions: boolean
+  /** Messages of problems that have been reported, if no condition remembers it. */
+  readonly told: ReadonlySet<string>
+  /** When the condition was last written. */
+  readonly writtenAt: number | undefined
+  /** Shortest time between two writes if only the progress has changed, in milliseconds. */
+  readonly progressMs: number
   /** Since when the condition is outdated, according to the last plan. */
   readonly differsSince: number | undefined
   readonly now: number
@@ -92,11 +102,16 @@ function ownerOf({ apiVersion, kind, name, uid }: OwnerReference): OwnerReferenc
 }
 
 function planCondition(facts: PodFacts): Partial<PodPlan> {
-  const { pod, problems, now, settleMs } = facts
-  const target = shortened(imageBuilt(pod, facts))
+  const { pod, problems, now, settleMs, writtenAt, progressMs } = facts
+  if (!facts.writesConditions) return { events: problems.filter(({ message }) => !facts.told.has(message)) }
+  const target = withProgress(imageBuilt(pod, facts))
   if (target === undefined) return { condition: isOutdated(pod) ? 'remove' : 'keep' }
   if (isUpToDate(pod, target)) return {}
   const differsSince = facts.differsSince ?? now
+  if (saysAllBut(pod, target)) {
+    const dueAt = (writtenAt ?? differsSince) + progressMs
+    return now < dueAt ? { differsSince, recheckAt: dueAt } : { condition: { set: target } }
+  }
   const settledAt =
     target.reason === 'Built' || target.reason === 'Failed' ? now : differsSince + settleMs[target.reason]
   if (now < settledAt) return { differsSince, recheckAt: settledAt }
@@ -116,9 +131,28 @@ function isUpToDate({ condition }: PodView, { reason, message }: ImageBuilt): bo
   return condition?.status === conditionStatus(reason) && condition.reason === reason && condition.message === message
 }
 
-function shortened(state: ImageBuilt | undefined): ImageBuilt | undefined {
-  if (state === undefined || state.message.length <= MAX_MESSAGE_LENGTH) return state
+/** Whether only the progress differs. */
+function saysAllBut({ condition }: PodView, { reason, message, progress }: ImageBuilt): boolean {
+  if (condition?.reason !== reason) return false
+  const rest = progress === undefined ? message : message.slice(0, -progressText(progress).length)
+  return condition.message === rest || condition.message.startsWith(`${rest} (`)
+}
+
+/** The message with the progress at its end, if there is room. */
+function withProgress(state: ImageBuilt | undefined): ImageBuilt | undefined {
+  if (state === undefined) return undefined
+  const { reason, message, progress } = state
+  if (message.length > MAX_MESSAGE_LENGTH) return { reason, message: shortened(message) }
+  const whole = `${message}${progress === undefined ? '' : progressText(progress)}`
+  return whole.length > MAX_MESSAGE_LENGTH ? { reason, message } : { ...state, message: whole }
+}
+
+function progressText(progress: string): string {
+  return ` (${progress})`
+}
+
+function shortened(message: string): string {
   const head = Math.floor(MAX_MESSAGE_LENGTH / 4)
   const tail = MAX_MESSAGE_LENGTH - head
-  return { ...state, message: `${state.message.slice(0, head)} … ${state.message.slice(-tail)}` }
+  return `${message.slice(0, head)} … ${message.slice(-tail)}`
 }

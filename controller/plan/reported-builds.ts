@@ -1,26 +1,31 @@
 import type { NixBuildView } from '../views/nixbuild.ts'
+import { isActive } from '../views/nixnode.ts'
 import type { RequestedBuild } from './image-built.ts'
 
 /**
  * The builds that a pod's condition reports. If an image's name is its recipe, it may have NixBuilds of several
- * recipes, such as that of yesterday's rule. Of these the pod reports the one that is being built, or else the
- * furthest. A shim can create any NixBuild, so those of shims count only if the pod's node builds or has the image.
+ * recipes, such as that of yesterday's rule. Of these the pod reports the one that its node works on or tells of, or else
+ * one that is being built, or else the furthest. NixBuilds for what other nodes have told do not count.
  */
 export function reportedBuilds(requested: readonly RequestedBuild[], node: string | undefined): RequestedBuild[] {
   const annotated = requested.filter(({ request }) => !request.named)
   const named = requested.filter(
-    ({ request, build }) => request.named && build !== undefined && isReportedOn(build, node),
+    ({ request, build, entry }) =>
+      request.named && build !== undefined && (entry !== undefined || isReportedOn(build, node)),
   )
   const byImage = Map.groupBy(named, ({ request }) => request.recipe.image)
   return [...annotated, ...[...byImage.values()].flatMap(each => reportedNamedBuild(each) ?? [])]
 }
 
 function isReportedOn(build: NixBuildView, node: string | undefined): boolean {
-  return build.createdBy !== 'shim' || build.buildNode === node || build.nodes.some(({ name }) => name === node)
+  return build.createdBy !== 'shim' || build.buildNode === node
 }
 
 function reportedNamedBuild(named: readonly RequestedBuild[]): RequestedBuild | undefined {
-  const builds = named.flatMap(({ build }) => build ?? [])
+  const told = named.filter(({ entry }) => entry !== undefined)
+  const atWork = told.find(({ entry }) => entry && isActive(entry))
+  if (atWork) return atWork
+  const builds = (told.length > 0 ? told : named).flatMap(({ build }) => build ?? [])
   const best = builds.find(build => stageOf(build) === 'atWork') ?? furthestBuild(builds)
   return named.find(({ build }) => build !== undefined && build === best)
 }

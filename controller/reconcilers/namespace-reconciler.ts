@@ -3,20 +3,16 @@ import { compareVersions } from '../../kube/resources/metadata.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { planRetention, type RetentionLimits } from '../plan/retention.ts'
 import { soonest } from '../plan/soonest.ts'
+import { imageId } from '../state/builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
-import { recipeId } from '../state/request-index.ts'
-import type { NixBuildView } from '../views/nixbuild.ts'
-import { createImagesInUse } from './images-in-use.ts'
+import { type NixBuildView, recipeId } from '../views/nixbuild.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
-/** When to check again whether unwatched pods still use a NixBuild, in milliseconds. */
-const UNWATCHED_USE_MS = 600_000
-
-/** A node may create any number of NixBuilds, and each must not cause a list of all pods. */
-const SHIM_UNUSED_MS = 10_000
+/** When to check again whether pods still use a NixBuild, in milliseconds. */
+const PLAIN_USE_MS = 600_000
 
 /**
- * Limit per image for NixBuilds of shims that unwatched pods use. There may be several, as rules change and nodes
+ * Limit per image for NixBuilds of shims that pods without annotations use. There may be several, as rules change and nodes
  * differ.
  */
 const MAX_PER_IMAGE = 8
@@ -26,15 +22,12 @@ const MAX_DELETIONS = 100
 
 export interface NamespaceReconcilerOptions {
   readonly state: Pick<ClusterState, 'pods' | 'builds'>
-  readonly kube: Pick<Kube, 'list' | 'delete'>
+  readonly kube: Pick<Kube, 'delete'>
   readonly limits: RetentionLimits
 }
 
 /** Removes finished NixBuilds of a namespace that are too many or too old. */
 export function createNamespaceReconciler({ state, kube, limits }: NamespaceReconcilerOptions): Reconciler {
-  const inUse = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: 0 })
-  const inUseRecently = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: SHIM_UNUSED_MS })
-
   return async namespace => {
     const latestFirst = state.builds.finishedIn(namespace).sort((a, b) => compareVersions(b, a))
     const builds = new Map(latestFirst.map(build => [build.name, build]))
@@ -42,12 +35,12 @@ export function createNamespaceReconciler({ state, kube, limits }: NamespaceReco
     const finished = Array.from(builds.values(), build => ({
       name: build.name,
       createdBy: build.createdBy,
-      finishedAt: Math.min(build.writtenAt ?? build.createdAt, now),
+      finishedAt: Math.min(build.finishedAt ?? build.createdAt, now),
       used: build.deleting || isRequested(build),
     }))
     const { remove, recheckAt } = planRetention(finished, limits, now)
     const expired = remove.flatMap(name => builds.get(name) ?? [])
-    const inUseNow = await findInUse(namespace, expired)
+    const inUseNow = findInUse(expired)
     let deleted = 0
     for (const build of expired) {
       const { name, uid, resourceVersion } = build
@@ -56,19 +49,18 @@ export function createNamespaceReconciler({ state, kube, limits }: NamespaceReco
       await kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
       deleted += 1
     }
-    return soonest(recheckAt, inUseNow.size > 0 ? now + UNWATCHED_USE_MS : undefined)
+    return soonest(recheckAt, inUseNow.size > 0 ? now + PLAIN_USE_MS : undefined)
   }
 
   /**
-   * Finds builds that pods use which started long ago and have no annotations: these are not watched. The controller's
-   * own builds are for annotations, so they need no list.
+   * Finds builds that pods use which have no annotations. The controller's own builds are for annotations, so they need
+   * no look.
    */
-  async function findInUse(namespace: string, expired: readonly NixBuildView[]): Promise<ReadonlySet<NixBuildView>> {
-    const asked = expired.flatMap(build => imageOf(build) ?? [])
-    if (asked.length === 0) return new Set()
-    const ask = expired.some(({ createdBy }) => createdBy === 'hand') ? inUse : inUseRecently
-    const images = await ask(namespace, asked)
-    const used = expired.filter(build => images.has(imageOf(build) ?? ''))
+  function findInUse(expired: readonly NixBuildView[]): ReadonlySet<NixBuildView> {
+    const used = expired.filter(build => {
+      const image = imageOf(build)
+      return image !== undefined && state.pods.isImageUsed(imageId(build.namespace, image))
+    })
     const ofShims = Map.groupBy(
       used.filter(({ createdBy }) => createdBy === 'shim'),
       imageOf,

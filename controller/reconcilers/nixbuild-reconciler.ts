@@ -1,111 +1,185 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
-import { CONTROLLER, NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
-import { isFinished, nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { chooseNode } from '../plan/choose-node.ts'
+import { namespaceOf } from '../../kube/mirror.ts'
+import { CONTROLLER } from '../../kube/resources/names.ts'
+import {
+  isFinished,
+  type NixBuild,
+  type NixBuildRecipe,
+  type NixBuildSpec,
+  nixBuilds,
+} from '../../kube/resources/nixbuild.ts'
+import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
+import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
+import { recipeKey } from '../../recipes/recipe.ts'
+import { type BuildToPlace, chooseNode } from '../plan/choose-node.ts'
 import type { NixBuildAction, NixBuildMemory, NixBuildPlan, PlanLimits } from '../plan/nixbuild-facts.ts'
 import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
-import { nodeProblem, shimProblem } from '../plan/node-problem.ts'
+import { nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
-import type { PodImageRequest } from '../plan/pod-requests.ts'
 import { soonest } from '../plan/soonest.ts'
+import { imageId } from '../state/builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
-import { recipeId } from '../state/request-index.ts'
-import { type NixBuildView, nixBuildView } from '../views/nixbuild.ts'
-import { createImagesInUse } from './images-in-use.ts'
+import { type NixBuildView, nixBuildView, recipeId } from '../views/nixbuild.ts'
+import type { NodeState } from '../views/node.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
-/**
- * When to check again whether unwatched pods use a build, in milliseconds. These are pods that started without it long
- * ago.
- */
-const UNWATCHED_USE_MS = 60_000
-/** Short, as a new pod may use the build. But a thousand unused builds must not cause a thousand lists of all pods. */
-const UNWATCHED_UNUSED_MS = 5_000
+/** A NixBuild that more nodes tell of is planned at most once in this time, in milliseconds: each tells at any time. */
+const LARGE_PLAN_MS = 1_000
+const LARGE = 100
+
+interface Times {
+  readonly plannedAt: number
+  /** When its status was last written. */
+  readonly writtenAt: number | undefined
+}
+
+/** When to check again whether pods without annotations use a build, in milliseconds. */
+const PLAIN_USE_MS = 60_000
 
 export interface NixBuildReconcilerOptions {
-  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
-  readonly kube: Pick<Kube, 'list' | 'patch' | 'delete'>
+  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes' | 'nodeBuilds' | 'assignments'>
+  readonly kube: Pick<Kube, 'patch' | 'delete'>
   readonly events: Pick<EventRecorder, 'record'>
   readonly limits: PlanLimits
 }
 
 export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerOptions): Reconciler {
-  const memories = new Map<string, { readonly uid: string; readonly memory: NixBuildMemory }>()
+  const { pods, builds, nodes, nodeBuilds, assignments } = state
+  const memories = new Map<string, { readonly uid: string; readonly memory: NixBuildMemory } & Times>()
   /** Nodes that builds are being assigned to right now. These builds count as running there. */
   const assigning = new Map<string, string>()
-  const inUse = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: UNWATCHED_UNUSED_MS })
 
   async function reconcile(key: string): Promise<number | undefined> {
-    const build = state.builds.get(key)
+    const build = builds.get(key)
     if (!build) {
       memories.delete(key)
+      assignments.revoke(key)
       return undefined
     }
+    if (isFinished(build.phase) || build.deleting || isOfAnother(key, build)) assignments.revoke(key)
+    const waitUntil = (memories.get(key)?.plannedAt ?? 0) + LARGE_PLAN_MS
+    if (nodeBuilds.ofRecipe(idOf(build)).size > LARGE && Date.now() < waitUntil) return waitUntil
     const plan = planOf(key, build)
-    if (Object.keys(plan.memory).length === 0) memories.delete(key)
-    else memories.set(key, { uid: build.uid, memory: plan.memory })
-    if (plan.action.type === 'delete' && !build.forged && (await isUsed(build))) return Date.now() + UNWATCHED_USE_MS
+    remember(key, build, plan.memory)
+    if (plan.action.type === 'delete' && !build.forged && isUsed(build)) return Date.now() + PLAIN_USE_MS
     await perform(key, build, plan.action)
-    return soonest(plan.recheckAt, isFinished(build.phase) ? undefined : leaseExpiry(build))
+    return soonest(plan.recheckAt, isFinished(build.phase) ? undefined : leaseExpiry(key, build))
+  }
+
+  /** A NixBuild of the same name may have come in its place. */
+  function isOfAnother(key: string, { recipe }: NixBuildView): boolean {
+    const spec = assignments.recipeOf(key)
+    return spec !== undefined && 'key' in recipe && recipeKey(recipeOf({ spec })) !== recipe.key
   }
 
   function planOf(key: string, build: NixBuildView): NixBuildPlan {
     const last = memories.get(key)
-    const requesting = podsRequesting(build)
-    const waiting = [...requesting].flatMap(([pod, { started }]) => (started ? [] : pod))
+    const isSame = last?.uid === build.uid
+    const id = idOf(build)
     return planNixBuild({
       build,
-      requestingPods: requesting.size,
-      waitingPods: waiting.length,
-      pullingPods: build.createdForPods
-        ? 0
-        : waiting.filter(pod => requesting.get(pod)?.pulled && isOnGoodNode(pod)).length,
-      assignedNode:
-        build.assignedTo === undefined ? undefined : (state.nodes.named(build.assignedTo) ?? build.assignedTo),
-      problemOfNode: node => nodeProblem(node, state.nodes.state(node)),
-      problemOfShim: node => shimProblem(node, state.nodes.state(node)),
-      isRequestedOn: node => [...requesting.keys()].some(pod => state.pods.get(pod)?.node === node),
-      nodeExists: state.nodes.has,
-      chooseNode: () => chooseNode(state.nodes.states(), { system: build.system, countRunning }),
-      memory: last?.uid === build.uid ? last.memory : {},
+      entries: nodeBuilds.ofRecipe(id),
+      isHeard: nodeBuilds.has,
+      ...useOf(build, id),
+      assignedNode: assignments.nodeOf(key),
+      assignedInNamespace: assignments.countIn(build.namespace) + countAssigning(build.namespace),
+      problemOfNode: node => nodeProblem(node, nodes.state(node)),
+      problemOfShim: node => shimProblem(node, nodes.state(node)),
+      isRequestedOn: requestingNodes(id),
+      chooseNode: () => chooseNode(candidates(), placeOf(key, build)),
+      memory: isSame ? last.memory : {},
+      writtenAt: isSame ? last.writtenAt : undefined,
       limits,
       now: Date.now(),
     })
   }
 
-  function podsRequesting({ namespace, recipe }: NixBuildView): ReadonlyMap<string, PodImageRequest> {
-    return 'key' in recipe ? state.pods.podsRequesting(recipeId(namespace, recipe.key)) : new Map()
+  function requestingNodes(id: string): (node: string) => boolean {
+    let found: ReadonlySet<string | undefined> | undefined
+    return node => {
+      found ??= new Set(Array.from(pods.podsRequesting(id).keys(), pod => pods.get(pod)?.node))
+      return found.has(node)
+    }
   }
 
-  /** A started pod may pull its image again, but it is not watched if it never waited for a NixBuild. */
-  async function isUsed({ namespace, recipe }: NixBuildView): Promise<boolean> {
-    return 'image' in recipe && (await inUse(namespace, [recipe.image])).has(recipe.image)
+  /** Keeps the time of the last write. */
+  function remember(key: string, { uid }: NixBuildView, memory: NixBuildMemory, writtenAt?: number): void {
+    const last = memories.get(key)
+    const at = writtenAt ?? (last?.uid === uid ? last.writtenAt : undefined)
+    memories.set(key, { uid, memory, plannedAt: Date.now(), writtenAt: at })
   }
 
-  function isOnGoodNode(podKey: string): boolean {
-    const node = state.pods.get(podKey)?.node
-    return node !== undefined && nodeProblem(node, state.nodes.state(node)) === undefined
+  function idOf({ namespace, recipe }: NixBuildView): string {
+    return 'key' in recipe ? recipeId(namespace, recipe.key) : ''
   }
 
-  function nodeOf({ buildNode, assignedTo }: NixBuildView): string | undefined {
-    return buildNode ?? (assignedTo === undefined ? undefined : state.nodes.named(assignedTo))
+  /** Looks no further than it must: thousands of pods may have one recipe. */
+  function useOf(build: NixBuildView, id: string) {
+    let isWaitedFor = false
+    let isStranded = false
+    const requesting = pods.podsRequesting(id)
+    for (const [pod, { started, pulled }] of requesting) {
+      if (started) continue
+      isWaitedFor = true
+      if (!pulled) continue
+      if (isOnBuildingNode(pod, build)) return { isRequested: true, isWaitedFor, isPulled: true, isStranded }
+      isStranded = true
+    }
+    return { isRequested: requesting.size > 0, isWaitedFor, isPulled: false, isStranded }
+  }
+
+  /** The shim of a node that is not ready continues, so a NixBuild for pods stays with it. */
+  function isOnBuildingNode(podKey: string, { createdForPods }: NixBuildView): boolean {
+    const node = pods.get(podKey)?.node
+    if (node === undefined) return false
+    const nodeState = nodes.state(node)
+    const problem = createdForPods ? shimProblem(node, nodeState) : nodeProblem(node, nodeState)
+    return problem === undefined && repelProblem(node, nodeState) === undefined
+  }
+
+  function placeOf(key: string, { system, nodeSelector, namespace, recipe }: NixBuildView): BuildToPlace {
+    return { system, nodeSelector, recipe: 'key' in recipe ? recipeId(namespace, recipe.key) : key, countRunning }
+  }
+
+  /** A started pod may pull its image again, but its requests are not known if it never waited for a NixBuild. */
+  function isUsed({ namespace, recipe }: NixBuildView): boolean {
+    return 'image' in recipe && pods.isImageUsed(imageId(namespace, recipe.image))
+  }
+
+  /** A node without a NixNode has an older shim, which cannot be told to build. */
+  function candidates(): NodeState[] {
+    const all = nodes.states().map(node => (nodeBuilds.has(node.name) ? node : { ...node, shim: 'none' as const }))
+    return all.filter(({ name }) => assignments.onNode(name).size < NIXNODE_LIMITS.assigned)
   }
 
   function countRunning(): (node: string) => number {
-    const counts = new Map<string, number>()
-    const nodes = state.builds.unfinished().map(build => nodeOf(build))
-    for (const node of [...nodes, ...assigning.values()]) {
-      if (node !== undefined) counts.set(node, (counts.get(node) ?? 0) + 1)
+    const beginning = Map.groupBy(assigning.values(), node => node)
+    return node => {
+      const waiting = [...assignments.onNode(node)].filter(key => !isAtWork(key, node))
+      return nodeBuilds.activeOn(node) + waiting.length + (beginning.get(node)?.length ?? 0)
     }
-    return node => counts.get(node) ?? 0
   }
 
-  /** When the Lease of the shim that has the build expires. */
-  function leaseExpiry(build: NixBuildView): number | undefined {
-    const node = nodeOf(build)
-    const aliveUntil = node === undefined ? undefined : state.nodes.aliveUntil(node)
-    return aliveUntil !== undefined && aliveUntil > Date.now() ? aliveUntil + 1 : undefined
+  function isAtWork(key: string, node: string): boolean {
+    const build = builds.get(key)
+    return build !== undefined && nodeBuilds.entry(idOf(build), node) !== undefined
+  }
+
+  function countAssigning(namespace: string): number {
+    return [...assigning.keys()].filter(key => namespaceOf(key) === namespace).length
+  }
+
+  /** When the Lease of the shim that has the build expires, or else the last Lease of the nodes that may build it. */
+  function leaseExpiry(key: string, build: NixBuildView): number | undefined {
+    const node = build.buildNode ?? assignments.nodeOf(key)
+    const all = node === undefined ? nodesOfPods(build) : [node]
+    const aliveUntil = all.reduce((last, each) => Math.max(last, nodes.aliveUntil(each) ?? 0), 0)
+    return aliveUntil > Date.now() ? aliveUntil + 1 : undefined
+  }
+
+  function nodesOfPods(build: NixBuildView): string[] {
+    return [...pods.podsRequesting(idOf(build)).keys()].flatMap(pod => pods.get(pod)?.node ?? [])
   }
 
   async function perform(key: string, build: NixBuildView, action: NixBuildAction): Promise<void> {
@@ -114,11 +188,15 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     if (action.type === 'delete') return kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
     if (action.type === 'assign') assigning.set(key, action.node)
     try {
-      // Status before label: the labelled node claims the build immediately, unless its status names another node.
-      const body = { metadata: { uid, resourceVersion }, status: statusPatch(build, action, Date.now()) }
-      const written = await patch(build, body, 'status')
-      const label = action.type === 'assign' ? nodeLabelValue(action.node) : undefined
-      if (written && action.type !== 'removeGoneNodes' && action.type !== 'fail') await setLabel(written, label)
+      const answer = await writeStatus(build, action)
+      if (!answer) return
+      const written = nixBuildView(answer)
+      builds.recordWrite(written)
+      const { memory = {} } = memories.get(key) ?? {}
+      remember(key, build, memory, Date.now())
+      // Status first: it has the attempts.
+      if (action.type === 'assign') assignments.assign(key, { node: action.node, recipe: recipeOnly(answer.spec) })
+      else if (action.type !== 'report' || isFinished(written.phase)) assignments.revoke(key)
       const event = nixBuildEvent(build, action)
       if (event) events.record(event)
     } finally {
@@ -126,23 +204,20 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     }
   }
 
-  async function setLabel(build: NixBuildView, value: string | undefined): Promise<void> {
-    if (build.assignedTo === value) return
-    const { uid, resourceVersion } = build
-    await patch(build, { metadata: { uid, resourceVersion, labels: { [NODE_LABEL]: value ?? null } } })
-  }
-
-  async function patch(
-    { namespace, name }: NixBuildView,
-    body: object,
-    subresource?: 'status',
-  ): Promise<NixBuildView | undefined> {
-    const options = { type: 'merge', fieldManager: CONTROLLER, ...(subresource && { subresource }) } as const
-    const answer = await kube.patch(nixBuilds, { namespace, name, body }, options)
-    const written = answer && nixBuildView(answer)
-    if (written) state.builds.recordWrite(written)
-    return written
+  async function writeStatus(
+    build: NixBuildView,
+    action: Exclude<NixBuildAction, { type: 'none' | 'delete' }>,
+  ): Promise<NixBuild | undefined> {
+    const { namespace, name, uid, resourceVersion } = build
+    const status = action.type === 'report' ? action.patch : statusPatch(build, action, Date.now())
+    const object = { namespace, name, body: { metadata: { uid, resourceVersion }, status } }
+    return kube.patch(nixBuilds, object, { type: 'merge', subresource: 'status', fieldManager: CONTROLLER })
   }
 
   return reconcile
+}
+
+/** A node that has been chosen need not know how. */
+function recipeOnly({ nodeSelector: _, ...recipe }: NixBuildSpec): NixBuildRecipe {
+  return recipe
 }

@@ -1,24 +1,30 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
-import { CONTROLLER, describeTakenNames, nixBuildNames } from '../../kube/resources/names.ts'
+import type { OwnerReference } from '../../kube/resources/metadata.ts'
+import { CONTROLLER } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { type NixBuildOptions, nixBuildOf } from '../../kube/resources/nixbuild-recipe.ts'
-import { messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
-import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import { nodeProblem } from '../plan/node-problem.ts'
+import type { NixBuildOptions } from '../../kube/resources/nixbuild-recipe.ts'
+import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
+import { messageOf, ShimError } from '../../lib/errors.ts'
+import { recipeKey } from '../../recipes/recipe.ts'
+import { nodeProblem, repelProblem } from '../plan/node-problem.ts'
 import { type PodPlan, planPod } from '../plan/plan-pod.ts'
 import { type ConditionChange, podEvent, podPatch } from '../plan/pod-report.ts'
 import { furthestBuild, reportedBuilds } from '../plan/reported-builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
-import { recipeId } from '../state/request-index.ts'
-import { nixBuildView } from '../views/nixbuild.ts'
+import { nixBuildView, recipeId } from '../views/nixbuild.ts'
 import { type PodView, pods as podKind } from '../views/pod.ts'
+import type { CreateNixBuild } from './create-nixbuild.ts'
 
 /**
  * A state is not written if a better one follows sooner, so most pods see Building and Built but not Pending. In
  * milliseconds.
  */
 const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
+/** Shortest time between two writes of one pod's progress, in milliseconds. */
+const PROGRESS_MS = 10_000
+/** Added for each build that goes on in the cluster: all pods together write so often at most. */
+const PROGRESS_PER_BUILD_MS = 20
 /** When to check for a NixBuild that is being created for another pod, in milliseconds. */
 const CREATED_BY_ANOTHER_MS = 1000
 
@@ -26,34 +32,61 @@ const CREATED_BY_ANOTHER_MS = 1000
 export type Reconciler = (key: string) => Promise<number | undefined>
 
 export interface PodReconcilerOptions {
-  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
-  readonly kube: Pick<Kube, 'create' | 'patch'>
+  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes' | 'nodeBuilds'>
+  readonly kube: Pick<Kube, 'patch'>
+  readonly createNixBuild: CreateNixBuild
   readonly events: Pick<EventRecorder, 'record'>
+  /** Whether conditions are written. */
+  readonly writesConditions: boolean
 }
 
-export function createPodReconciler({ state, kube, events }: PodReconcilerOptions): Reconciler {
-  const differs = new Map<string, { readonly uid: string; readonly since: number }>()
-  /** Recipes whose NixBuilds are being created: the pods of one recipe often come together. */
-  const creating = new Set<string>()
+/** What is remembered of a pod. */
+interface PodMemory {
+  readonly uid: string
+  readonly differsSince?: number | undefined
+  readonly writtenAt?: number | undefined
+  readonly told: ReadonlySet<string>
+}
+
+const NOTHING_TOLD: ReadonlySet<string> = new Set()
+
+export function createPodReconciler(options: PodReconcilerOptions): Reconciler {
+  const { state, kube, createNixBuild, events, writesConditions } = options
+  const memories = new Map<string, PodMemory>()
   /** Why NixBuilds could not be created, by the pod's key and then by `recipeKey`. */
   const refusals = new Map<string, ReadonlyMap<string, string>>()
 
   async function reconcile(key: string): Promise<number | undefined> {
     const pod = state.pods.get(key)
-    const plan = pod && planOf(key, pod)
-    if (plan?.differsSince === undefined) differs.delete(key)
-    else differs.set(key, { uid: pod?.uid ?? '', since: plan.differsSince })
-    if (!pod || !plan) {
+    if (!pod) {
+      memories.delete(key)
       refusals.delete(key)
       return undefined
     }
+    const plan = planOf(key, pod)
+    remember(key, pod, plan)
     const created = await perform(key, pod, plan)
     return created ? plan.recheckAt : Date.now() + CREATED_BY_ANOTHER_MS
   }
 
+  function remember(key: string, { uid }: PodView, { differsSince, condition, events }: PodPlan): void {
+    const last = memoryOf(key, uid)
+    const writtenAt = condition === 'keep' ? last?.writtenAt : Date.now()
+    const isTold = !writesConditions && events.length > 0
+    const told = isTold ? new Set([...(last?.told ?? []), ...events.map(({ message }) => message)]) : last?.told
+    if (differsSince === undefined && writtenAt === undefined && told === undefined) memories.delete(key)
+    else memories.set(key, { uid, differsSince, writtenAt, told: told ?? NOTHING_TOLD })
+  }
+
+  function memoryOf(key: string, uid: string): PodMemory | undefined {
+    const last = memories.get(key)
+    return last?.uid === uid ? last : undefined
+  }
+
   function planOf(key: string, pod: PodView): PodPlan {
     const { requests, problems } = state.pods.requestsOf(key)
-    const last = differs.get(key)
+    const last = memoryOf(key, pod.uid)
+    const { node = '' } = pod
     return planPod({
       pod,
       nodeKnown: pod.node !== undefined && state.nodes.has(pod.node),
@@ -61,16 +94,28 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerOption
         requests.map(request => ({
           request,
           build: furthestBuild(state.builds.ofRecipe(recipeId(pod.namespace, request.key))),
+          entry: state.nodeBuilds.entry(recipeId(pod.namespace, request.key), node),
           refused: refusals.get(key)?.get(request.key),
         })),
         pod.node,
       ),
       problems,
-      nodeProblem: pod.node === undefined ? undefined : nodeProblem(pod.node, state.nodes.state(pod.node)),
-      differsSince: last?.uid === pod.uid ? last.since : undefined,
+      nodeProblem: problemOf(pod),
+      isNodeFull: state.nodeBuilds.onNode(node).length >= NIXNODE_LIMITS.builds,
+      writesConditions,
+      told: last?.told ?? NOTHING_TOLD,
+      writtenAt: last?.writtenAt,
+      progressMs: PROGRESS_MS + state.nodeBuilds.active * PROGRESS_PER_BUILD_MS,
+      differsSince: last?.differsSince,
       now: Date.now(),
       settleMs: SETTLE_MS,
     })
+  }
+
+  function problemOf({ node }: PodView): string | undefined {
+    if (node === undefined) return undefined
+    const nodeState = state.nodes.state(node)
+    return nodeProblem(node, nodeState) ?? repelProblem(node, nodeState)
   }
 
   /**
@@ -97,7 +142,7 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerOption
     let created = true
     for (const build of create) {
       try {
-        created = (await createNixBuild(namespace, build)) && created
+        created = (await createNixBuild(build.recipe, optionsOf(namespace, build.owners))) && created
       } catch (error) {
         errors.push(error)
         if (isRefusal(error)) refused.set(recipeKey(build.recipe), messageOf(error))
@@ -108,30 +153,6 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerOption
     return { created, errors }
   }
 
-  async function createNixBuild(namespace: string, { recipe, owners }: PodPlan['create'][number]): Promise<boolean> {
-    const key = recipeId(namespace, recipeKey(recipe))
-    if (creating.has(key)) return false
-    creating.add(key)
-    try {
-      await createUnderFreeName(recipe, { namespace, managedBy: CONTROLLER, ownerReferences: owners })
-      return true
-    } finally {
-      creating.delete(key)
-    }
-  }
-
-  /** NixBuilds of other recipes stay: they were made by hand, or are forged and will be deleted. */
-  async function createUnderFreeName(recipe: FlakeRecipe, options: NixBuildOptions): Promise<void> {
-    const key = recipeKey(recipe)
-    for (const name of nixBuildNames(recipe)) {
-      const there = state.builds.get(`${options.namespace}/${name}`)
-      if (there && !('key' in there.recipe && there.recipe.key === key)) continue
-      const created = await kube.create(nixBuilds, nixBuildOf(recipe, { ...options, name }))
-      return state.builds.recordWrite(nixBuildView(created))
-    }
-    throw new RetryableError('ClusterConflict', describeTakenNames(recipe, options.namespace))
-  }
-
   async function writeCondition(key: string, pod: PodView, change: ConditionChange): Promise<void> {
     const object = { namespace: pod.namespace, name: pod.name, body: podPatch(pod, change, Date.now()) }
     const options = { type: 'strategic', subresource: 'status', fieldManager: CONTROLLER } as const
@@ -140,6 +161,10 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerOption
   }
 
   return reconcile
+}
+
+function optionsOf(namespace: string, ownerReferences: readonly OwnerReference[]): NixBuildOptions {
+  return { namespace, managedBy: CONTROLLER, ownerReferences }
 }
 
 /** Excludes errors of an unreachable API server, as the pod's condition cannot be written then either. */

@@ -1,9 +1,9 @@
-import { objectKey } from '../../kube/mirror.ts'
+import { namespaceOf, objectKey } from '../../kube/mirror.ts'
 import { isFinished } from '../../kube/resources/nixbuild.ts'
-import type { NixBuildView, RecipeView } from '../views/nixbuild.ts'
+import { waitingReason } from '../plan/plan-assignment.ts'
+import { type NixBuildView, type RecipeView, recipeId } from '../views/nixbuild.ts'
 import { createGroupIndex, createNewestIndex } from './indices.ts'
 import { createRecentWrites } from './recent-writes.ts'
-import { recipeId } from './request-index.ts'
 
 /** The NixBuilds of the cluster. */
 export interface Builds {
@@ -15,8 +15,13 @@ export interface Builds {
   /** The distinct recipes of the newest NixBuilds of an `imageId`, without forged ones. */
   recipesOf(id: string): RecipeView[]
   finishedIn(namespace: string): NixBuildView[]
-  unfinished(): NixBuildView[]
-  /** Reads a NixBuild again after a watch event. Returns the `recipeId`s that it had before and has now. */
+  /** The unfinished NixBuilds made by hand, and those for pods whose status says that no node can build them. */
+  mayNeedNode(): NixBuildView[]
+  /** The unfinished NixBuilds whose status names the node. */
+  unfinishedOn(node: string): NixBuildView[]
+  /** Namespaces with NixBuilds made by hand. */
+  readonly namespacesByHand: ReadonlySet<string>
+  /** Reads a NixBuild again after a watch event. Returns the `recipeId`s whose pods the change concerns. */
   changed(key: string): string[]
   all(): Iterable<NixBuildView>
 }
@@ -28,6 +33,10 @@ export interface BuildsOptions {
   readonly onUnconfirmedWrite: (key: string) => void
   /** Called with the `imageId` when the result of `recipesOf` has changed. */
   readonly onImage: (id: string) => void
+  /** Called when the result of `unfinishedOn` has changed for the node. */
+  readonly onNode: (node: string) => void
+  /** Called when `namespacesByHand` has another namespace. */
+  readonly onNamespace: () => void
 }
 
 /** Identifies an image of a namespace, by its normalized reference. */
@@ -35,8 +44,8 @@ export function imageId(namespace: string, reference: string): string {
   return `${namespace}/${reference}`
 }
 
-/** Group of all unfinished NixBuilds. Finished ones are grouped by namespace. */
-const UNFINISHED = ''
+/** Group of `mayNeedNode`. Finished NixBuilds are grouped by namespace. */
+const MAY_NEED_NODE = ''
 
 /**
  * Applies to NixBuilds of shims and to all others separately. Each pod that names the image visits them all, and a node
@@ -44,12 +53,18 @@ const UNFINISHED = ''
  */
 const MAX_RECIPES = 8
 
-export function createBuilds({ mirrored, allMirrored, onUnconfirmedWrite, onImage }: BuildsOptions): Builds {
+export function createBuilds(options: BuildsOptions): Builds {
+  const { mirrored, allMirrored, onUnconfirmedWrite, onImage, onNode, onNamespace } = options
   const recent = createRecentWrites<NixBuildView>(onUnconfirmedWrite)
   const byRecipe = createGroupIndex()
   const byImage = createNewestIndex(MAX_RECIPES)
   const ofShimsByImage = createNewestIndex(MAX_RECIPES)
   const byEnd = createGroupIndex()
+  const byBuildNode = createGroupIndex()
+  const byHand = createGroupIndex()
+  const namespacesByHand = new Set<string>()
+  /** What pods have last been told of. */
+  const told = new Map<string, NixBuildView>()
 
   const get = (key: string) => recent.get(key) ?? mirrored(key)
   const read = (keys: Iterable<string>) => [...keys].flatMap(key => get(key) ?? [])
@@ -64,8 +79,28 @@ export function createBuilds({ mirrored, allMirrored, onUnconfirmedWrite, onImag
     byRecipe.put(key, recipe && build && recipeId(build.namespace, recipe.key))
     byImage.put(key, build?.createdBy === 'shim' ? undefined : place)
     ofShimsByImage.put(key, build?.createdBy === 'shim' ? place : undefined)
-    byEnd.put(key, build && (isFinished(build.phase) ? build.namespace : UNFINISHED))
+    byEnd.put(key, build && endOf(build))
+    placeOnNode(key, build && !isFinished(build.phase) ? build.buildNode : undefined)
+    indexNamespace(key, build)
     for (const [id, ids] of before) if (!areSame(ids, recipeIds(id))) onImage(id)
+  }
+
+  function placeOnNode(key: string, node: string | undefined): void {
+    const before = byBuildNode.groupOf(key)
+    byBuildNode.put(key, node)
+    if (before !== node) for (const each of [before, node]) if (each !== undefined) onNode(each)
+  }
+
+  function indexNamespace(key: string, build: NixBuildView | undefined): void {
+    const namespace = namespaceOf(key)
+    byHand.put(key, build?.createdBy === 'hand' ? namespace : undefined)
+    const isThere = byHand.has(namespace)
+    if (isThere === namespacesByHand.has(namespace)) return
+    if (!isThere) namespacesByHand.delete(namespace)
+    else {
+      namespacesByHand.add(namespace)
+      onNamespace()
+    }
   }
 
   const imageOf = (key: string) => byImage.groupOf(key) ?? ofShimsByImage.groupOf(key)
@@ -87,16 +122,43 @@ export function createBuilds({ mirrored, allMirrored, onUnconfirmedWrite, onImag
     recipesOf,
     ofRecipe: id => read(byRecipe.keysIn(id)),
     finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(({ phase }) => isFinished(phase)),
-    unfinished: () => read(byEnd.keysIn(UNFINISHED)).filter(build => !isFinished(build.phase)),
+    mayNeedNode: () => read(byEnd.keysIn(MAY_NEED_NODE)).filter(build => !isFinished(build.phase)),
+    unfinishedOn: node => read(byBuildNode.keysIn(node)),
+    namespacesByHand,
     changed(key) {
       recent.observe(key, mirrored(key))
       const before = byRecipe.groupOf(key)
-      index(key, get(key))
+      const build = get(key)
+      index(key, build)
       const after = byRecipe.groupOf(key)
+      const old = told.get(key)
+      if (build) told.set(key, build)
+      else told.delete(key)
+      if (old && build && before === after && isSameForPods(old, build)) return []
       return [...new Set([before, after])].flatMap(id => id ?? [])
     },
     all: allMirrored,
   }
+}
+
+/** Undefined for those that the nodes of their pods build. */
+function endOf(build: NixBuildView): string | undefined {
+  if (isFinished(build.phase)) return build.namespace
+  return build.createdBy === 'hand' || waitingReason(build) !== undefined ? MAY_NEED_NODE : undefined
+}
+
+/** Thousands of pods may have to be reconciled otherwise, whenever a number of nodes changes. */
+function isSameForPods(a: NixBuildView, b: NixBuildView): boolean {
+  const failureOf = ({ phase, conditions }: NixBuildView) =>
+    phase === 'Failed' ? conditions.find(({ type }) => type === 'Success')?.message : ''
+  return (
+    a.uid === b.uid &&
+    a.phase === b.phase &&
+    a.buildNode === b.buildNode &&
+    a.deleting === b.deleting &&
+    a.finishedAt === b.finishedAt &&
+    failureOf(a) === failureOf(b)
+  )
 }
 
 function areSame<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {

@@ -4,25 +4,35 @@ import { createMirror, type Mirror, namespaceOf, objectKey } from '../../kube/mi
 import { leases } from '../../kube/resources/lease.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import type { LabelSelector } from '../views/label-selector.ts'
-import { nixBuildView } from '../views/nixbuild.ts'
-import { nodes as nodeKind } from '../views/node.ts'
+import { type NixNode, nixNodes } from '../../kube/resources/nixnode.ts'
+import { isTooMany } from '../plan/plan-assignment.ts'
+import { nixBuildView, recipeId } from '../views/nixbuild.ts'
+import { isActive, type NixNodeView, type NodeEntry, nixNodeView } from '../views/nixnode.ts'
+import { type NodeRules, nodes as nodeKind } from '../views/node.ts'
 import { pods as podKind } from '../views/pod.ts'
 import { shimLeaseOf } from '../views/shim-lease.ts'
+import { type Assignments, createAssignments } from './assignments.ts'
 import { type Builds, createBuilds } from './builds.ts'
+import { createNodeBuilds, type NodeBuilds } from './node-builds.ts'
 import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
 
-const KINDS = ['pod', 'build', 'namespace'] as const
+const KINDS = ['pod', 'build', 'namespace', 'node', 'nixnode'] as const
 
 /** Kind of object that a key of the work queue names. */
 export type WorkKind = (typeof KINDS)[number]
+
+/** The NixNodes as the watch reports them, by name. */
+export type NixNodes = Pick<Mirror<NixNodeView>, 'get'>
 
 /** The controller's view of the cluster, kept up to date by watches. */
 export interface ClusterState {
   readonly pods: Pods
   readonly builds: Builds
   readonly nodes: Nodes
+  readonly nixNodes: NixNodes
+  readonly nodeBuilds: NodeBuilds
+  readonly assignments: Assignments
   /** Resolves once everything has been read, or the signal has aborted. */
   synced(): Promise<void>
   /** Kinds that have not been read yet. */
@@ -30,16 +40,20 @@ export interface ClusterState {
   readonly ended: Promise<unknown>
 }
 
-export interface ClusterStateOptions {
+export interface ClusterStateOptions extends NodeRules {
   readonly kube: Kube
-  readonly repels: LabelSelector
   /** Called with the work key of each object to reconcile. */
   readonly onDue: (key: string) => void
   readonly signal: AbortSignal
   readonly logger: Logger
 }
 
-export function createClusterState({ kube, repels, onDue, signal, logger }: ClusterStateOptions): ClusterState {
+/** Pods that have ended need nothing. */
+const UNFINISHED_PODS = { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' }
+/** How many waiting NixBuilds are reconciled when there is room for another one. */
+const MAX_NEXT = 4
+
+export function createClusterState({ kube, onDue, signal, logger, ...rules }: ClusterStateOptions): ClusterState {
   function mirror<T, P>(
     kind: Kind<T>,
     project: (object: T) => P | undefined,
@@ -52,7 +66,7 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
   const nodes = createNodes({
     mirrored: node => nodeMirror.get(node),
     allMirrored: () => nodeMirror.values(),
-    repels,
+    ...rules,
     onChange: onNode,
     now: Date.now,
   })
@@ -68,13 +82,28 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     allMirrored: () => buildMirror.values(),
     onUnconfirmedWrite: onBuild,
     onImage: pods.imageChanged,
+    onNamespace,
+    onNode: node => onDue(workKey('node', node)),
   })
+  const nodeBuilds = createNodeBuilds()
+  const assignments = createAssignments({ onNode: onAssignment, onRoom })
 
-  const nodeMirror = mirror(nodeKind, node => node, nodes.nodeChanged)
+  const nodeMirror = mirror(nodeKind, node => node, onNodeObject)
+  const nixNodeMirror = mirror(nixNodes, viewOfNixNode, onNixNode)
   const leaseMirror = mirror(leases, shimLeaseOf, onLease, { namespace: SYSTEM_NAMESPACE })
   const buildMirror = mirror(nixBuilds, nixBuildView, onBuild)
-  const podMirror = mirror(podKind, pod => (pods.isKept(objectKey(pod), pod) ? pod : undefined), pods.changed)
-  const mirrors = { nodes: nodeMirror, leases: leaseMirror, nixbuilds: buildMirror, pods: podMirror }
+  const podMirror = mirror(podKind, pod => pods.kept(objectKey(pod), pod), onPod, UNFINISHED_PODS)
+  const mirrors = {
+    nodes: nodeMirror,
+    leases: leaseMirror,
+    nixnodes: nixNodeMirror,
+    nixbuilds: buildMirror,
+    pods: podMirror,
+  }
+
+  function viewOfNixNode(nixNode: NixNode): NixNodeView {
+    return nixNodeView(nixNode, { ofRecipe: nodeBuilds.ofRecipe, isWatched: nodeBuilds.has, now: Date.now() })
+  }
 
   function onLease(key: string): void {
     const prefix = `${SYSTEM_NAMESPACE}/${shimLeaseName('')}`
@@ -85,26 +114,96 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     const ids = builds.changed(key)
     onDue(workKey('build', key))
     onDue(workKey('namespace', namespaceOf(key)))
-    for (const id of ids) for (const pod of pods.podsRequesting(id).keys()) onDue(workKey('pod', pod))
+    for (const id of ids) {
+      for (const pod of pods.podsRequesting(id).keys()) onDue(workKey('pod', pod))
+      if (builds.ofRecipe(id).length === 0) onLostBuild(id)
+    }
+  }
+
+  /** Only the nodes know the recipe of an image whose name is its recipe. */
+  function onLostBuild(id: string): void {
+    for (const [node, entry] of nodeBuilds.ofRecipe(id)) if (entry.details.recipe) onDue(workKey('nixnode', node))
+  }
+
+  function onAssignment(node: string): void {
+    onDue(workKey('nixnode', node))
+    onDue(workKey('node', node))
   }
 
   function onRequest(id: string): void {
-    for (const build of builds.ofRecipe(id)) onDue(workKey('build', `${build.namespace}/${build.name}`))
+    onRecipe(id)
+    for (const build of builds.ofRecipe(id)) {
+      const node = assignments.nodeOf(objectKey(build)) ?? build.buildNode
+      if (node !== undefined) onDue(workKey('node', node))
+    }
     onDue(workKey('namespace', namespaceOf(id)))
   }
 
-  /** Any unfinished build may have been waiting for this change. */
+  function onRecipe(id: string): void {
+    for (const build of builds.ofRecipe(id)) onDue(workKey('build', objectKey(build)))
+  }
+
+  /** The pods of a node may be gone, or may need a NixBuild that only the node knows. */
+  function onPod(key: string): void {
+    const before = pods.nodeOf(key)
+    pods.changed(key)
+    const node = pods.nodeOf(key) ?? before
+    if (node !== undefined && nodeBuilds.onNode(node).some(needsPods)) onDue(workKey('nixnode', node))
+  }
+
+  function onNodeObject(node: string): void {
+    nodes.nodeChanged(node)
+    onDue(workKey('node', node))
+    onDue(workKey('nixnode', node))
+  }
+
   function onNode(node: string, change: { readonly system: boolean }): void {
     pods.nodeChanged(node, change)
-    for (const build of nodes.has(node) ? builds.unfinished() : builds.all()) {
-      onDue(workKey('build', `${build.namespace}/${build.name}`))
+    onDue(workKey('nixnode', node))
+    onBuildsOf(node)
+    for (const entry of nodeBuilds.onNode(node)) if (isActive(entry)) onRecipe(entry.id)
+  }
+
+  function onBuildsOf(node: string): void {
+    for (const build of [...builds.unfinishedOn(node), ...builds.mayNeedNode()]) {
+      // One that no node has may have been waiting for this change.
+      const assigned = assignments.nodeOf(objectKey(build)) ?? build.buildNode
+      if (assigned === undefined || assigned === node) onDue(workKey('build', objectKey(build)))
     }
+  }
+
+  function onNixNode(node: string): void {
+    const view = nixNodeMirror.get(node)
+    const isNew = nodeBuilds.has(node) !== (view !== undefined)
+    const ids = new Set(nodeBuilds.put(node, view?.entries))
+    assignments.restore(node, view?.spec.assigned)
+    onDue(workKey('nixnode', node))
+    if (isNew) onBuildsOf(node)
+    if (ids.size === 0) return
+    for (const id of ids) onRecipe(id)
+    for (const pod of pods.onNode(node)) {
+      const { requests } = pods.requestsOf(pod)
+      if (requests.some(({ key }) => ids.has(recipeId(namespaceOf(pod), key)))) onDue(workKey('pod', pod))
+    }
+  }
+
+  /** The shims look for NixBuilds only in the namespaces that their NixNodes name. */
+  function onNamespace(): void {
+    for (const [name] of nixNodeMirror.entries()) onDue(workKey('nixnode', name))
+  }
+
+  function onRoom(namespace: string): void {
+    const waiting = builds.mayNeedNode().filter(build => build.namespace === namespace && isTooMany(build))
+    for (const build of waiting.slice(0, MAX_NEXT)) onDue(workKey('build', objectKey(build)))
   }
 
   return {
     pods,
     builds,
     nodes,
+    nixNodes: nixNodeMirror,
+    nodeBuilds,
+    assignments,
     synced: async () => {
       await Promise.all(Object.values(mirrors).map(each => each.synced()))
     },
@@ -113,7 +212,14 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
   }
 }
 
-/** Such as `pod:team/web`, `build:team/web-3f2a` or `namespace:team`. */
+function needsPods({ details }: NodeEntry): boolean {
+  return details.recipe !== undefined || details.pods.length > 0
+}
+
+/**
+ * Such as `pod:team/web`, `build:team/web-3f2a`, `namespace:team`, `node:worker-1` or
+ * `nixnode:worker-1`.
+ */
 export function workKey(kind: WorkKind, objectKey: string): string {
   return `${kind}:${objectKey}`
 }
@@ -125,7 +231,7 @@ export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly o
   return { kind, objectKey: key.slice(colon + 1) }
 }
 
-/** The namespace of the object, or the namespace itself. */
+/** The namespace of the object, or else its name. */
 export function namespaceOfWork(key: string): string {
   const { objectKey } = parseWorkKey(key)
   const slash = objectKey.indexOf('/')

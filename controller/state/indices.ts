@@ -4,6 +4,8 @@ export interface GroupIndex {
   put(key: string, group: string | undefined): void
   groupOf(key: string): string | undefined
   keysIn(group: string): Iterable<string>
+  /** Whether the group has a key. */
+  has(group: string): boolean
 }
 
 /** Groups of keys. Each key is in any number of groups. */
@@ -12,6 +14,8 @@ export interface MultiIndex {
   put(key: string, groups: readonly string[]): void
   groupsOf(key: string): readonly string[]
   keysIn(group: string): Iterable<string>
+  /** Whether the group has a key. */
+  has(group: string): boolean
 }
 
 const NONE: readonly string[] = []
@@ -39,6 +43,7 @@ export function createMultiIndex(): MultiIndex {
     },
     groupsOf: key => groupsOf.get(key) ?? NONE,
     keysIn: group => groups.get(group) ?? NONE,
+    has: group => groups.has(group),
   }
 }
 
@@ -52,6 +57,7 @@ export function createGroupIndex(): GroupIndex {
     },
     groupOf,
     keysIn: index.keysIn,
+    has: index.has,
   }
 }
 

@@ -1,37 +1,42 @@
-import { nodeLabelValue } from '../../kube/resources/names.ts'
-import type { LabelSelector } from '../views/label-selector.ts'
-import { type NodeState, type NodeView, nodeState, sameNodeState } from '../views/node.ts'
+import {
+  type KeepAnnotations,
+  type NodeRules,
+  type NodeState,
+  type NodeView,
+  nodeState,
+  sameNodeState,
+} from '../views/node.ts'
 import { observeRenewal, type ShimLease, type ShimRenewal, shimState } from '../views/shim-lease.ts'
 
 /** The nodes and their shims. */
 export interface Nodes {
   has(node: string): boolean
+  uidOf(node: string): string | undefined
   systemOf(node: string): string | undefined
   state(node: string): NodeState | undefined
   states(): NodeState[]
+  /** Undefined if there is no such Node. */
+  keepAnnotations(node: string): KeepAnnotations | undefined
   /** Until when a shim counts as alive if it does not renew. No event reports a missed renewal. */
   aliveUntil(node: string): number | undefined
-  /** The node with this label value. */
-  named(labelValue: string): string | undefined
   nodeChanged(node: string): void
   leaseChanged(node: string, lease: ShimLease | undefined): void
 }
 
-export interface NodesOptions {
+export interface NodesOptions extends NodeRules {
   readonly mirrored: (node: string) => NodeView | undefined
   readonly allMirrored: () => Iterable<NodeView>
-  readonly repels: LabelSelector
   /** Called when something that matters for decisions has changed. */
   readonly onChange: (node: string, change: { readonly system: boolean }) => void
   readonly now: () => number
 }
 
-export function createNodes({ mirrored, allMirrored, repels, onChange, now }: NodesOptions): Nodes {
+export function createNodes({ mirrored, allMirrored, repels, tolerations, onChange, now }: NodesOptions): Nodes {
   const renewals = new Map<string, ShimRenewal>()
   const lastStates = new Map<string, NodeState>()
-  const byLabel = new Map<string, string>()
 
-  const stateOf = (view: NodeView) => nodeState(view, { shim: shimState(renewals.get(view.name), now()), repels })
+  const stateOf = (view: NodeView) =>
+    nodeState(view, { shim: shimState(renewals.get(view.name), now()), repels, tolerations })
 
   function state(node: string): NodeState | undefined {
     const view = mirrored(node)
@@ -49,16 +54,13 @@ export function createNodes({ mirrored, allMirrored, repels, onChange, now }: No
 
   return {
     has: node => mirrored(node) !== undefined,
+    uidOf: node => mirrored(node)?.uid,
     systemOf: node => mirrored(node)?.system,
     state,
+    keepAnnotations: node => mirrored(node)?.keep,
     states: () => Array.from(allMirrored(), stateOf),
     aliveUntil: node => renewals.get(node)?.aliveUntil,
-    named: value => byLabel.get(value),
-    nodeChanged(node) {
-      if (mirrored(node)) byLabel.set(nodeLabelValue(node), node)
-      else byLabel.delete(nodeLabelValue(node))
-      notifyIfChanged(node)
-    },
+    nodeChanged: notifyIfChanged,
     leaseChanged(node, lease) {
       // The Lease may have expired before, which no event reports.
       notifyIfChanged(node)

@@ -1,23 +1,33 @@
 import { namespaceOf } from '../../kube/mirror.ts'
 import { readableReference } from '../../recipes/reference.ts'
 import type { PodImageRequest, PodRequests } from '../plan/pod-requests.ts'
-import type { RecipeView } from '../views/nixbuild.ts'
+import { type RecipeView, recipeId } from '../views/nixbuild.ts'
 import { isRelevant, mayBeNamed, type PodView } from '../views/pod.ts'
 import { imageId } from './builds.ts'
+import { createImageUse, type UsedImages } from './image-use.ts'
 import { createGroupIndex, createMultiIndex } from './indices.ts'
 import { createRecentWrites } from './recent-writes.ts'
 import { createRequestIndex } from './request-index.ts'
 
 /** The pods that may request builds, by annotations or image names, and their requests. */
 export interface Pods {
+  /** Undefined also for a pod that needs no reconciling. */
   get(key: string): PodView | undefined
   /** Records a pod as it was just written. */
   recordWrite(key: string, pod: PodView): void
   /** Reads the pod again first if its requests are outdated. */
   requestsOf(key: string): PodRequests
   podsRequesting(id: string): ReadonlyMap<string, PodImageRequest>
-  /** Whether to keep a pod that the watch reports. */
-  isKept(key: string, pod: PodView): boolean
+  /** The node of a pod as the index has it: after a watch event, the old one until `changed` is called. */
+  nodeOf(key: string): string | undefined
+  /** Keys of the pods of a node. */
+  onNode(node: string): Iterable<string>
+  /** Whether a pod of the node that has not started requests the `recipeId`. */
+  isWaitedForOn(id: string, node: string): boolean
+  /** Whether a living pod uses the `imageId` that has no annotations for it. */
+  isImageUsed(id: string): boolean
+  /** What to keep of a pod that the watch reports. */
+  kept(key: string, pod: PodView): KeptPod | undefined
   /** Reads a pod again after a watch event. */
   changed(key: string): void
   /** Marks the pods of a node for reconciling. Reads them again if the node's system has changed or become known. */
@@ -28,8 +38,10 @@ export interface Pods {
   imageChanged(id: string): void
 }
 
+export type KeptPod = PodView | UsedImages
+
 export interface PodsOptions {
-  readonly mirrored: (key: string) => PodView | undefined
+  readonly mirrored: (key: string) => KeptPod | undefined
   readonly systemOf: (node: string) => string | undefined
   /** The recipes of an `imageId` in NixBuilds. */
   readonly recipesOf: (id: string) => readonly RecipeView[]
@@ -40,7 +52,8 @@ export interface PodsOptions {
 }
 
 /**
- * Limit for pods without annotations, which are kept only while they start. The condition of others is not maintained.
+ * Limit for pods without annotations, which are kept whole only while they start. The condition of others is not
+ * maintained.
  */
 const MAX_PLAIN = 20_000
 /** Limit per namespace, so that pods that never start do not displace those of other namespaces. */
@@ -53,15 +66,18 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
   const plain = createSharedQuota({ most: MAX_PLAIN, maxPerGroup: MAX_PLAIN_PER_NAMESPACE, groupOf: namespaceOf })
   const stale = new Set<string>()
   const recent = createRecentWrites<PodView>(onPod)
+  const use = createImageUse()
 
-  const get = (key: string) => recent.get(key) ?? mirrored(key)
+  const get = (key: string) => recent.get(key) ?? wholePod(mirrored(key))
   const requestsNothing = (key: string) => {
     const { requests, problems } = index.requestsOf(key)
     return requests.length + problems.length === 0
   }
 
   function changed(key: string): void {
-    recent.observe(key, mirrored(key))
+    const reported = mirrored(key)
+    recent.observe(key, wholePod(reported))
+    use.set(key, reported && 'createdAt' in reported ? undefined : reported)
     const pod = get(key)
     const isIdle = requestsNothing(key) && (pod ? !isRelevant(pod) : plain.has(key))
     if (pod && !isRelevant(pod)) plain.add(key)
@@ -80,6 +96,12 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
     for (const id of index.update(key, pod, { system, namedRecipes })) onRequest(id)
   }
 
+  /** A pod with annotations for the image requests it, and nothing else. */
+  function usesImage(key: string, id: string): boolean {
+    const { requests } = index.requestsOf(key)
+    return !requests.some(({ named, recipe }) => !named && imageId(namespaceOf(key), recipe.image) === id)
+  }
+
   return {
     get,
     recordWrite: recent.put,
@@ -88,7 +110,16 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
       return index.requestsOf(key)
     },
     podsRequesting: index.podsRequesting,
-    isKept: (key, pod) => isRelevant(pod) || (mayBeNamed(pod, now()) && plain.canHold(key)),
+    nodeOf: byNode.groupOf,
+    onNode: node => byNode.keysIn(node),
+    isWaitedForOn: (id, node) =>
+      [...byNode.keysIn(node)].some(key =>
+        index
+          .requestsOf(key)
+          .requests.some(request => !request.started && recipeId(namespaceOf(key), request.key) === id),
+      ),
+    isImageUsed: id => use.isUsed(id) || [...byImage.keysIn(id)].some(key => usesImage(key, id)),
+    kept: (key, pod) => (isRelevant(pod) || (mayBeNamed(pod, now()) && plain.canHold(key)) ? pod : use.of(pod)),
     changed,
     nodeChanged(node, { system }) {
       for (const key of [...byNode.keysIn(node)]) system ? changed(key) : onPod(key)
@@ -100,6 +131,10 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
       }
     },
   }
+}
+
+function wholePod(kept: KeptPod | undefined): PodView | undefined {
+  return kept && 'createdAt' in kept ? kept : undefined
 }
 
 function imagesOf({ namespace, living, images }: PodView): string[] {

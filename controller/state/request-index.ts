@@ -1,5 +1,6 @@
 import { namespaceOf } from '../../kube/mirror.ts'
 import { type NamedRecipes, type PodImageRequest, type PodRequests, podRequests } from '../plan/pod-requests.ts'
+import { recipeId } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
 
 /** The requests of pods, by pod and by recipe. */
@@ -17,11 +18,6 @@ interface Reading {
   /** System of the pod's node. */
   readonly system: string | undefined
   readonly namedRecipes: NamedRecipes
-}
-
-/** Identifies a recipe of a namespace. */
-export function recipeId(namespace: string, recipeKey: string): string {
-  return `${namespace}/${recipeKey}`
 }
 
 const NOTHING: PodRequests = { requests: [], problems: [] }

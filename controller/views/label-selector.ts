@@ -3,16 +3,17 @@ import { quote } from '../../lib/text/quote.ts'
 export type LabelSelector = (labels: Readonly<Record<string, string>>) => boolean
 
 const NAME = '[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?'
-const KEY = `(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?${NAME}`
-const VALUE = `(?:${NAME})?`
+/** Patterns of keys and values of labels. Those of taints have the same form. */
+export const LABEL_KEY = `(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?${NAME}`
+export const LABEL_VALUE = `(?:${NAME})?`
 
 /** A requirement with the comma or end after it. */
 const REQUIREMENT = new RegExp(
   [
-    `\\s*(?:(?<absent>!)\\s*(?<absentKey>${KEY})`,
-    `|(?<setKey>${KEY})\\s+(?<setOperator>in|notin)\\s*\\(\\s*(?<values>${VALUE}(?:\\s*,\\s*${VALUE})*)\\s*\\)`,
-    `|(?<key>${KEY})\\s*(?<operator>==|=|!=)\\s*(?<value>${VALUE})`,
-    `|(?<presentKey>${KEY}))\\s*(?<end>,|$)`,
+    `\\s*(?:(?<absent>!)\\s*(?<absentKey>${LABEL_KEY})`,
+    `|(?<setKey>${LABEL_KEY})\\s+(?<setOperator>in|notin)\\s*\\(\\s*(?<values>${LABEL_VALUE}(?:\\s*,\\s*${LABEL_VALUE})*)\\s*\\)`,
+    `|(?<key>${LABEL_KEY})\\s*(?<operator>==|=|!=)\\s*(?<value>${LABEL_VALUE})`,
+    `|(?<presentKey>${LABEL_KEY}))\\s*(?<end>,|$)`,
   ].join(''),
   'y',
 )

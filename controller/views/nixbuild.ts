@@ -1,16 +1,16 @@
 import type { Condition } from '../../kube/resources/condition.ts'
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
-import { CONTROLLER, NODE_LABEL, nixBuildNames, shimFieldManager } from '../../kube/resources/names.ts'
+import { nixBuildNames } from '../../kube/resources/names.ts'
 import {
   type Creator,
   creatorOf,
   type NixBuild,
   type NixBuildAttempt,
-  type NixBuildNode,
   type NixBuildPhase,
+  type NixBuildStatus,
 } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
-import { NIXBUILD_CONDITIONS } from '../../kube/resources/nixbuild-status.ts'
+import { type ClaimField, NIXBUILD_CONDITIONS } from '../../kube/resources/nixbuild-status.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 import { copyStart } from '../../lib/text/text.ts'
@@ -50,29 +50,38 @@ export interface NixBuildView {
   readonly createdForPods: boolean
   /** Created by a shim under a name that shims do not use, to block a name or to add many builds of one recipe. */
   readonly forged: boolean
-  /** Value of the label that assigns it to a node. */
-  readonly assignedTo: string | undefined
   readonly owners: readonly OwnerReference[]
   readonly imageTag: string
   readonly system: string
+  readonly nodeSelector: Readonly<Record<string, string>>
   /** The recipe, or why it is invalid. */
   readonly recipe: RecipeView | { readonly problem: string }
   readonly phase: NixBuildPhase | undefined
   readonly buildNode: string | undefined
-  /**
-   * Last status write by the node that built it, or by the controller that gave it up. The API server's clock decides.
-   * The node's own time counts only if the API server has none. Undefined before the first write.
-   */
-  readonly writtenAt: number | undefined
-  readonly nodes: readonly NixBuildNode[]
+  /** When it finished, by the controller's clock. */
+  readonly finishedAt: number | undefined
+  readonly fields: StatusFields
   readonly attempts: readonly NixBuildAttempt[]
   readonly conditions: readonly Condition[]
 }
 
+/** Identifies a recipe of a namespace. */
+export function recipeId(namespace: string, recipeKey: string): string {
+  return `${namespace}/${recipeKey}`
+}
+
+/** What is written about the nodes, except the end of a log. */
+export type StatusFields = Pick<NixBuildStatus, WrittenField>
+type WrittenField = Exclude<ClaimField, 'logTail'> | 'observedGeneration' | NodeGroup
+export type NodeGroup = (typeof NODE_GROUPS)[number]
+
+export const NODE_GROUPS = ['ready', 'building', 'failed'] as const satisfies readonly (keyof NixBuildStatus)[]
+
 /** Drops what is not needed, above all the end of the log. */
 export function nixBuildView(nixBuild: NixBuild): NixBuildView {
   const { metadata, spec, status } = nixBuild
-  const { namespace = '', name, uid, resourceVersion, generation, labels } = metadata
+  const { namespace = '', name, uid, resourceVersion, generation } = metadata
+  const { logTail: _, status: phase, conditions, attempts, ...fields } = status
   const createdBy = creatorOf(nixBuild)
   const recipe = readRecipe(nixBuild)
   return {
@@ -87,17 +96,17 @@ export function nixBuildView(nixBuild: NixBuild): NixBuildView {
     createdForPods: createdBy !== 'hand',
     // A NixBuild with an invalid recipe may come from a newer shim.
     forged: createdBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
-    assignedTo: labels[NODE_LABEL],
     owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,
     system: spec.system,
+    nodeSelector: spec.nodeSelector ?? {},
     recipe: 'problem' in recipe ? recipe : recipeView(recipe),
-    phase: status.status,
-    buildNode: status.buildNode,
-    writtenAt: writtenAt(nixBuild),
-    nodes: status.nodes,
-    attempts: status.attempts,
-    conditions: status.conditions.map(withShortMessage),
+    phase,
+    buildNode: fields.buildNode,
+    finishedAt: finishedAt(nixBuild),
+    fields,
+    attempts,
+    conditions: conditions.map(withShortMessage),
   }
 }
 
@@ -113,19 +122,10 @@ function withShortMessage(condition: Condition): Condition {
   return { ...condition, message: copyStart(cutLines(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
 }
 
-function writtenAt({ metadata: { creationTimestamp, managedFields = [] }, status }: NixBuild): number | undefined {
-  const writer = status.buildNode === undefined ? CONTROLLER : shimFieldManager(status.buildNode)
-  const writes = managedFields.filter(({ subresource }) => subresource === 'status')
-  const byWriter = latest(writes.filter(({ manager }) => manager === writer).map(({ time }) => time))
-  const completed = latest([status.completionTime])
-  const lastWrite = byWriter ?? (completed && Math.min(completed, latest(writes.map(({ time }) => time)) ?? completed))
-  return lastWrite && Math.max(lastWrite, Date.parse(creationTimestamp))
-}
-
-/** The latest time, in milliseconds. */
-function latest(times: readonly (string | undefined)[]): number | undefined {
-  const known = times.map(time => Date.parse(time ?? '')).filter(at => !Number.isNaN(at))
-  return known.length === 0 ? undefined : Math.max(...known)
+/** Not before it was created. An older shim has written its own time. */
+function finishedAt({ metadata, status: { completionTime = '' } }: NixBuild): number | undefined {
+  const at = Date.parse(completionTime)
+  return Number.isNaN(at) ? undefined : Math.max(at, Date.parse(metadata.creationTimestamp))
 }
 
 function readRecipe(nixBuild: NixBuild): FlakeRecipe | { readonly problem: string } {

@@ -1,8 +1,12 @@
+import { isDeepStrictEqual } from 'node:util'
 import * as v from 'valibot'
 import type { Kind } from '../../kube/client/contract.ts'
 import { conditionSchema } from '../../kube/resources/condition.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
+import { KEEP_NODE_ANNOTATION, KEPT_BY_US_ANNOTATION } from '../../kube/resources/names.ts'
+import type { LabelSelector } from './label-selector.ts'
 import type { ShimState } from './shim-lease.ts'
+import { keepsOff, type Taint, type Toleration, taintSchema } from './taint.ts'
 
 /** Nix's names of processors, by Go's. */
 const CPUS: ReadonlyMap<string | undefined, string> = new Map([
@@ -17,15 +21,31 @@ const CPUS: ReadonlyMap<string | undefined, string> = new Map([
   ['s390x', 's390x'],
 ])
 
+/** Conditions of a node that lacks something. */
+const PRESSURES = ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'NetworkUnavailable']
+
 /** The parts of a Node that the controller needs. */
 export interface NodeView {
   readonly name: string
+  readonly uid: string
   /** Nix system; undefined if Nix does not support it. */
   readonly system: string | undefined
   readonly ready: boolean
   /** Neither cordoned nor being deleted. */
   readonly schedulable: boolean
+  /** The first condition that reports a lack, such as `DiskPressure`. */
+  readonly pressure: string | undefined
+  readonly taints: readonly Taint[]
   readonly labels: Readonly<Record<string, string>>
+  readonly keep: KeepAnnotations
+}
+
+/** What the Node tells the cluster autoscaler. */
+export interface KeepAnnotations {
+  /** Of the autoscaler's annotation. */
+  readonly value: string | undefined
+  /** The controller has set it. */
+  readonly byUs: boolean
 }
 
 /** Everything that decides whether a node may build. */
@@ -34,14 +54,21 @@ export interface NodeState {
   readonly system: string | undefined
   readonly ready: boolean
   readonly schedulable: boolean
+  readonly pressure: string | undefined
+  /** Key of the first taint that keeps builds off. */
+  readonly taint: string | undefined
   /** Matched by `--node-repel`. */
   readonly repelled: boolean
+  readonly labels: Readonly<Record<string, string>>
   readonly shim: ShimState
 }
 
 const schema = v.object({
   metadata: metadataSchema,
-  spec: v.optional(v.object({ unschedulable: v.optional(v.boolean(), false) }), {}),
+  spec: v.optional(
+    v.object({ unschedulable: v.optional(v.boolean(), false), taints: v.optional(v.array(taintSchema), []) }),
+    {},
+  ),
   status: v.optional(
     v.object({
       conditions: v.optional(v.array(conditionSchema), []),
@@ -65,13 +92,20 @@ function viewOf({ metadata, spec, status }: v.InferOutput<typeof schema>): NodeV
   const { labels } = metadata
   return {
     name: metadata.name,
+    uid: metadata.uid,
     system: nixSystem({
       architecture: labels['kubernetes.io/arch'] ?? status.nodeInfo?.architecture,
       os: labels['kubernetes.io/os'] ?? status.nodeInfo?.operatingSystem,
     }),
     ready: status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
     schedulable: !spec.unschedulable && metadata.deletionTimestamp === undefined,
+    pressure: status.conditions.find(({ type, status }) => PRESSURES.includes(type) && status === 'True')?.type,
+    taints: spec.taints,
     labels,
+    keep: {
+      value: metadata.annotations[KEEP_NODE_ANNOTATION],
+      byUs: metadata.annotations[KEPT_BY_US_ANNOTATION] !== undefined,
+    },
   }
 }
 
@@ -89,19 +123,19 @@ export function nixSystem({
 
 /** Whether both lead to the same decisions. */
 export function sameNodeState(a: NodeState | undefined, b: NodeState | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b
-  return (
-    a.system === b.system &&
-    a.ready === b.ready &&
-    a.schedulable === b.schedulable &&
-    a.repelled === b.repelled &&
-    a.shim === b.shim
-  )
+  return isDeepStrictEqual(a, b)
+}
+
+/** Flags that decide which nodes may build. */
+export interface NodeRules {
+  readonly repels: LabelSelector
+  readonly tolerations: readonly Toleration[]
 }
 
 export function nodeState(
-  { name, system, ready, schedulable, labels }: NodeView,
-  { shim, repels }: { readonly shim: ShimState; readonly repels: (labels: NodeView['labels']) => boolean },
+  { name, system, ready, schedulable, pressure, taints, labels }: NodeView,
+  { shim, repels, tolerations }: NodeRules & { readonly shim: ShimState },
 ): NodeState {
-  return { name, system, ready, schedulable, repelled: repels(labels), shim }
+  const taint = taints.find(taint => keepsOff(taint, tolerations))?.key
+  return { name, system, ready, schedulable, pressure, taint, repelled: repels(labels), labels, shim }
 }

@@ -4,7 +4,10 @@ import { type Condition, conditionSchema } from '../../kube/resources/condition.
 import { metadataSchema, type OwnerReference } from '../../kube/resources/metadata.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import { isRecipeAnnotation } from '../../recipes/annotations.ts'
-import { MAX_REFERENCE_LENGTH } from '../../recipes/reference.ts'
+import { MAX_REFERENCE_LENGTH, readableReference } from '../../recipes/reference.ts'
+
+/** The kubelet sets this annotation. */
+const STATIC_UID = 'kubernetes.io/config.mirror'
 
 /** In characters. Users choose the size of their Pods up to the API server's limit, and each is kept in memory. */
 const MAX_ANNOTATIONS = 64 * 1024
@@ -26,10 +29,15 @@ export interface PodView {
   readonly annotations: Readonly<Record<string, string>>
   /** Distinct images of containers and volumes as the pod writes them, up to a limit. */
   readonly images: readonly string[]
-  /** Images that are certainly on the node, as a container was created from them. */
+  /**
+   * Images that are certainly on the node, as a container was created from them. An image that has replaced another one
+   * is not, until the kubelet has replaced the container.
+   */
   readonly startedImages: readonly string[]
   /** Images that no kubelet pulls: all their containers have `imagePullPolicy: Never`. */
   readonly neverPulled: readonly string[]
+  /** UID of the static pod that it stands for, as its node knows it. */
+  readonly staticUid: string | undefined
   /** The ReplicaSet, Job etc. that created the pod; undefined for a bare pod. */
   readonly owner: OwnerReference | undefined
   /** The condition `enbi.hrzn.ee/ImageBuilt`. */
@@ -44,6 +52,7 @@ const container = v.object({
 const containers = v.optional(v.array(container), [])
 const containerStatus = v.object({
   name: v.string(),
+  image: v.optional(v.string(), ''),
   imageID: v.optional(v.string(), ''),
   state: v.optional(v.object({ running: v.optional(v.looseObject({})) })),
 })
@@ -99,7 +108,9 @@ function viewOf({ metadata, spec, status }: Pod): PodView {
   const all = [...spec.initContainers, ...spec.containers, ...spec.ephemeralContainers]
   const volumeImages = spec.volumes.flatMap(({ image }) => readable(image?.reference))
   const started = startedContainers(status)
-  const startedImages = all.filter(each => started.has(each.name)).flatMap(({ image }) => readable(image))
+  const startedImages = all
+    .filter(each => isImageOf(each, started.get(each.name)))
+    .flatMap(({ image }) => readable(image))
   return {
     namespace,
     name,
@@ -113,6 +124,7 @@ function viewOf({ metadata, spec, status }: Pod): PodView {
     // Volumes exist before the first container does.
     startedImages: distinct([...startedImages, ...(started.size > 0 ? volumeImages : [])]),
     neverPulled: neverPulled(all).filter(image => !volumeImages.includes(image)),
+    staticUid: metadata.annotations[STATIC_UID],
     owner: metadata.ownerReferences.find(({ controller }) => controller),
     condition: status.conditions.find(({ type }) => type === IMAGE_BUILT_CONDITION),
   }
@@ -134,9 +146,21 @@ function recipeAnnotations(annotations: Pod['metadata']['annotations']): PodView
   return length > MAX_ANNOTATIONS ? {} : Object.fromEntries(ours)
 }
 
-function startedContainers(status: Pod['status']): ReadonlySet<string> {
+/** The images of the containers that have been created, by name. */
+function startedContainers(status: Pod['status']): ReadonlyMap<string, string> {
   const all = [...status.initContainerStatuses, ...status.containerStatuses, ...status.ephemeralContainerStatuses]
-  return new Set(all.filter(each => each.imageID !== '' || each.state?.running).map(({ name }) => name))
+  const started = all.filter(each => each.imageID !== '' || each.state?.running)
+  return new Map(started.map(({ name, image }) => [name, image]))
+}
+
+/**
+ * Whether the container was created from the image that the pod asks for now. containerd names the image by any of its
+ * tags, or by its id if it has none: an image with a digest, or one without a tag, cannot be told from another.
+ */
+function isImageOf({ image = '' }: Pod['spec']['containers'][number], created: string | undefined): boolean {
+  if (created === undefined) return false
+  if (created === '' || created.startsWith('sha256:') || image.includes('@')) return true
+  return readableReference(created) === readableReference(image)
 }
 
 function distinct(values: readonly string[]): string[] {

@@ -4,16 +4,22 @@ import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 
 /** Namespace of the controller and of all Leases. */
 export const SYSTEM_NAMESPACE = 'enbi-system'
-/** Label of a NixBuild: the node that it is assigned to, as `nodeLabelValue`. */
-export const NODE_LABEL = 'enbi.hrzn.ee/node'
-/** Label of a NixBuild that was created for pods, not by hand. Its value is CONTROLLER or SHIM. */
+/**
+ * Label of a NixBuild that was created for pods, not by hand. Its value is CONTROLLER if a pod's annotations have the
+ * recipe, and SHIM if only a shim knows it.
+ */
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by'
 export const CONTROLLER = 'enbi-controller'
 export const SHIM = 'enbi-shim'
+/** Annotation of a Node that the cluster autoscaler must not remove. */
+export const KEEP_NODE_ANNOTATION = 'cluster-autoscaler.kubernetes.io/scale-down-disabled'
+/** Annotation of a Node whose KEEP_NODE_ANNOTATION is the controller's, not a user's. */
+export const KEPT_BY_US_ANNOTATION = 'enbi.hrzn.ee/scale-down-disabled'
 /** Type of the pod condition. */
 export const IMAGE_BUILT_CONDITION = 'enbi.hrzn.ee/ImageBuilt'
 
-const MAX_LABEL_VALUE = 63
+/** Longest name of a node that a field manager has whole. */
+const MAX_NODE_NAME = 63
 const MAX_PREFIX = 40
 const HASH_LENGTH = 16
 
@@ -53,12 +59,6 @@ function namePrefix(recipe: FlakeRecipe): string {
   return prefix || 'image'
 }
 
-/** A node's name may be longer than a label's value allows. */
-export function nodeLabelValue(node: string): string {
-  if (node.length <= MAX_LABEL_VALUE) return node
-  return `${node.slice(0, MAX_LABEL_VALUE - HASH_LENGTH - 1)}-${hashOf(node)}`
-}
-
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH)
 }
@@ -68,7 +68,8 @@ export function shimLeaseName(node: string): string {
   return `${SHIM}-${node}`
 }
 
-/** Field manager of a node's shim. The limit is 128 characters. */
+/** Field manager of a node's shim. deploy/base/shim-admission.yaml knows it, too. The API server's limit is 128 characters. */
 export function shimFieldManager(node: string): string {
-  return `${SHIM}-${nodeLabelValue(node)}`
+  if (node.length <= MAX_NODE_NAME) return `${SHIM}-${node}`
+  return `${SHIM}-${node.slice(0, MAX_NODE_NAME - HASH_LENGTH - 1)}-${hashOf(node)}`
 }

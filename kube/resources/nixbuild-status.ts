@@ -6,7 +6,8 @@ export const NIXBUILD_CONDITIONS: readonly string[] = ['Complete', 'Success']
 
 /** What the conditions of a NixBuild say. */
 export type NixBuildResult =
-  | { readonly kind: 'Succeeded'; readonly imageId: string }
+  /** `problem`: where it failed nevertheless, for people. */
+  | { readonly kind: 'Succeeded'; readonly imageId: string; readonly problem?: string | undefined }
   | { readonly kind: 'Failed'; readonly message: string }
   /** The reason is one word for programs, the message is for people. */
   | { readonly kind: 'Undecided'; readonly reason: string; readonly message: string }
@@ -20,22 +21,18 @@ export interface ConditionContext {
 }
 
 /**
- * The conditions that a shim or the controller writes, for server-side apply. Both are always present, as the
- * conventions of the Kubernetes API ask for: `Success` is Unknown while the result is undecided.
+ * The conditions to write, with those of other writers: a merge patch replaces the whole list. Both are always present,
+ * as the conventions of the Kubernetes API ask for: `Success` is Unknown while the result is undecided.
  */
 export function nixBuildConditions(result: NixBuildResult, context: ConditionContext): Condition[] {
   const { conditions, generation, now } = context
-  return textsOf(result).map(condition => {
+  const others = conditions.filter(({ type }) => !NIXBUILD_CONDITIONS.includes(type))
+  const own = textsOf(result).map(condition => {
     const before = conditions.find(({ type }) => type === condition.type)
     const lastTransitionTime = transitionTime(before, condition.status, now)
     return { ...condition, observedGeneration: generation, lastTransitionTime }
   })
-}
-
-/** Like `nixBuildConditions`, with those of other writers: a merge patch replaces the whole list. */
-export function allConditions(result: NixBuildResult, context: ConditionContext): Condition[] {
-  const others = context.conditions.filter(({ type }) => !NIXBUILD_CONDITIONS.includes(type))
-  return [...others, ...nixBuildConditions(result, context)]
+  return [...others, ...own]
 }
 
 type Texts = readonly [complete: Condition, success: Condition]
@@ -43,7 +40,8 @@ type Texts = readonly [complete: Condition, success: Condition]
 function textsOf(result: NixBuildResult): Texts {
   switch (result.kind) {
     case 'Succeeded': {
-      const message = `Image loaded as ${result.imageId}`
+      const { imageId, problem } = result
+      const message = `Image loaded as ${imageId}${problem === undefined ? '' : `; ${problem}`}`
       return [
         { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Image loaded' },
         { type: 'Success', status: 'True', reason: 'ResultSuccess', message },
@@ -64,7 +62,7 @@ function textsOf(result: NixBuildResult): Texts {
   }
 }
 
-/** Optional fields about the node that has the claim and about its run. They end with the claim. */
+/** Optional fields about the node that builds it and about its run. They end when it loses the build. */
 export const CLAIM_FIELDS = [
   'buildNode',
   'buildJobName',
@@ -77,6 +75,8 @@ export const CLAIM_FIELDS = [
   'progress',
   'logTail',
 ] as const satisfies readonly (keyof NixBuildStatus)[]
+
+export type ClaimField = (typeof CLAIM_FIELDS)[number]
 
 /** The fields in a merge patch that removes them. */
 export function removeFields(fields: readonly (keyof NixBuildStatus)[] = CLAIM_FIELDS): Readonly<Record<string, null>> {

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { Kind } from '../client/contract.ts'
 import { conditionSchema } from './condition.ts'
 import { metadataSchema } from './metadata.ts'
-import { CONTROLLER, MANAGED_BY_LABEL, NODE_LABEL, SHIM } from './names.ts'
+import { CONTROLLER, MANAGED_BY_LABEL, SHIM } from './names.ts'
 
 export const NIXBUILD_PHASES = ['Pending', 'Building', 'Importing', 'Succeeded', 'Failed'] as const
 export type NixBuildPhase = (typeof NIXBUILD_PHASES)[number]
@@ -17,14 +17,16 @@ export const NIXBUILD_LIMITS = {
   progress: 1_024,
   /** Of an attempt's `reason`. */
   reason: 1_024,
-  nodes: 200,
+  /** Of `ready`, `building` and `failed`. */
+  namedNodes: 5,
   attempts: 20,
 } as const
 
 const text = v.string()
 const optionalText = v.optional(text)
 
-export const specSchema = v.object({
+/** What to build, and the name of the image. */
+export const recipeSchema = v.object({
   flakeUrl: text,
   imageTag: text,
   /** Either this or `contents`. */
@@ -34,13 +36,14 @@ export const specSchema = v.object({
   system: text,
 })
 
-/** A node that has the image now. */
-const nodeSchema = v.object({
-  name: text,
-  imageDigest: optionalText,
-  /** RFC 3339. */
-  since: optionalText,
+const specSchema = v.object({
+  ...recipeSchema.entries,
+  /** Labels of the nodes that the controller may give the build to. Not part of the recipe. */
+  nodeSelector: v.optional(v.record(text, text)),
 })
+
+/** How many nodes there are, and the names of a few. */
+const nodeCountSchema = v.object({ count: v.number(), nodes: v.optional(v.array(text), []) })
 
 /** A node that the build was assigned to and that lost it. */
 const attemptSchema = v.object({
@@ -70,12 +73,14 @@ const statusSchema = v.object({
   progress: optionalText,
   /** Last lines of the log of a failed build. */
   logTail: optionalText,
-  nodes: v.optional(v.array(nodeSchema), []),
+  /** Nodes that have the image. */
+  ready: v.optional(nodeCountSchema),
+  /** Nodes that build or import it. */
+  building: v.optional(nodeCountSchema),
+  /** Nodes that could not build it. */
+  failed: v.optional(nodeCountSchema),
   attempts: v.optional(v.array(attemptSchema), []),
 })
-
-/** The last write of each manager, by the API server's clock. */
-const managedFieldsSchema = v.object({ manager: optionalText, subresource: optionalText, time: optionalText })
 
 const { annotations: _, ...metadataEntries } = metadataSchema.entries
 
@@ -84,22 +89,22 @@ const nixBuildSchema = v.object({
   metadata: v.object({
     ...metadataEntries,
     labels: v.pipe(metadataEntries.labels, v.transform(ourLabels)),
-    managedFields: v.optional(v.array(managedFieldsSchema)),
   }),
   spec: specSchema,
   status: v.optional(statusSchema, {}),
 })
 
 function ourLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(labels).filter(([key]) => key === NODE_LABEL || key === MANAGED_BY_LABEL))
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => key === MANAGED_BY_LABEL))
 }
 
 /** Names of all fields that are read or written. */
 export const NIXBUILD_FIELDS = { spec: Object.keys(specSchema.entries), status: Object.keys(statusSchema.entries) }
 
+export type NixBuildRecipe = v.InferOutput<typeof recipeSchema>
 export type NixBuildSpec = v.InferOutput<typeof specSchema>
 export type NixBuildStatus = v.InferOutput<typeof statusSchema>
-export type NixBuildNode = v.InferOutput<typeof nodeSchema>
+export type NodeCount = v.InferOutput<typeof nodeCountSchema>
 export type NixBuildAttempt = v.InferOutput<typeof attemptSchema>
 export type NixBuild = v.InferOutput<typeof nixBuildSchema>
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import type { Kind } from '../client/contract.ts'
 import { metadataSchema } from './metadata.ts'
-import { specSchema } from './nixbuild.ts'
+import { recipeSchema } from './nixbuild.ts'
 
 /** What a node does about a recipe. `Present`: the image is there. */
 export const NODE_BUILD_STATES = ['Queued', 'Building', 'Importing', 'Present', 'Failed'] as const
@@ -26,7 +26,7 @@ const text = v.string()
 const optionalText = v.optional(text)
 
 /** A NixBuild that this node builds although no pod of it pulls the image. */
-const assignedSchema = v.object({ namespace: text, name: text, recipe: specSchema })
+const assignedSchema = v.object({ namespace: text, name: text, recipe: recipeSchema })
 
 export const nixNodeSpecSchema = v.object({
   assigned: v.optional(v.array(assignedSchema), []),
@@ -49,7 +49,7 @@ export const nodeBuildSchema = v.object({
   /** Name of the NixBuild, if the node knows it. */
   nixBuild: optionalText,
   /** Missing once the image is present. */
-  recipe: v.optional(specSchema),
+  recipe: v.optional(recipeSchema),
   state: v.picklist(NODE_BUILD_STATES),
   /** Since when the node is in this state; RFC 3339. */
   since: text,

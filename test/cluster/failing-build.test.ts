@@ -58,7 +58,7 @@ test("a build that fails shows the builder's last lines in the pod, and its NixB
       { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
       { type: 'Success', status: 'False', reason: 'ResultFailure', message: expect.stringContaining(REASON) },
     ],
-    nodes: [],
+    failed: { count: 1, nodes: [node.name] },
   })
   await expect
     .poll(() => imageBuilt(cluster, pod), PATIENT)
@@ -141,7 +141,7 @@ test.each([
         { type: 'Complete', status: 'True' },
         { type: 'Success', status: 'False', message: expect.stringMatching(rule) },
       ],
-      nodes: [],
+      failed: { count: 1, nodes: [node.name] },
     })
     await expect
       .poll(() => imageBuilt(cluster, pod), PATIENT)

@@ -1,7 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { NODE_LABEL } from '../../kube/resources/names.ts'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { NixBuild } from '../../kube/resources/nixbuild.ts'
 import { copyExample } from '../node/example.ts'
 import { PATIENT } from '../patience.ts'
@@ -145,7 +144,12 @@ test('a NixBuild that a user created from contents is built, and is the recipe o
   const pod = { namespace: await cluster.createNamespace(), name: 'by-hand' }
   const imageTag = 'registry.example/named/tools:1'
   const spec = { flakeUrl: packages, imageTag, contents: ['shell', 'jq'] }
-  await cluster.apply(nixBuildManifest(pod.namespace, 'tools', spec, { [NODE_LABEL]: node.name }))
+  const others = `--selector=kubernetes.io/hostname!=${node.name}`
+  await cluster.kubectl(['cordon', others])
+  onTestFinished(async () => {
+    await cluster.kubectl(['uncordon', others])
+  })
+  await cluster.apply(nixBuildManifest(pod.namespace, 'tools', spec))
   await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', buildNode: node.name })
   await cluster.apply(plainPod(pod, imageTag, { imagePullPolicy: 'Always' }))
   await waitForPhase(cluster, pod, 'Running')

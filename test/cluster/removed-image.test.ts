@@ -67,7 +67,10 @@ async function runAndDelete(recipe: PodRecipe): Promise<BuiltImage> {
   }
   const first = await apply('first')
   await waitForPhase(cluster, first, 'Running')
-  const [nixBuild] = await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  const [nixBuild] = await untilNixBuilds(cluster, namespace, {
+    status: 'Succeeded',
+    ready: { count: 1, nodes: [node.name] },
+  })
   await cluster.kubectl(['delete', 'pod', first.name, `--namespace=${namespace}`])
   return { namespace, image, storePath: nixBuild?.status.storePath ?? '', apply }
 }
@@ -80,7 +83,7 @@ function removeImage({ image }: BuiltImage): Promise<void> {
 async function expectForgotten({ image, namespace, storePath }: BuiltImage): Promise<void> {
   await expect.poll(() => node.bed.cri().imageStatus(image), PATIENT).toBeUndefined()
   await expect.poll(() => isCollected(storePath), PATIENT).toBe(true)
-  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: node.name, nodes: [] })
+  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: node.name, ready: undefined })
 }
 
 async function expectRunning({ namespace, image }: BuiltImage, pod: PodName): Promise<void> {
@@ -88,7 +91,11 @@ async function expectRunning({ namespace, image }: BuiltImage, pod: PodName): Pr
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
   expect((await podEvents(cluster, pod)).map(({ reason }) => reason)).not.toContain('Failed')
   const { id } = await node.bed.cri().waitForImage(image)
-  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: node.name, imageDigest: id }] })
+  await untilNixBuilds(cluster, namespace, {
+    status: 'Succeeded',
+    imageDigest: id,
+    ready: { count: 1, nodes: [node.name] },
+  })
 }
 
 /** Whether Nix's garbage collection removes the store path. */

@@ -34,7 +34,7 @@ test('a shim that is killed during a build leaves no NixBuild in Building, and t
   expect([interrupted?.status.buildNode, interrupted?.status.startTime]).toEqual([undefined, undefined])
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
-  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', ready: { count: 1, nodes: [node.name] } })
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
 })
 
@@ -63,7 +63,11 @@ test('a shim that is killed during a build that was assigned to it builds it aft
   await node.shim.daemon.kill()
   await flake.open()
   await node.shim.daemon.start()
-  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: node.name }], attempts: [] })
+  await untilNixBuilds(cluster, namespace, {
+    status: 'Succeeded',
+    ready: { count: 1, nodes: [node.name] },
+    attempts: [],
+  })
 })
 
 test.each(['restart', 'kill'] as const)('a %s of containerd during a build does not fail the pull', async how => {
@@ -76,7 +80,7 @@ test.each(['restart', 'kill'] as const)('a %s of containerd during a build does 
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
   expect(await failedPulls(pod)).toEqual([])
-  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', ready: { count: 1, nodes: [node.name] } })
 })
 
 test('a pull waits while containerd is down, and ends once it is back', async () => {
@@ -103,7 +107,7 @@ test('a kubelet that is restarted during a build joins the build with its next p
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
   expect(await countBuilds(node.shim, imageOf('kubelet'))).toBe(1)
-  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', ready: { count: 1, nodes: [node.name] } })
 })
 
 function imageOf(name: string): string {

@@ -1,10 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { ObjectName } from '../../kube/client/contract.ts'
-import { NODE_LABEL } from '../../kube/resources/names.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
-import { assigned, pending } from './views.ts'
+import { pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -66,6 +65,9 @@ function startRenewing(node: string, clock = 0): { stop(): Promise<void> } {
 const waitForBuild = (build: ObjectName, expected: object, options = PATIENT) =>
   vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), options)
 
+const waitForNode = (build: ObjectName, node: string, options = PATIENT) =>
+  vi.waitFor(async () => expect(await world.assignedNode(build)).toBe(node), options)
+
 describe('a NixBuild made by hand', () => {
   it('is assigned to a node that can build it, and says so', async () => {
     const { arch, system } = takeArch()
@@ -76,7 +78,10 @@ describe('a NixBuild made by hand', () => {
     await world.addNode({ arch, labels: poolOf('db') })
     const node = await world.addNode({ arch, labels: poolOf('build') })
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, { ...assigned(node), status: pending('GivenToNode', `assigned to node ${node}`) })
+    await waitForBuild(build, { status: pending('GivenToNode', `assigned to node ${node}`) })
+    await waitForNode(build, node)
+    const { spec } = (await world.build(build)) ?? {}
+    expect((await world.nixNode(node))?.spec.assigned).toEqual([{ ...build, recipe: spec }])
   })
 
   it('is assigned to the node with the fewest builds', async () => {
@@ -88,12 +93,12 @@ describe('a NixBuild made by hand', () => {
     while (builds.length < nodes.length) {
       const build = await add()
       builds.push(build)
-      await waitForBuild(build, { metadata: { labels: { [NODE_LABEL]: expect.any(String) } } })
+      await vi.waitFor(async () => expect(await world.assignedNode(build)).toBeDefined(), PATIENT)
     }
     builds.push(...(await Promise.all(nodes.map(add))))
     await vi.waitFor(async () => {
-      const all = await Promise.all(builds.map(build => world.build(build)))
-      const counts = nodes.map(node => all.filter(build => build?.metadata.labels[NODE_LABEL] === node).length)
+      const all = await Promise.all(nodes.map(node => world.nixNode(node)))
+      const counts = all.map(nixNode => nixNode?.spec.assigned.length)
       expect(counts).toEqual([2, 2, 2])
     }, PATIENT)
   })
@@ -113,7 +118,7 @@ describe('a NixBuild made by hand', () => {
     await world.setReady(node, 'True')
     await expectHeld('1 without a shim')
     await world.renewLease(node)
-    for (const build of builds) await waitForBuild(build, assigned(node))
+    for (const build of builds) await waitForNode(build, node)
     const events = (await world.events(namespace)).filter(({ reason }) => reason === 'NoNode')
     expect(events.map(({ involvedObject, count }) => [involvedObject.name, count]).toSorted()).toEqual(
       builds.map(({ name }) => [name, 1]).toSorted(),
@@ -131,18 +136,20 @@ describe('a NixBuild made by hand', () => {
     const { arch, system } = takeArch()
     const node = await world.addNode({ arch })
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, assigned(node))
-    await world.report(node, build, { status: 'Building', buildNode: node, startTime: '2026-01-01T00:00:00Z' })
+    await waitForNode(build, node)
+    await world.report(node, build, { state: 'Building', startTime: '2026-01-01T00:00:00Z' })
+    await waitForBuild(build, { status: { status: 'Building', buildNode: node } })
     const other = await world.addNode({ arch })
     await world.removeNode(node)
     const reason = `node ${node} is gone`
     await waitForBuild(build, {
-      ...assigned(other),
       status: { ...pending('GivenToNode', expect.stringContaining(reason)), attempts: [{ node, reason }] },
     })
+    await waitForNode(build, other)
     const { buildNode, startTime } = (await world.build(build))?.status ?? {}
     expect({ buildNode, startTime }).toEqual({})
-    await world.report(other, build, { status: 'Building', buildNode: other })
+    await world.report(other, build, { state: 'Building' })
+    await waitForBuild(build, { status: { status: 'Building', buildNode: other } })
     await world.setReady(other, 'Unknown')
     await waitForBuild(build, {
       status: {
@@ -175,11 +182,12 @@ describe('a NixBuild made by hand', () => {
     const node = await world.addNode({ arch, withoutShim: true })
     const shim = startRenewing(node)
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, assigned(node))
+    await waitForNode(build, node)
     const other = await world.addNode({ arch })
     await shim.stop()
     const reason = `the shim of node ${node} does not renew its Lease`
-    await waitForBuild(build, { ...assigned(other), status: { attempts: [{ node, reason }] } })
+    await waitForBuild(build, { status: { attempts: [{ node, reason }] } })
+    await waitForNode(build, other)
   })
 
   it('waits while the only shim does not renew its Lease, and is assigned when it does', async () => {
@@ -187,7 +195,7 @@ describe('a NixBuild made by hand', () => {
     const node = await world.addNode({ arch, withoutShim: true })
     const shim = startRenewing(node)
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, assigned(node))
+    await waitForNode(build, node)
     await shim.stop()
     await waitForBuild(build, {
       status: pending('NoNode', expect.stringContaining('1 with a shim that does not renew its Lease')),
@@ -195,7 +203,7 @@ describe('a NixBuild made by hand', () => {
     const back = startRenewing(node)
     onTestFinished(back.stop)
     // Every write is checked again after 10 s, so this must be faster.
-    await waitForBuild(build, assigned(node), { timeout: 9_000, interval: 50 })
+    await waitForNode(build, node, { timeout: 9_000, interval: 50 })
   })
 
   it('stays with its node while the shim renews its Lease by a clock that is behind', async () => {
@@ -204,12 +212,13 @@ describe('a NixBuild made by hand', () => {
     const shim = startRenewing(node, -60_000)
     onTestFinished(shim.stop)
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, assigned(node))
+    await waitForNode(build, node)
     await world.addNode({ arch })
     const begin = Date.now()
     const longEnough = 2 * LEASE_SECONDS * 1000
     await vi.waitFor(() => expect(Date.now() - begin).toBeGreaterThan(longEnough), PATIENT)
-    expect(await world.build(build)).toMatchObject({ ...assigned(node), status: { attempts: [] } })
+    expect(await world.build(build)).toMatchObject({ status: { attempts: [] } })
+    expect(await world.assignedNode(build)).toBe(node)
   })
 
   it('fails immediately if its recipe is invalid', async () => {
@@ -217,5 +226,40 @@ describe('a NixBuild made by hand', () => {
     await waitForBuild(build, {
       status: { status: 'Failed', conditions: [{}, { message: expect.stringContaining('its query has "nonsense"') }] },
     })
+  })
+})
+
+describe('a NixBuild made by hand that is assigned', () => {
+  const { arch, system } = takeArch()
+  let node: string
+  beforeAll(async () => {
+    node = await world.addNode({ arch })
+  })
+
+  it('is taken from its node once it has been built', async () => {
+    const build = await world.addBuild(namespace, { system })
+    await waitForNode(build, node)
+    const startTime = '2026-01-01T00:00:00Z'
+    await world.report(node, build, { state: 'Building', startTime, buildJobName: 'run-1', progress: '1 of 7' })
+    await waitForBuild(build, { status: { status: 'Building', buildNode: node, progress: '1 of 7', startTime } })
+    const image = { imageDigest: 'sha256:1', imageSize: 5_000_000, storePath: '/nix/store/x', lockedFlakeUrl: 'x' }
+    await world.report(node, build, { state: 'Present', startTime, buildJobName: 'run-1', ...image })
+    await waitForBuild(build, {
+      status: {
+        ...{ status: 'Succeeded', buildNode: node, buildJobName: 'run-1', startTime, ...image },
+        completionTime: expect.any(String),
+        progress: expect.stringMatching(/^loaded in .*, 5.0 MB$/),
+        ready: { count: 1, nodes: [node] },
+        conditions: [{ status: 'True' }, { type: 'Success', status: 'True', message: 'Image loaded as sha256:1' }],
+      },
+    })
+    await vi.waitFor(async () => expect(await world.assignedNode(build)).toBeUndefined(), PATIENT)
+  })
+
+  it('is taken from its node when it is deleted', async () => {
+    const build = await world.addBuild(namespace, { system })
+    await waitForNode(build, node)
+    await world.cluster.kubectl(['delete', 'nixbuild', build.name, `--namespace=${namespace}`])
+    await vi.waitFor(async () => expect(await world.assignedNode(build)).toBeUndefined(), PATIENT)
   })
 })

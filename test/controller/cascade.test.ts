@@ -27,7 +27,7 @@ it('deleting a ReplicaSet deletes its NixBuild', async () => {
     expect(builds).toMatchObject([{ metadata: { ownerReferences: [{ kind: 'ReplicaSet', name: 'web' }] } }])
   }, PATIENT)
   const [build] = await world.builds(namespace)
-  await world.report(node, { namespace, name: build?.metadata.name ?? '' }, { status: 'Succeeded', buildNode: node })
+  await world.report(node, { namespace, name: build?.metadata.name ?? '' }, { state: 'Present' })
   await cluster.kubectl(['delete', 'replicaset/web', `--namespace=${namespace}`, '--wait=false'])
   await vi.waitFor(async () => expect(await world.builds(namespace)).toEqual([]), PATIENT)
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readAge, readCount, readDuration, readListenAddress } from '../../controller/flags.ts'
+import { addToleration, readAge, readCount, readDuration, readListenAddress } from '../../controller/flags.ts'
 
 describe('the flags', () => {
   it.each([
@@ -34,6 +34,19 @@ describe('the flags', () => {
 
   it.each(['-1', '1.5', '101', '', '1e2', 'x'])('reject the count %j', text => {
     expect(() => readCount(0, 100)(text)).toThrow('from 0 to 100')
+  })
+
+  it('collect tolerations', () => {
+    const first = addToleration('dedicated=builds', [])
+    const spot = { key: 'example.com/spot', value: undefined, effect: 'NoSchedule' }
+    expect(addToleration('example.com/spot:NoSchedule', first)).toEqual([
+      { key: 'dedicated', value: 'builds', effect: undefined },
+      spot,
+    ])
+  })
+
+  it.each(['', 'a=b=c', 'a:Never'])('reject the toleration %j', text => {
+    expect(() => addToleration(text, [])).toThrow('is not a toleration')
   })
 
   it('accept a count', () => {

@@ -1,10 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ObjectName } from '../../kube/client/contract.ts'
-import { NODE_LABEL } from '../../kube/resources/names.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
-import { ANNOTATIONS, assigned, pending } from './views.ts'
+import { ANNOTATIONS, pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -49,21 +47,22 @@ describe('a NixBuild for a pod', () => {
     const node = await world.addNode({ arch: 'arm64' })
     const pod = await world.addPod(namespace, node)
     const build = await firstBuild()
-    await world.report(node, build, { status: 'Building', buildNode: node })
+    await world.report(node, build, { state: 'Building' })
     const byHand = await world.addBuild(namespace, { system: 'aarch64-linux', imageTag: 'other:1' })
-    await waitForBuild(byHand, assigned(node))
+    await vi.waitFor(async () => expect(await world.assignedNode(byHand)).toBe(node), PATIENT)
     await world.setReady(node, 'Unknown')
     await waitForBuild(byHand, { status: pending('NoNode', expect.stringContaining('1 not ready')) })
-    expect((await world.build(build))?.status).toMatchObject({ status: 'Building', buildNode: node, attempts: [] })
+    await waitForBuild(build, { status: { status: 'Building', buildNode: node, attempts: [] } })
     expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
   })
 
   it('waits for another node if its own is lost, and the pod says so', async () => {
     const node = await world.addNode()
     const other = await world.addNode()
+    await world.addPod(namespace, node)
     const pod = await world.addPod(namespace, other)
     const build = await firstBuild()
-    await world.report(node, build, { status: 'Building', buildNode: node })
+    await world.report(node, build, { state: 'Building' })
     await vi.waitFor(async () => {
       expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
     }, PATIENT)
@@ -71,7 +70,6 @@ describe('a NixBuild for a pod', () => {
     await waitForBuild(build, {
       status: { ...pending('NodeLost', expect.stringContaining(`node ${node} is gone`)), attempts: [{ node }] },
     })
-    expect((await world.build(build))?.metadata.labels[NODE_LABEL]).toBeUndefined()
     await vi.waitFor(async () => {
       expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Pending' }])
     }, PATIENT)
@@ -86,7 +84,7 @@ describe('a NixBuild that no pod waits for any more', () => {
 
   it('is removed when its pods are gone, even if it is being built', async () => {
     const pod = await world.addPod(namespace, node)
-    await world.report(node, await firstBuild(), { status: 'Building', buildNode: node })
+    await world.report(node, await firstBuild(), { state: 'Building' })
     await vi.waitFor(async () => {
       expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
     }, PATIENT)
@@ -104,7 +102,7 @@ describe('a NixBuild that no pod waits for any more', () => {
     await world.addPod(namespace, node, { annotations: {}, image: 'plain:1' })
     await vi.waitFor(async () => expect(await world.builds(namespace)).toHaveLength(images.length), PATIENT)
     for (const { metadata } of await world.builds(namespace))
-      await world.report(node, { ...metadata, namespace }, { status: 'Building', buildNode: node })
+      await world.report(node, { ...metadata, namespace }, { state: 'Building' })
     const started = { name: 'app', image: 'again:1', imageID: 'sha256:1', ready: true, restartCount: 1 }
     await world.setPodStatus(pods.get('again:1') ?? { name: '' }, { containerStatuses: [started] })
     for (const image of ['plain:1', 'gone:1']) {
@@ -129,14 +127,13 @@ describe('a NixBuild that no pod waits for any more', () => {
     const [build = NONE, unwanted = NONE] = builds
     const waitForReason = (reason: string) =>
       vi.waitFor(async () => expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason }]), PATIENT)
-    for (const each of builds) await world.report(node, each, { status: 'Building', buildNode: node })
+    for (const each of builds) await world.report(node, each, { state: 'Building' })
     await waitForReason('Building')
     await waitForBuild(build, { metadata: { ownerReferences: [{ uid: owner.uid }] } })
     const gone = ['delete', 'pod', other.name, `--namespace=${namespace}`, '--force', '--grace-period=0']
     await world.cluster.kubectl(gone)
     await vi.waitFor(async () => expect(await world.build(unwanted)).toBeUndefined(), PATIENT)
-    const status = { status: 'Succeeded', buildNode: node, nodes: [{ name: node }] }
-    await world.report(node, build, status)
+    await world.report(node, build, { state: 'Present' })
     await waitForReason('Built')
   })
 
@@ -149,14 +146,38 @@ describe('a NixBuild that no pod waits for any more', () => {
   })
 })
 
-describe('the nodes that have an image', () => {
-  it('are removed from its list when they are gone', async () => {
-    const [one, two] = [await world.addNode(), await world.addNode()]
-    const build = await world.addBuild(namespace, { imageTag: `app:${randomUUID()}` })
-    await world.report(one, build, { status: 'Succeeded', buildNode: one, nodes: [{ name: one }] })
-    await world.report(two, build, { nodes: [{ name: two }] })
-    await waitForBuild(build, { status: { nodes: [{ name: one }, { name: two }] } })
+describe('the nodes of a NixBuild', () => {
+  it('are counted, with a few names, until they are gone', async () => {
+    const [one, two, three] = [await world.addNode(), await world.addNode(), await world.addNode()]
+    for (const node of [one, two, three]) await world.addPod(namespace, node)
+    const build = await firstBuild()
+    await world.report(one, build, { state: 'Present', imageDigest: 'sha256:1' })
+    await world.report(two, build, { state: 'Present', imageDigest: 'sha256:1' })
+    await world.report(three, build, { state: 'Building' })
+    const nodes = [one, two].toSorted()
+    await waitForBuild(build, { status: { ready: { count: 2, nodes }, building: { count: 1, nodes: [three] } } })
     await world.removeNode(one)
-    await waitForBuild(build, { status: { status: 'Succeeded', nodes: [{ name: two }] } })
+    await waitForBuild(build, { status: { status: 'Succeeded', ready: { count: 1, nodes: [two] } } })
+  })
+
+  it('include one that failed although another one has the image', async () => {
+    const [one, two] = [await world.addNode(), await world.addNode()]
+    await world.addPod(namespace, one)
+    const pod = await world.addPod(namespace, two)
+    const build = await firstBuild()
+    await world.report(one, build, { state: 'Present', imageDigest: 'sha256:1' })
+    await world.report(two, build, { state: 'Failed', message: 'no space left' })
+    await waitForBuild(build, {
+      status: {
+        status: 'Succeeded',
+        ready: { count: 1, nodes: [one] },
+        failed: { count: 1, nodes: [two] },
+        conditions: [{}, { status: 'True', message: `Image loaded as sha256:1; failed on ${two}: no space left` }],
+      },
+    })
+    await vi.waitFor(async () => {
+      const message = expect.stringContaining(`built on ${one}, but failed on ${two}: no space left`)
+      expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Failed', message }])
+    }, PATIENT)
   })
 })

@@ -53,12 +53,12 @@ describe('an annotated pod with a node', () => {
     })
     expect(metadata.labels).toEqual({ 'app.kubernetes.io/managed-by': 'enbi-controller' })
     await waitForCondition(pod, { status: 'False', reason: 'Pending' })
-    await world.report(node, metadata, { status: 'Building', buildNode: node })
+    await world.report(node, metadata, { state: 'Building' })
     await waitForCondition(pod, { status: 'False', reason: 'Building', message: expect.stringContaining(node) })
     const begun = (await conditionOf(pod))?.lastTransitionTime
-    await world.report(node, metadata, { status: 'Importing', buildNode: node })
+    await world.report(node, metadata, { state: 'Importing' })
     await waitForCondition(pod, { status: 'False', reason: 'Importing', lastTransitionTime: begun })
-    await world.report(node, metadata, { status: 'Succeeded', buildNode: node, nodes: [{ name: node }] })
+    await world.report(node, metadata, { state: 'Present' })
     await waitForCondition(pod, { status: 'True', reason: 'Built' })
   })
 
@@ -66,14 +66,16 @@ describe('an annotated pod with a node', () => {
     const namespace = await world.createNamespace()
     const pod = await world.addPod(namespace, node)
     const { metadata } = await waitForBuild(namespace)
-    const conditions = [
-      { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
-      { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'builder failed: no such file' },
-    ]
     // By the node's clock, which is behind.
-    const completionTime = '2026-01-01T00:00:00Z'
-    await world.report(node, metadata, { status: 'Failed', buildNode: node, completionTime, conditions })
+    const since = '2026-01-01T00:00:00Z'
+    const message = 'builder failed: no such file'
+    await world.report(node, metadata, { state: 'Failed', since, message, logTail: 'the log' })
     await waitForCondition(pod, { reason: 'Failed', message: expect.stringContaining('builder failed: no such file') })
+    await vi.waitFor(async () => {
+      const { status } = await waitForBuild(namespace)
+      expect(status).toMatchObject({ status: 'Failed', buildNode: node, progress: 'failed', logTail: 'the log' })
+      expect(status.conditions).toMatchObject([{ message: 'Build failed' }, { status: 'False', message }])
+    }, PATIENT)
   })
 
   it('shares its NixBuild with all pods of the recipe, and each has the condition', async () => {
@@ -85,14 +87,14 @@ describe('an annotated pod with a node', () => {
       world.addPod(namespace, other),
     ])
     const { metadata } = await waitForBuild(namespace)
-    await world.report(node, metadata, { status: 'Succeeded', buildNode: node, nodes: [{ name: node }] })
+    await world.report(node, metadata, { state: 'Present' })
     await waitForCondition(one, { status: 'True' })
     await waitForCondition(two, { status: 'True' })
     await waitForCondition(three, {
       status: 'False',
       message: expect.stringContaining(`built on ${node}, but ${other} does not have it`),
     })
-    await world.report(other, metadata, { nodes: [{ name: other }] })
+    await world.report(other, metadata, { state: 'Present' })
     await waitForCondition(three, { status: 'True' })
     expect(await world.builds(namespace)).toHaveLength(1)
   })
@@ -102,7 +104,7 @@ describe('an annotated pod with a node', () => {
     const made = await world.addBuild(namespace)
     const pod = await world.addPod(namespace, node)
     await waitForCondition(pod, { reason: 'Pending' })
-    await world.report(node, made, { status: 'Succeeded', buildNode: node, nodes: [{ name: node }] })
+    await world.report(node, made, { state: 'Present' })
     await waitForCondition(pod, { status: 'True' })
     expect(await world.builds(namespace)).toHaveLength(1)
   })
@@ -224,6 +226,30 @@ describe('the condition of a pod', () => {
       expect(conditions).toMatchObject(others)
       expect(conditions).toHaveLength(others.length)
     }, PATIENT)
+  })
+
+  it('is not Built while the image that replaced the one of its container is built', async () => {
+    const namespace = await world.createNamespace()
+    const pod = await world.addPod(namespace, node)
+    const { metadata } = await waitForBuild(namespace)
+    await world.report(node, metadata, { state: 'Present' })
+    const running = { name: 'app', image: 'docker.io/library/app:1', imageID: 'sha256:1', ready: true, restartCount: 0 }
+    await world.setPodStatus(pod, { containerStatuses: [running] })
+    await waitForCondition(pod, { reason: 'Built' })
+    const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-imageTag': 'app:2' }
+    const patch = { metadata: { annotations }, spec: { containers: [{ name: 'app', image: 'app:2' }] } }
+    await world.cluster.kubectl([
+      ...['patch', 'pod', pod.name, `--namespace=${namespace}`],
+      ...['--type=strategic', `--patch=${JSON.stringify(patch)}`],
+    ])
+    await waitForCondition(pod, { status: 'False', reason: 'Pending', message: expect.stringContaining('app:2') })
+    const build = await vi.waitFor(async () => {
+      const found = (await world.builds(namespace)).find(({ spec }) => spec.imageTag.endsWith('app:2'))
+      if (!found) throw new Error('no NixBuild')
+      return { namespace, name: found.metadata.name }
+    }, PATIENT)
+    await world.report(node, build, { state: 'Building', progress: '1 of 7' })
+    await waitForCondition(pod, { status: 'False', reason: 'Building', message: expect.stringContaining('(1 of 7)') })
   })
 
   it('is missing while the pod has no node', async () => {

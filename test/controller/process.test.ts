@@ -85,6 +85,21 @@ describe('a controller', () => {
     await expectToWork()
   })
 
+  it('writes no conditions with --pod-conditions=false, but creates NixBuilds', async () => {
+    await using _controller = await start('--pod-conditions=false')
+    const namespace = await world.createNamespace()
+    const pod = await world.addPod(namespace, node)
+    await waitForBuild(namespace)
+    const [build] = await world.builds(namespace)
+    const name = build?.metadata.name ?? ''
+    await world.report(node, { namespace, name }, { state: 'Failed', message: 'no space' })
+    await vi.waitFor(
+      async () => expect((await world.build({ namespace, name }))?.status.status).toBe('Failed'),
+      PATIENT,
+    )
+    expect((await world.pod(pod))?.status.conditions).toEqual([])
+  })
+
   it('serves its metrics and health', async () => {
     await using controller = await start()
     await expectToWork()
@@ -147,6 +162,8 @@ describe('a controller that cannot work', () => {
     [['--node-repel=a b'], 2, '--node-repel <selector>'],
     [['--keep-finished=-1'], 2, 'expected a whole number'],
     [['--max-tries=99'], 2, 'from 1 to 20'],
+    [['--max-assigned=0'], 2, 'from 1 to 1000'],
+    [['--pod-conditions=no'], 2, 'expected true or false'],
     [['--unwanted-grace=soon'], 2, 'expected a duration'],
     [['--listen=nowhere'], 2, 'expected HOST:PORT'],
     [['--leader-elect-renew=20s'], 2, 'must be shorter'],

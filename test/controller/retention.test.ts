@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { ObjectName } from '../../kube/client/contract.ts'
 import { apiTime } from '../../kube/resources/metadata.ts'
+import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
 import { ANNOTATIONS } from './views.ts'
@@ -21,8 +23,14 @@ const withFlags = (...flags: string[]): Promise<Controller> =>
 /** A NixBuild for the image `app:TAG` that finishes now. */
 async function addFinished(namespace: string, tag: string, status = 'Succeeded'): Promise<string> {
   const build = await world.addBuild(namespace, { imageTag: `app:${tag}` })
-  await world.report(node, build, { status, buildNode: node, completionTime: apiTime(Date.now()) })
+  await finish(build, status)
   return build.name
+}
+
+/** As a controller has written it. */
+async function finish(build: ObjectName, status = 'Succeeded'): Promise<void> {
+  const body = { status: { status, buildNode: node, completionTime: apiTime(Date.now()) } }
+  await world.kube.patch(nixBuilds, { ...build, body }, { type: 'merge', subresource: 'status', fieldManager: 'test' })
 }
 
 async function namesIn(namespace: string): Promise<string[]> {
@@ -66,7 +74,7 @@ describe('finished NixBuilds', () => {
     await world.addPod(namespace, node, { annotations: {}, image: 'app:named' })
     const [annotated, plain] = [await addFinished(namespace, 'annotated'), await addFinished(namespace, 'plain')]
     const ofName = await world.addNamedBuild(namespace, 'app:named')
-    await world.report(node, ofName, { status: 'Succeeded', buildNode: node, completionTime: apiTime(Date.now()) })
+    await finish(ofName)
     await addFinished(namespace, 'unused')
     await using _controller = await withFlags('--keep-finished=0')
     await waitForNames(namespace, [annotated, plain, ofName.name])

@@ -12,6 +12,8 @@ export interface Schema {
   readonly maxItems?: number | undefined
   readonly properties?: Record<string, Schema> | undefined
   readonly items?: Schema | undefined
+  /** Of a map. */
+  readonly additionalProperties?: Schema | undefined
 }
 
 const schemaSchema: v.GenericSchema<unknown, Schema> = v.object({
@@ -29,6 +31,7 @@ const schemaSchema: v.GenericSchema<unknown, Schema> = v.object({
     ),
   ),
   items: v.optional(v.lazy(() => schemaSchema)),
+  additionalProperties: v.optional(v.lazy(() => schemaSchema)),
 })
 const crdSchema = v.object({
   spec: v.object({ versions: v.tuple([v.object({ schema: v.object({ openAPIV3Schema: schemaSchema }) })]) }),

@@ -31,10 +31,12 @@ describe('the CRD agrees with the types of the project:', () => {
     const ofSet = api.newName()
     await api.strictly('create', { ...object, metadata: { ...object.metadata, name: ofSet }, spec: SET_SPEC })
     expect((await api.get(ofSet)).spec).toEqual(SET_SPEC)
+    const placed = { ...SPEC, nodeSelector: { 'example.com/pool': 'builds', empty: '' } }
+    expect((await api.get(await api.create(placed))).spec).toEqual(placed)
   })
 
   test('the types have every field of the CRD', () => {
-    const spec = { ...SPEC, ...SET_SPEC }
+    const spec = { ...SPEC, ...SET_SPEC, nodeSelector: {} }
     const parsed = nixBuilds.parse({ metadata: METADATA, spec, status: FULL_STATUS })
     expect(parsed).toMatchObject({ spec, status: FULL_STATUS })
     expect(pathsIn({ spec: parsed.spec, status: parsed.status }).sort()).toEqual(
@@ -49,7 +51,7 @@ describe('the CRD agrees with the types of the project:', () => {
       message: found.get('status.conditions.message')?.maxLength,
       progress: found.get('status.progress')?.maxLength,
       reason: found.get('status.attempts.reason')?.maxLength,
-      nodes: found.get('status.nodes')?.maxItems,
+      namedNodes: found.get('status.ready.nodes')?.maxItems,
       attempts: found.get('status.attempts')?.maxItems,
     }).toEqual(NIXBUILD_LIMITS)
     expect(found.get('status.logTail')?.maxLength).toBe(NIXBUILD_LIMITS.message)
@@ -58,7 +60,7 @@ describe('the CRD agrees with the types of the project:', () => {
   test('every field has a description, and every text of a recipe has a length limit and a pattern', () => {
     for (const { path, schema } of properties()) {
       expect(schema.description, path).toMatch(/^\S.{10,}\.$/s)
-      const text = schema.items ?? schema
+      const text = schema.items ?? schema.additionalProperties ?? schema
       if (path.startsWith('spec.')) expect([text.pattern, text.maxLength], path).not.toContain(undefined)
       else if (schema.type === 'string' && !schema.enum && !schema.format) expect(schema.maxLength, path).toBeDefined()
     }
@@ -71,6 +73,7 @@ describe('the API server rejects a change of the recipe, in', () => {
     ['imageTag', 'other'],
     ['packageName', 'other'],
     ['system', 'aarch64-linux'],
+    ['nodeSelector', { pool: 'builds' }],
   ])('%s', async (field, value) => {
     const name = await api.create(SPEC)
     await expect(api.merge(name, { spec: { [field]: value } })).rejects.toThrow(refusal('never changes'))
@@ -89,14 +92,12 @@ describe('the API server rejects a change of the recipe, in', () => {
 })
 
 describe('the API server rejects a status that', () => {
-  const node = (name: string) => ({ name })
   const attempt = { node: 'n', endTime: '2026-01-01T00:00:00Z', reason: 'gone' }
   const many = <T>(length: number, make: (index: number) => T) => Array.from({ length }, (_, index) => make(index))
   test.each([
     ['has another phase', { status: 'Sleeping' }, 'status.status'],
-    ['lists too many nodes', { nodes: many(NIXBUILD_LIMITS.nodes + 1, index => node(`n${index}`)) }, 'status.nodes'],
-    ['lists a node twice', { nodes: [node('n'), node('n')] }, 'status.nodes'],
-    ['lists a node without a name', { nodes: [{ since: '2026-01-01T00:00:00Z' }] }, 'status.nodes'],
+    ['names too many nodes', { ready: { count: 6, nodes: many(6, index => `n${index}`) } }, 'status.ready.nodes'],
+    ['has names without a number', { failed: { nodes: ['n'] } }, 'status.failed.count'],
     ['has too many attempts', { attempts: many(NIXBUILD_LIMITS.attempts + 1, () => attempt) }, 'status.attempts'],
     ['has a progress that is too long', { progress: 'x'.repeat(NIXBUILD_LIMITS.progress + 1) }, 'status.progress'],
     ['has a log that is too long', { logTail: 'x'.repeat(NIXBUILD_LIMITS.message + 1) }, 'status.logTail'],
@@ -105,6 +106,18 @@ describe('the API server rejects a status that', () => {
   ])('%s', async (_, status, field) => {
     const name = await api.create(SPEC)
     await expect(api.mergeStatus(name, status)).rejects.toThrow(refusal(field))
+  })
+})
+
+describe('the API server rejects a nodeSelector', () => {
+  const many = Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`label-${n}`, '']))
+  test.each([
+    ['with too many labels', many],
+    ['with a label that is too long', { ['x'.repeat(318)]: '' }],
+    ['with a value that no label can have', { pool: 'a b' }],
+    ['with a value that is too long', { pool: 'x'.repeat(64) }],
+  ])('%s', async (_, nodeSelector) => {
+    await expect(api.create({ ...SPEC, nodeSelector })).rejects.toThrow(refusal('spec.nodeSelector'))
   })
 })
 
@@ -119,21 +132,6 @@ test('the API server accepts a status only through the status subresource', asyn
   expect((await api.get(name)).status.status).toBeUndefined()
   await api.mergeStatus(name, { status: 'Building', progress: 'a' })
   expect((await api.get(name)).status).toMatchObject({ status: 'Building', progress: 'a' })
-})
-
-test('several shims each own their entry in the list of nodes', async () => {
-  const name = await api.create(SPEC)
-  const apply = (node: string, nodes: object[]) =>
-    api.kube.patch(
-      nixBuilds,
-      { namespace: api.namespace, name, body: { status: { nodes } } },
-      { type: 'apply', subresource: 'status', fieldManager: `enbi-shim-${node}` },
-    )
-  await apply('a', [{ name: 'a' }])
-  await apply('b', [{ name: 'b' }])
-  expect((await api.get(name)).status.nodes).toEqual([{ name: 'a' }, { name: 'b' }])
-  await apply('a', [])
-  expect((await api.get(name)).status.nodes).toEqual([{ name: 'b' }])
 })
 
 describe('kubectl', () => {
@@ -192,7 +190,7 @@ describe('kubectl', () => {
     for (const words of ['The flake, as nix takes it', 'flakeUrl <string> -required-', 'never changes'].map(String)) {
       expect(spec.toLowerCase()).toContain(words.toLowerCase())
     }
-    expect(await explain('nixbuild.status.nodes')).toContain('Each shim writes only its own entry')
+    expect(await explain('nixbuild.status.ready')).toContain('The nodes that have the image now')
   })
 })
 

@@ -41,7 +41,9 @@ export const FULL_STATUS: Complete<NixBuildStatus> = {
   completionTime: TIME,
   progress: 'building 3 of 7: hello-2.12',
   logTail: 'one\ntwo',
-  nodes: [{ name: 'node-1', imageDigest: `sha256:${'0'.repeat(64)}`, since: TIME }],
+  ready: { count: 7, nodes: ['node-1', 'node-2'] },
+  building: { count: 1, nodes: ['node-3'] },
+  failed: { count: 1, nodes: ['node-4'] },
   attempts: [{ node: 'node-0', endTime: TIME, reason: 'it is gone' }],
 }
 

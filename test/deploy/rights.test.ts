@@ -26,7 +26,7 @@ const CONTROLLER = rights({
   nixnodes: ['list', 'watch', 'patch', 'delete'],
   pods: ['get', 'list', 'watch'],
   'pods/status': ['patch'],
-  nodes: ['list', 'watch'],
+  nodes: ['list', 'watch', 'patch'],
   events: ['create', 'patch'],
 })
 const CONTROLLER_LEASES = rights({ leases: ['get', 'list', 'watch', 'create', 'update'] })
@@ -200,9 +200,11 @@ describe('the controller may not', () => {
     ['delete a pod', () => controller.kube.delete(pods, name)],
     ['change a pod', () => controller.kube.patch(pods, { ...name, body: { metadata: { labels: { a: 'b' } } } }, MERGE)],
     [
-      'change a node',
-      () => controller.kube.patch(nodes, { name: 'node-1', body: { metadata: { labels: { a: 'b' } } } }, MERGE),
+      "change a node's status",
+      () => controller.kube.patch(nodes, { name: 'node-1', body: { status: {} } }, { ...MERGE, subresource: 'status' }),
     ],
+    ['create a node', () => controller.kube.create(nodes, { name: 'node-2', body: {} })],
+    ['delete a node', () => controller.kube.delete(nodes, { name: 'node-1' })],
     ['create a NixNode', () => controller.kube.create(nixNodes, { name: 'node-3', body: {} })],
     [
       "write a NixNode's status",

@@ -55,6 +55,7 @@ in
         listen = "127.0.0.1:0";
         log-level = "debug";
         node-repel = "tier in (a, b)";
+        tolerate = [ "dedicated=builds" "example.com/spot:NoSchedule" ];
       };
     };
   };

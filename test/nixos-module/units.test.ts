@@ -148,7 +148,7 @@ describe('the controller of the NixOS module', () => {
     expect(controllerOf('controller-flags')?.serviceConfig).toMatchObject({
       DynamicUser: true,
       LoadCredential: 'kubeconfig:/etc/enbi-controller/kubeconfig',
-      ExecStart: `${start} "--keep-finished=50" "--listen=127.0.0.1:0" "--log-level=debug" "--node-repel=tier in (a, b)"`,
+      ExecStart: `${start} "--keep-finished=50" "--listen=127.0.0.1:0" "--log-level=debug" "--node-repel=tier in (a, b)" "--tolerate=dedicated=builds" "--tolerate=example.com/spot:NoSchedule"`,
     })
     expect(controllerOf('controller-quoting')?.serviceConfig.ExecStart).toBe(`${start} "--node-repel=a \\"$$b\\" 5%%"`)
   })

@@ -28,12 +28,11 @@ export async function listRecipes(kube: Pick<Kube, 'list'>, query: ImageQuery): 
   return found
 }
 
-const EMPTY = { conditions: [], nodes: [], attempts: [] }
+const EMPTY = { conditions: [], attempts: [] }
 
 /** Drops fields that the shim does not read, because a tenant can fill them up to the size limit of an object. */
 function withoutUnreadFields(nixBuild: NixBuild): NixBuild {
-  const { managedFields, ...metadata } = nixBuild.metadata
-  return { ...nixBuild, metadata: { ...metadata, ownerReferences: [] } }
+  return { ...nixBuild, metadata: { ...nixBuild.metadata, ownerReferences: [] } }
 }
 
 /** The selector leaves out NixBuilds made by shims: a compromised node could make any number of them. */

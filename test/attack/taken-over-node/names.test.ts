@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
+import { createNixBuildCreator } from '../../../controller/reconcilers/create-nixbuild.ts'
 import { createPodReconciler } from '../../../controller/reconcilers/pod-reconciler.ts'
 import { createBuilds } from '../../../controller/state/builds.ts'
+import { createNodeBuilds } from '../../../controller/state/node-builds.ts'
 import { createNodes } from '../../../controller/state/nodes.ts'
 import { createPods } from '../../../controller/state/pods.ts'
 import type { NixBuildView } from '../../../controller/views/nixbuild.ts'
@@ -10,7 +12,7 @@ import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { RetryableError } from '../../../lib/errors.ts'
 import { plan } from '../../controller/plan/plan.ts'
-import { someBuild, somePod } from '../../controller/views.ts'
+import { READY_NODE, someBuild, somePod } from '../../controller/views.ts'
 
 const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
 const BY_SHIM = { [MANAGED_BY_LABEL]: SHIM }
@@ -26,10 +28,10 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
   const done: string[] = []
   const views = new Map(squatters.map(build => [`team/${build.name}`, build]))
   const pod = somePod()
-  const node = { name: 'node-1', system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }
   const onNothing = () => undefined
   const nodes = createNodes({
-    ...{ mirrored: () => node, allMirrored: () => [node], repels: () => false, onChange: onNothing, now: Date.now },
+    ...{ mirrored: () => READY_NODE, allMirrored: () => [READY_NODE], onChange: onNothing, now: Date.now },
+    ...{ repels: () => false, tolerations: [] },
   })
   const pods = createPods({
     mirrored: () => pod,
@@ -44,6 +46,8 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
       allMirrored: () => views.values(),
       onUnconfirmedWrite: onNothing,
       onImage: onNothing,
+      onNamespace: () => {},
+      onNode: () => {},
     },
   })
   for (const key of views.keys()) builds.changed(key)
@@ -57,7 +61,10 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
     },
     patch: async () => undefined,
   }
-  const work = createPodReconciler({ state: { pods, builds, nodes }, kube, events: { record: onNothing } })
+  const state = { pods, builds, nodes, nodeBuilds: createNodeBuilds() }
+  const createNixBuild = createNixBuildCreator({ state, kube })
+  const events = { record: onNothing }
+  const work = createPodReconciler({ state, kube, createNixBuild, events, writesConditions: true })
   await work('team/web').catch(error => done.push(error.code))
   return done
 }

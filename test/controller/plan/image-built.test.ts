@@ -1,21 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { imageBuilt } from '../../../controller/plan/image-built.ts'
+import { type ImageFacts, imageBuilt } from '../../../controller/plan/image-built.ts'
 import { podRequests } from '../../../controller/plan/pod-requests.ts'
-import { someBuild, somePod } from '../views.ts'
+import { someBuild, someEntry, somePod } from '../views.ts'
 
 const [request] = podRequests(somePod(), 'x86_64-linux').requests
 if (request === undefined) throw new Error('the pod requests nothing')
 const started = { ...request, started: true }
-const POD = { node: 'node-1', createdAt: Date.parse('2026-01-01T12:00:00Z') }
+const POD = { node: 'node-1', uid: 'pod-1', createdAt: Date.parse('2026-01-01T12:00:00Z') }
 const before = { completionTime: '2026-01-01T11:59:59Z' }
 const after = { completionTime: '2026-01-01T12:00:00Z' }
-const onNode = { buildNode: 'node-1' }
-/** A status write at this many seconds after the pod's creation, by the API server's clock. */
-const writtenBy = (manager: string, seconds: number) => {
-  const time = new Date(POD.createdAt + seconds * 1000).toISOString()
-  return { managedFields: [{ manager, operation: 'Apply', subresource: 'status', time }] }
-}
-const listed = (count: number) => Array.from({ length: count }, (_, n) => ({ name: `other-${n}` }))
 const on = (status: object) => someBuild({ status })
 
 describe('the condition of a pod on node-1', () => {
@@ -33,39 +26,11 @@ describe('the condition of a pod on node-1', () => {
     ['Building elsewhere', request, on({ status: 'Building', buildNode: 'node-2' }), 'Building', 'on node-2'],
     ['Importing', request, on({ status: 'Importing', buildNode: 'node-1' }), 'Importing', 'on node-1'],
     [
-      'built here',
-      request,
-      on({ status: 'Succeeded', buildNode: 'node-1', nodes: [{ name: 'node-1' }] }),
-      'Built',
-      'image loaded',
-    ],
-    [
-      'built on more nodes than it can list',
-      request,
-      on({ status: 'Succeeded', buildNode: 'node-2', nodes: listed(200) }),
-      'Built',
-      'image loaded',
-    ],
-    [
-      'built on one node fewer than it can list',
-      request,
-      on({ status: 'Succeeded', buildNode: 'node-2', nodes: listed(199) }),
-      'Pending',
-      'does not have it',
-    ],
-    [
       'built elsewhere',
       request,
       on({ status: 'Succeeded', buildNode: 'node-2' }),
       'Pending',
       'built on node-2, but node-1 does not have it',
-    ],
-    [
-      'built elsewhere and here',
-      request,
-      on({ status: 'Succeeded', buildNode: 'node-2', nodes: [{ name: 'node-2' }, { name: 'node-1' }] }),
-      'Built',
-      'image loaded',
     ],
     [
       'failed',
@@ -75,23 +40,9 @@ describe('the condition of a pod on node-1', () => {
       'builder failed: x',
     ],
     [
-      'built here before the pod, and still here',
-      request,
-      on({ status: 'Succeeded', buildNode: 'node-1', nodes: [{ name: 'node-1' }], ...before }),
-      'Built',
-      'image loaded',
-    ],
-    [
       'built here before the pod, and removed',
       request,
       on({ status: 'Succeeded', buildNode: 'node-1', ...before }),
-      'Pending',
-      'but node-1 does not have it',
-    ],
-    [
-      'built here, and only elsewhere now',
-      request,
-      on({ status: 'Succeeded', buildNode: 'node-1', nodes: [{ name: 'node-2' }] }),
       'Pending',
       'but node-1 does not have it',
     ],
@@ -110,34 +61,6 @@ describe('the condition of a pod on node-1', () => {
       'waiting for another attempt; the last one failed: the build failed',
     ],
     ['failed just now', request, on({ status: 'Failed', ...after }), 'Failed', 'the build failed'],
-    [
-      'failed just now, on a node whose clock is behind',
-      request,
-      someBuild({ metadata: writtenBy('enbi-shim-node-1', 1), status: { status: 'Failed', ...onNode, ...before } }),
-      'Failed',
-      'the build failed',
-    ],
-    [
-      'failed before the pod, on a node whose clock is ahead',
-      request,
-      someBuild({ metadata: writtenBy('enbi-shim-node-1', -1), status: { status: 'Failed', ...onNode, ...after } }),
-      'Pending',
-      'waiting for another attempt',
-    ],
-    [
-      'given up before the pod',
-      request,
-      someBuild({ metadata: writtenBy('enbi-controller', -1), status: { status: 'Failed', ...after } }),
-      'Pending',
-      'waiting for another attempt',
-    ],
-    [
-      'failed before the pod, and updated by another node since',
-      request,
-      someBuild({ metadata: writtenBy('enbi-shim-node-2', 1), status: { status: 'Failed', ...onNode, ...before } }),
-      'Pending',
-      'waiting for another attempt',
-    ],
     ['failed without a message', request, on({ status: 'Failed' }), 'Failed', 'the build failed'],
     ['missing, but the container started', started, undefined, 'Built', 'image loaded'],
     ['Pending, but the container started', started, on({ status: 'Pending' }), 'Built', 'image loaded'],
@@ -163,8 +86,8 @@ describe('the condition of a pod on node-1', () => {
     [['Pending', 'Failed'], 'Failed'],
   ])('has the worst reason of %j', (phases, reason) => {
     const requested = phases.map(status => ({
-      request,
-      build: on({ status, buildNode: 'node-1', nodes: [{ name: 'node-1' }] }),
+      request: status === 'Succeeded' ? started : request,
+      build: on({ status, buildNode: 'node-1' }),
     }))
     expect(imageBuilt(POD, { requested, problems: [], nodeProblem: undefined })?.reason).toBe(reason)
   })
@@ -177,7 +100,19 @@ describe('the condition of a pod on node-1', () => {
       'Pending',
       /node-1 does not have it: no shim/,
     ],
-    ['but not during a build', on({ status: 'Building', buildNode: 'node-2' }), 'Building', /#app$/],
+    [
+      'if another node builds the image',
+      on({ status: 'Building', buildNode: 'node-2' }),
+      'Building',
+      /on node-2 from \S+#app; node-1 does not get it from there: no shim runs on node node-1$/,
+    ],
+    [
+      'if another node loads the image',
+      on({ status: 'Importing', buildNode: 'node-2' }),
+      'Importing',
+      /on node-2; node-1 does not get it from there: no shim runs on node node-1$/,
+    ],
+    ['but not if it builds the image', on({ status: 'Building', buildNode: 'node-1' }), 'Building', /#app$/],
   ])('names the problem of the node %s', (_name, build, reason, message) => {
     const nodeProblem = 'no shim runs on node node-1'
     expect(imageBuilt(POD, { requested: [{ request, build }], problems: [], nodeProblem })).toEqual({
@@ -206,12 +141,68 @@ describe('the condition of a pod on node-1', () => {
   it('is missing if nothing is requested', () => {
     expect(imageBuilt(POD, { requested: [], problems: [], nodeProblem: undefined })).toBeUndefined()
   })
+})
 
-  it('keeps its message while a build progresses', () => {
-    const at = (progress: string): string | undefined => {
-      const build = on({ status: 'Building', buildNode: 'node-1', progress })
-      return imageBuilt(POD, { requested: [{ request, build }], problems: [], nodeProblem: undefined })?.message
+describe('the condition of a pod whose node tells what it does', () => {
+  const at = (second: number) => new Date(POD.createdAt + second * 1000).toISOString()
+  const tells = (entry: Parameters<typeof someEntry>[1], facts: Partial<ImageFacts> & { build?: object } = {}) => {
+    const requested = [{ request, build: on(facts.build ?? {}), entry: someEntry('node-1', entry) }]
+    return imageBuilt(POD, { requested, problems: [], nodeProblem: undefined, ...facts })
+  }
+
+  it.each([
+    ['has the image', { state: 'Present' }, {}, 'Built', 'image loaded'],
+    ['has the image, while others build it', { state: 'Present' }, { status: 'Building' }, 'Built', 'image loaded'],
+    ['waits', { state: 'Queued' }, {}, 'Pending', 'waits for other builds on node-1'],
+    ['will try again', { state: 'Queued', message: 'no network' }, {}, 'Pending', 'no network'],
+    [
+      'builds, as others do',
+      { state: 'Building' },
+      { status: 'Building', buildNode: 'node-2' },
+      'Building',
+      'on node-1',
+    ],
+    ['builds what another one has', { state: 'Building' }, { status: 'Succeeded' }, 'Building', 'on node-1'],
+    ['imports', { state: 'Importing' }, { status: 'Building', buildNode: 'node-2' }, 'Importing', 'loaded on node-1'],
+    ['failed', { state: 'Failed', since: at(1), message: 'no space' }, { status: 'Failed' }, 'Failed', ': no space'],
+    [
+      'failed, while another one has it',
+      { state: 'Failed', since: at(1), message: 'no space' },
+      { status: 'Succeeded', buildNode: 'node-2' },
+      'Failed',
+      'built on node-2, but failed on node-1: no space',
+    ],
+    [
+      'failed before the pod was there',
+      { state: 'Failed', since: at(-1), message: 'no space' },
+      { status: 'Failed' },
+      'Pending',
+      'waiting for another attempt; the last one failed: no space',
+    ],
+  ] as const)('%s', (_name, entry, build, reason, text) => {
+    expect(tells(entry, { build })).toMatchObject({ reason, message: expect.stringContaining(text) })
+  })
+
+  it('has the progress apart from its message', () => {
+    expect(tells({ state: 'Building', progress: 'building 1 of 7' })).toEqual({
+      reason: 'Building',
+      message: expect.stringMatching(/#app$/),
+      progress: 'building 1 of 7',
+    })
+  })
+
+  it('is not Built while a pod that runs pulls its image again', () => {
+    const pods = [{ name: 'web', uid: 'pod-1' }]
+    const again = (uid: string) => {
+      const entry = someEntry('node-1', { state: 'Building', pods: pods.map(pod => ({ ...pod, uid })) })
+      const requested = [{ request: started, build: undefined, entry }]
+      return imageBuilt(POD, { requested, problems: [], nodeProblem: undefined })?.reason
     }
-    expect(at('building 1 of 7')).toBe(at('building 2 of 7'))
+    expect([again('pod-1'), again('another')]).toEqual(['Building', 'Built'])
+  })
+
+  it('trusts a NixBuild if its node has more images than it can tell of', () => {
+    const requested = [{ request, build: on({ status: 'Succeeded', buildNode: 'node-2' }) }]
+    expect(imageBuilt(POD, { requested, problems: [], nodeProblem: undefined, isNodeFull: true })?.reason).toBe('Built')
   })
 })

@@ -61,8 +61,4 @@ describe('the patch of a status', () => {
       ],
     })
   })
-
-  it('changes nothing else when it removes lost nodes', () => {
-    expect(statusPatch(build, { type: 'removeGoneNodes', nodes: [] }, NOW)).toEqual({ nodes: [] })
-  })
 })

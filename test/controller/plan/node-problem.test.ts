@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { nodeProblem } from '../../../controller/plan/node-problem.ts'
 import type { NodeState } from '../../../controller/views/node.ts'
+import { GOOD_NODE } from '../views.ts'
 
-const SYSTEM = 'x86_64-linux'
-const good: NodeState = { name: 'a', system: SYSTEM, ready: true, schedulable: true, repelled: false, shim: 'alive' }
-const node = (more: Partial<NodeState>): NodeState => ({ ...good, ...more })
+const node = (more: Partial<NodeState>): NodeState => ({ ...GOOD_NODE, ...more })
 
 describe('a node', () => {
   it.each([
     [undefined, 'node a is gone'],
-    [good, undefined],
+    [GOOD_NODE, undefined],
     [node({ ready: false }), 'node a is not ready'],
     [node({ shim: 'none' }), 'no shim runs on node a'],
     [node({ shim: 'dead' }), 'the shim of node a does not renew its Lease'],

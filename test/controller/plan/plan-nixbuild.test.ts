@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { CREATED_FOR_PODS } from '../views.ts'
-import { assigned, NOW, plan } from './plan.ts'
+import { CREATED_FOR_PODS, someEntry } from '../views.ts'
+import { NOW, plan } from './plan.ts'
 
 const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
+const says = (state: 'Building' | 'Present', node = 'node-1') => ({
+  entries: new Map([[node, someEntry(node, { state })]]),
+})
 const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
 
 const lost = { problemOfNode: (node: string) => `node ${node} is gone`, memory: { 'lost node-1': NOW - 10_000 } }
@@ -26,9 +29,9 @@ describe('a NixBuild made by hand', () => {
       {},
       { type: 'assign', node: 'node-2' },
     ],
-    ['is left to a pod that pulls it', {}, { waitingPods: 1, pullingPods: 1 }, { type: 'none' }],
-    ["is assigned to another node if the pod's node cannot build", {}, { waitingPods: 1 }, { type: 'assign' }],
-    ['stays with its assigned node', { metadata: assigned }, {}, { type: 'none' }],
+    ['is left to a pod that pulls it', {}, { isWaitedFor: true, isPulled: true }, { type: 'none' }],
+    ["is assigned to another node if the pod's node cannot build", {}, { isWaitedFor: true }, { type: 'assign' }],
+    ['stays with its assigned node', {}, { assignedNode: 'node-1' }, { type: 'none' }],
     ['stays with the node that builds it', { status: buildingOn1 }, {}, { type: 'none' }],
     ['stays with the node that imports it', { status: { ...buildingOn1, status: 'Importing' } }, {}, { type: 'none' }],
     ['is left alone when it has succeeded', { status: { status: 'Succeeded' } }, {}, { type: 'none' }],
@@ -83,31 +86,31 @@ describe('a NixBuild made by hand', () => {
     [
       'stays with a node that is not ready while a pod there pulls it',
       { status: buildingOn1 },
-      { ...notReady, waitingPods: 1, isRequestedOn: (node: string) => node === 'node-1' },
+      { ...notReady, isWaitedFor: true, isRequestedOn: (node: string) => node === 'node-1' },
       { type: 'none' },
     ],
     [
       'leaves a node that is not ready while a pod elsewhere pulls it',
       { status: buildingOn1 },
-      { ...notReady, waitingPods: 1, isRequestedOn: (node: string) => node === 'node-2' },
+      { ...notReady, isWaitedFor: true, isRequestedOn: (node: string) => node === 'node-2' },
       { type: 'assign', attempts: [{ reason: 'node node-1 is not ready' }] },
     ],
     [
       'moves to another node if its own is lost before the start',
-      { metadata: assigned },
-      lost,
+      {},
+      { ...lost, assignedNode: 'node-1' },
       { type: 'assign', node: 'node-2', attempts: [{ node: 'node-1' }] },
     ],
     [
       'is left to a pod that pulls it if its node is lost',
       { status: buildingOn1 },
-      { ...lost, waitingPods: 1, pullingPods: 1 },
+      { ...lost, isWaitedFor: true, isPulled: true },
       { type: 'leavePending', reason: 'NodeLost', attempts: [{ node: 'node-1' }] },
     ],
     [
       'counts a lost node only once if the next node could not be written',
-      { metadata: assigned, status: { status: 'Pending', attempts: [attempt('node-1')] } },
-      lost,
+      { status: { status: 'Pending', attempts: [attempt('node-1')] } },
+      { ...lost, assignedNode: 'node-1' },
       { type: 'assign', node: 'node-2', attempts: [attempt('node-1')] },
     ],
     [
@@ -137,7 +140,7 @@ describe('a NixBuild made by hand', () => {
     expect(first).toEqual({ action: { type: 'none' }, memory: { 'lost node-1': NOW }, recheckAt: NOW + 10_000 })
     const { memory } = first
     expect(plan({ status: buildingOn1 }, { problemOfNode, memory, now: NOW + 9_999 }).action.type).toBe('none')
-    expect(plan({ status: buildingOn1 }, { memory, now: NOW + 5_000 }).memory).toEqual({})
+    expect(plan({ status: buildingOn1 }, { memory, now: NOW + 5_000 }).memory).not.toHaveProperty('lost node-1')
     expect(plan({ status: buildingOn1 }, { problemOfNode, memory, now: NOW + 10_000 }).action.type).toBe('assign')
   })
 
@@ -175,34 +178,34 @@ describe('a NixBuild made for pods', () => {
   const metadata = CREATED_FOR_PODS
   const unwanted = { memory: { unwanted: NOW - 30_000 } }
   it.each([
-    ['is left to the node of its pod', {}, { waitingPods: 1 }, { type: 'none' }],
+    ['is left to the node of its pod', {}, { isWaitedFor: true }, { type: 'none' }],
     ['is removed if no pod waits for it any more', {}, unwanted, { type: 'delete' }],
     ['is removed even while it is being built', { status: buildingOn1 }, unwanted, { type: 'delete' }],
-    ['stays while a pod waits', { status: buildingOn1 }, { ...unwanted, waitingPods: 1 }, { type: 'none' }],
+    ['stays while a pod waits', { status: buildingOn1 }, { ...unwanted, isWaitedFor: true }, { type: 'none' }],
     ['stays when it has succeeded', { status: { status: 'Succeeded' } }, unwanted, { type: 'none' }],
     ['stays when it has failed', { status: { status: 'Failed' } }, unwanted, { type: 'none' }],
     [
       'stays while a pod that started long ago pulls it again',
       { status: buildingOn1 },
-      { ...unwanted, requestingPods: 1 },
+      { ...unwanted, isRequested: true },
       { type: 'none' },
     ],
     [
       'is removed before its start if all its pods have started',
       { status: { status: 'Pending' } },
-      { ...unwanted, requestingPods: 1 },
+      { ...unwanted, isRequested: true },
       { type: 'delete' },
     ],
     [
       'stays with a node that is not ready, as its shim continues',
       { status: buildingOn1 },
-      { ...notReady, waitingPods: 1 },
+      { ...notReady, isWaitedFor: true },
       { type: 'none' },
     ],
     [
       'waits for another node if its own is lost',
       { status: buildingOn1 },
-      { ...lost, waitingPods: 1 },
+      { ...lost, isWaitedFor: true },
       {
         type: 'leavePending',
         reason: 'NodeLost',
@@ -213,17 +216,44 @@ describe('a NixBuild made for pods', () => {
     [
       'never fails because of lost nodes',
       { status: { ...buildingOn1, attempts: Array.from({ length: 20 }, (_, n) => attempt(`node-${n}`)) } },
-      { ...lost, waitingPods: 1 },
+      { ...lost, isWaitedFor: true },
       { type: 'leavePending', attempts: { length: 20, 19: { node: 'node-1' } } },
     ],
   ] as const)('%s', (_name, build, facts, action) => {
     expect(plan({ metadata, ...build }, facts).action).toMatchObject(action)
   })
 
+  it('goes to another node if the nodes of its pods cannot build it for the grace time', () => {
+    const stranded = { isWaitedFor: true, isStranded: true }
+    const first = plan({ metadata }, stranded)
+    expect(first).toMatchObject({ action: { type: 'none' }, memory: { stranded: NOW }, recheckAt: NOW + 30_000 })
+    const later = { ...stranded, memory: first.memory, now: NOW + 30_000 }
+    expect(plan({ metadata }, later).action).toEqual({ type: 'assign', node: 'node-2', attempts: [] })
+  })
+
+  it.each([
+    ['a node of its pods can build it', {}, { isPulled: true }],
+    ['no kubelet pulls its image', {}, { isStranded: false }],
+    ['a node has it', { status: buildingOn1 }, {}],
+  ])('does not go to another node if %s', (_name, build, facts) => {
+    const memory = { stranded: NOW - 30_000 }
+    const action = plan({ metadata, ...build }, { isWaitedFor: true, isStranded: true, memory, ...facts }).action
+    expect(action).toEqual({ type: 'none' })
+  })
+
+  it('says that no node at all can build it, and goes to the first that can', () => {
+    const memory = { stranded: NOW - 30_000 }
+    const stranded = { isWaitedFor: true, isStranded: true, memory }
+    const none = plan({ metadata }, { ...stranded, chooseNode: () => ({ none: 'x' }) })
+    expect(none).toMatchObject({ action: { type: 'leavePending', reason: 'NoNode' }, memory })
+    const next = { ...stranded, memory: none.memory, now: NOW + 1 }
+    expect(plan({ metadata, status: unassigned }, next).action.type).toBe('assign')
+  })
+
   it('is removed only after the grace time', () => {
     const first = plan({ metadata })
     expect(first).toMatchObject({ action: { type: 'none' }, memory: { unwanted: NOW }, recheckAt: NOW + 30_000 })
-    expect(plan({ metadata }, { memory: first.memory, waitingPods: 1 }).memory).toEqual({})
+    expect(plan({ metadata }, { memory: first.memory, isWaitedFor: true }).memory).toEqual({})
     expect(plan({ metadata }, { memory: first.memory, now: NOW + 30_000 }).action.type).toBe('delete')
   })
 
@@ -237,39 +267,55 @@ describe('a NixBuild made for pods', () => {
   })
 })
 
-describe('the nodes that have an image', () => {
-  const status = { status: 'Succeeded', nodes: [{ name: 'node-1' }, { name: 'node-2' }] }
-  const nodeExists = (name: string) => name === 'node-2'
-  it('lose a removed node after the grace time', () => {
-    const first = plan({ status }, { nodeExists })
-    expect(first).toMatchObject({ action: { type: 'none' }, recheckAt: NOW + 10_000 })
-    expect(plan({ status }, { nodeExists, memory: first.memory, now: NOW + 10_000 }).action).toEqual({
-      type: 'removeGoneNodes',
-      nodes: [{ name: 'node-2' }],
+describe('what the nodes say about a NixBuild', () => {
+  const metadata = CREATED_FOR_PODS
+  const wanted = { isWaitedFor: true }
+
+  it('is written once it has lasted for a second', () => {
+    const first = plan({ metadata }, { ...says('Building'), ...wanted })
+    expect(first).toEqual({
+      action: { type: 'none' },
+      memory: { outdatedSince: NOW },
+      recheckAt: NOW + 1_000,
     })
+    const later = { ...says('Building'), ...wanted, memory: first.memory, now: NOW + 1_000 }
+    expect(plan({ metadata }, later)).toMatchObject({ action: { type: 'report', patch: { status: 'Building' } } })
   })
 
-  it('lose each removed node only after its own grace time', () => {
-    const first = plan({ status }, { nodeExists })
-    const second = plan({ status }, { nodeExists: () => false, memory: first.memory, now: NOW + 9_000 })
-    expect(second).toMatchObject({ action: { type: 'none' }, recheckAt: NOW + 10_000 })
-    const third = plan({ status }, { nodeExists: () => false, memory: second.memory, now: NOW + 10_000 })
-    expect(third).toMatchObject({
-      action: { type: 'removeGoneNodes', nodes: [{ name: 'node-2' }] },
-      recheckAt: NOW + 19_000,
+  it('is written at most once in 5 s', () => {
+    const facts = { ...says('Building'), ...wanted, memory: { outdatedSince: NOW - 3_000 }, writtenAt: NOW - 4_000 }
+    expect(plan({ metadata }, facts)).toMatchObject({ action: { type: 'none' }, recheckAt: NOW + 1_000 })
+    expect(plan({ metadata }, { ...facts, writtenAt: NOW - 5_000 }).action.type).toBe('report')
+  })
+
+  it('is written immediately if it is a result, but not within 5 s after the last write', () => {
+    expect(plan({ metadata }, { ...says('Present'), ...wanted })).toMatchObject({
+      action: { type: 'report', patch: { status: 'Succeeded' } },
     })
-    const left = { status: 'Succeeded', nodes: [{ name: 'node-2' }] }
-    const last = { nodeExists: () => false, memory: third.memory, now: NOW + 19_000 }
-    expect(plan({ status: left }, last).action).toEqual({ type: 'removeGoneNodes', nodes: [] })
+    const facts = { ...says('Present'), ...wanted, writtenAt: NOW - 2_000 }
+    expect(plan({ metadata }, facts)).toMatchObject({ action: { type: 'none' }, recheckAt: NOW + 3_000 })
   })
 
-  it('lose a removed node only after the grace time if it was lost during the build', () => {
-    const { memory } = plan({ status: buildingOn1 }, { problemOfNode: () => 'lost' })
-    const later = { nodeExists: (name: string) => name === 'node-2', memory, now: NOW + 9_999 }
-    expect(plan({ status }, later).recheckAt).toBe(NOW + 19_999)
+  it('does not count if the node is lost', () => {
+    const facts = { ...says('Building'), ...wanted, problemOfNode: () => 'x' }
+    expect(plan({ metadata }, facts).action).toEqual({ type: 'none' })
   })
 
-  it('stay while all nodes exist', () => {
-    expect(plan({ status })).toEqual({ action: { type: 'none' }, memory: {} })
+  it('comes before an assignment', () => {
+    expect(plan({}, says('Present')).action).toMatchObject({ type: 'report', patch: { status: 'Succeeded' } })
+    expect(plan({}, says('Building')).action).toEqual({ type: 'none' })
+  })
+})
+
+describe('NixBuilds made by hand in one namespace', () => {
+  it('wait while as many as may be are assigned', () => {
+    const action = { type: 'leavePending', reason: 'TooMany', message: expect.stringContaining('--max-assigned') }
+    expect(plan({}, { assignedInNamespace: 2 }).action).toMatchObject(action)
+    expect(plan({}, { assignedInNamespace: 1 }).action.type).toBe('assign')
+  })
+
+  it('move to another node if their own is lost, however many are assigned', () => {
+    const facts = { ...lost, assignedNode: 'node-1', assignedInNamespace: 2 }
+    expect(plan({ status: buildingOn1 }, facts).action.type).toBe('assign')
   })
 })

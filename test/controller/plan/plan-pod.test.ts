@@ -4,7 +4,7 @@ import { podRequests } from '../../../controller/plan/pod-requests.ts'
 import { type NixBuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import type { PodView } from '../../../controller/views/pod.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
-import { CREATED_FOR_PODS, someBuild, somePod } from '../views.ts'
+import { CREATED_FOR_PODS, someBuild, someEntry, somePod } from '../views.ts'
 
 const NOW = 1_000_000
 const OWNER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'rs-1', controller: true }
@@ -14,6 +14,18 @@ const condition = (status: string, reason: string, message: string) => ({
 })
 
 const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
+const QUIET = {
+  writesConditions: true,
+  told: new Set<string>(),
+  writtenAt: undefined,
+  progressMs: 10_000,
+  differsSince: undefined,
+  now: NOW,
+  settleMs: SETTLE_MS,
+}
+
+const [REQUEST] = podRequests(somePod(), 'x86_64-linux').requests
+if (REQUEST === undefined) throw new Error('the pod requests nothing')
 
 interface Named {
   /** Recipes from NixBuilds for images of a pod without annotations. */
@@ -22,22 +34,20 @@ interface Named {
 
 function plan(pod: PodView, build?: NixBuildView, { named = [], ...more }: Partial<PodFacts> & Named = {}) {
   const { requests, problems } = podRequests(pod, 'x86_64-linux', () => named)
+  const entry = build === built ? someEntry('node-1', { state: 'Present' }) : undefined
   return planPod({
     pod,
     nodeKnown: true,
-    requested: requests.map(request => ({ request, build })),
+    requested: requests.map(request => ({ request, build, entry })),
     problems,
     nodeProblem: undefined,
-    differsSince: undefined,
-    now: NOW,
-    settleMs: SETTLE_MS,
+    ...QUIET,
     ...more,
   })
 }
 
 const building = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Building', buildNode: 'node-1' } })
-const onNode = { buildNode: 'node-1', nodes: [{ name: 'node-1' }] }
-const built = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Succeeded', ...onNode } })
+const built = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Succeeded', buildNode: 'node-1' } })
 const failed = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Failed' } })
 
 describe('a NixBuild is created', () => {
@@ -69,9 +79,7 @@ describe('a NixBuild is created', () => {
       requested: [],
       problems: [],
       nodeProblem: undefined,
-      differsSince: undefined,
-      now: NOW,
-      settleMs: SETTLE_MS,
+      ...QUIET,
     })
     expect(plan).toMatchObject({ create: [], condition: 'keep' })
   })
@@ -138,6 +146,37 @@ describe('the condition', () => {
     const { reason, message } = written.set
     const pod = somePod({ status: condition('True', reason, message) })
     expect(plan(pod, built)).toMatchObject({ condition: 'keep', recheckAt: undefined, differsSince: undefined })
+  })
+
+  it('is written again for progress only so often, and at once for another state', () => {
+    const at = (progress: string, entry: 'Building' | 'Importing' = 'Building') => ({
+      requested: [{ request: REQUEST, build: building, entry: someEntry('node-1', { state: entry, progress }) }],
+    })
+    const first = plan(somePod(), building, { ...at('1 of 7'), differsSince: NOW - 300 })
+    if (typeof first.condition === 'string') throw new Error('not written')
+    const { reason, message } = first.condition.set
+    expect(message).toMatch(/being built on node-1 from github:team\/app#app \(1 of 7\)$/)
+    const pod = somePod({ status: condition('False', reason, message) })
+    const written = { writtenAt: NOW - 4_000, differsSince: NOW - 300 }
+    expect(plan(pod, building, { ...at('2 of 7'), ...written })).toMatchObject({
+      condition: 'keep',
+      recheckAt: NOW + 6_000,
+    })
+    expect(plan(pod, building, { ...at('2 of 7'), writtenAt: NOW - 10_000 })).toMatchObject({
+      condition: { set: { message: expect.stringContaining('(2 of 7)') } },
+    })
+    expect(plan(pod, building, { ...at('x', 'Importing'), ...written })).toMatchObject({
+      condition: { set: { reason: 'Importing' } },
+    })
+  })
+
+  it('is not written if conditions are switched off, and problems are reported once', () => {
+    const off = { writesConditions: false }
+    expect(plan(somePod(), built, off).condition).toBe('keep')
+    const pod = somePod({ metadata: { annotations: { 'enbi.hrzn.ee/nixbuild-imageTag': 'app:1' } } })
+    const { events, condition } = plan(pod, undefined, off)
+    expect([events.length, condition]).toEqual([1, 'keep'])
+    expect(plan(pod, undefined, { ...off, told: new Set(events.map(({ message }) => message)) }).events).toEqual([])
   })
 
   it.each([

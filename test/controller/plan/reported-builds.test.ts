@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import type { RequestedBuild } from '../../../controller/plan/image-built.ts'
 import { type PodImageRequest, podRequests } from '../../../controller/plan/pod-requests.ts'
 import { furthestBuild, reportedBuilds } from '../../../controller/plan/reported-builds.ts'
 import type { NixBuildView } from '../../../controller/views/nixbuild.ts'
-import { someBuild, somePod } from '../views.ts'
+import { someBuild, someEntry, somePod } from '../views.ts'
 
 const [request] = podRequests(somePod(), 'x86_64-linux').requests
 if (request === undefined) throw new Error('the pod requests nothing')
-const SUCCEEDED = { status: 'Succeeded', nodes: [{ name: 'node-1' }] }
+const SUCCEEDED = { status: 'Succeeded', buildNode: 'node-1' }
 const BUILDING = { status: 'Building', buildNode: 'node-1' }
 
 describe('of several NixBuilds of one recipe', () => {
@@ -41,7 +42,7 @@ describe('of an image whose name is the recipe', () => {
     request: namedRequest(packageName),
     build: status && someBuild({ spec: { packageName }, status }),
   })
-  const reported = (...requested: readonly ReturnType<typeof of>[]) =>
+  const reported = (...requested: readonly RequestedBuild[]) =>
     reportedBuilds(requested, 'node-1').map(({ request: { key } }) => key)
 
   it.each([
@@ -52,15 +53,20 @@ describe('of an image whose name is the recipe', () => {
     expect(reported(...requested)).toEqual(expected)
   })
 
-  it("a pod reports a shim's NixBuild only if the pod's node builds or has the image", () => {
+  it("a pod reports a NixBuild for what a node has told only if the pod's node builds or has the image", () => {
     const byShim = (status: object) => {
       const labels = { 'app.kubernetes.io/managed-by': 'enbi-shim' }
       return { ...of('app'), build: someBuild({ metadata: { labels }, status }) }
     }
-    const elsewhere = { status: 'Building', buildNode: 'node-2', nodes: [{ name: 'node-2' }] }
+    const elsewhere = { status: 'Building', buildNode: 'node-2' }
     expect(reported(byShim(elsewhere))).toEqual([])
     expect(reported(byShim({ ...elsewhere, buildNode: 'node-1' }))).toEqual(['app'])
-    expect(reported(byShim({ ...elsewhere, nodes: [{ name: 'node-1' }] }))).toEqual(['app'])
+    expect(reported({ ...byShim(elsewhere), entry: someEntry('node-1', { state: 'Present' }) })).toEqual(['app'])
+  })
+
+  it('a pod reports what its node works on', () => {
+    const here = { ...of('here', { status: 'Pending' }), entry: someEntry('node-1', { state: 'Building' }) }
+    expect(reported(of('elsewhere', { ...BUILDING, buildNode: 'node-2' }), here)).toEqual(['here'])
   })
 
   it('a pod reports one build, and each one for annotations', () => {

@@ -171,22 +171,22 @@ describe('pods without annotations', () => {
     ['that started long ago', named({ status: started }), false],
     ['without a node', named({ spec: { nodeName: undefined } }), false],
     ['that has ended', named({ status: { phase: 'Failed' } }), false],
-  ])('with one %s: kept is %s', (_, pod, kept) => {
-    expect(startPods(KNOWN).pods.isKept('team/a', pod)).toBe(kept)
+  ])('with one %s: kept whole is %s', (_, pod, whole) => {
+    expect(startPods(KNOWN).pods.kept('team/a', pod) === pod).toBe(whole)
   })
 
-  it('are kept up to a limit in total and per namespace', () => {
+  it('are kept whole up to a limit in total and per namespace', () => {
     const { pods, set } = startPods(KNOWN)
     const pod = named()
     const fill = (namespace: string) => {
       for (let n = 0; n < 5_000; n += 1) set(`${namespace}/${n}`, pod)
     }
     fill('team')
-    expect(['team/0', 'team/new', 'other/new'].map(key => pods.isKept(key, pod))).toEqual([true, false, true])
-    expect(pods.isKept('team/annotated', somePod())).toBe(true)
+    expect(['team/0', 'team/new', 'other/new'].map(key => pods.kept(key, pod) === pod)).toEqual([true, false, true])
+    expect(pods.kept('team/annotated', somePod())).toHaveProperty('createdAt')
     set('team/0', undefined)
-    expect(pods.isKept('team/new', pod)).toBe(true)
+    expect(pods.kept('team/new', pod)).toBe(pod)
     for (const namespace of ['team', 'a', 'b', 'c']) fill(namespace)
-    expect(['a/0', 'other/new'].map(key => pods.isKept(key, pod))).toEqual([true, false])
+    expect(['a/0', 'other/new'].map(key => pods.kept(key, pod) === pod)).toEqual([true, false])
   })
 })

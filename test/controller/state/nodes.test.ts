@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { createNodes } from '../../../controller/state/nodes.ts'
-import type { NodeView } from '../../../controller/views/node.ts'
+import { READY_NODE } from '../views.ts'
 
-const VIEW: NodeView = { name: 'node-1', system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }
 const LEASE_MS = 40_000
 
 function startNodes() {
   let now = Date.parse('2026-01-01T00:00:00Z')
   let changes = 0
   const nodes = createNodes({
-    mirrored: () => VIEW,
-    allMirrored: () => [VIEW],
+    mirrored: () => READY_NODE,
+    allMirrored: () => [READY_NODE],
     repels: () => false,
+    tolerations: [],
     onChange: () => {
       changes += 1
     },

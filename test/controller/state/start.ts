@@ -1,8 +1,6 @@
 import { createBuilds } from '../../../controller/state/builds.ts'
-import { createPods } from '../../../controller/state/pods.ts'
-import { recipeId } from '../../../controller/state/request-index.ts'
-import type { NixBuildView, RecipeView } from '../../../controller/views/nixbuild.ts'
-import type { PodView } from '../../../controller/views/pod.ts'
+import { createPods, type KeptPod } from '../../../controller/state/pods.ts'
+import { type NixBuildView, type RecipeView, recipeId } from '../../../controller/views/nixbuild.ts'
 import { someBuild } from '../views.ts'
 
 export const KNOWN = new Map([['node-1', 'x86_64-linux']])
@@ -11,7 +9,7 @@ export const APP = idOf(someBuild())
 
 /** Pods whose mirror the test fills. */
 export function startPods(systems: Map<string, string>, recipes = new Map<string, RecipeView[]>()) {
-  const mirror = new Map<string, PodView>()
+  const mirror = new Map<string, KeptPod>()
   const due: string[] = []
   const pods = createPods({
     mirrored: key => mirror.get(key),
@@ -20,7 +18,7 @@ export function startPods(systems: Map<string, string>, recipes = new Map<string
     onPod: key => void due.push(`pod ${key}`),
     onRequest: id => void due.push(`request ${id.slice(0, id.indexOf('/'))}`),
   })
-  const set = (key: string, pod: PodView | undefined) => {
+  const set = (key: string, pod: KeptPod | undefined) => {
     due.length = 0
     if (pod) mirror.set(key, pod)
     else mirror.delete(key)
@@ -39,6 +37,8 @@ export function startBuilds() {
     allMirrored: () => mirror.values(),
     onUnconfirmedWrite: () => {},
     onImage: id => void images.push(id),
+    onNamespace: () => {},
+    onNode: () => {},
   })
   const set = (key: string, build: NixBuildView | undefined) => {
     if (build) mirror.set(key, build)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Condition } from '../../../kube/resources/condition.ts'
-import { allConditions, type NixBuildResult, nixBuildConditions } from '../../../kube/resources/nixbuild-status.ts'
+import { type NixBuildResult, nixBuildConditions } from '../../../kube/resources/nixbuild-status.ts'
 
 const BEFORE = '2026-01-01T00:00:00Z'
 const NOW = '2026-01-01T01:00:00Z'
@@ -33,7 +33,7 @@ describe('the conditions of a NixBuild', () => {
   it('stand beside those of other writers in a merge patch', () => {
     const other: Condition = { type: 'Other', status: 'True', reason: '', message: '' }
     const before = [other, ...nixBuildConditions(undecided, context)]
-    const after = allConditions({ kind: 'Failed', message: 'x' }, { ...context, conditions: before })
+    const after = nixBuildConditions({ kind: 'Failed', message: 'x' }, { ...context, conditions: before })
     expect(after).toMatchObject([other, { type: 'Complete', status: 'True' }, { type: 'Success', status: 'False' }])
   })
 })

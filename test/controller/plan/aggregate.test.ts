@@ -1,0 +1,211 @@
+import { describe, expect, it } from 'vitest'
+import { aggregate, type NodeReports } from '../../../controller/plan/aggregate.ts'
+import { reportPatch } from '../../../controller/plan/nixbuild-report.ts'
+import { someBuild, someEntry } from '../views.ts'
+
+const NOW = Date.parse('2026-01-01T01:00:00Z')
+const at = (minute: number) => `2026-01-01T00:${String(minute).padStart(2, '0')}:00Z`
+
+type Entry = Parameters<typeof someEntry>[1]
+
+function join(entries: Readonly<Record<string, Entry>>, status: object = {}, more: Partial<NodeReports> = {}) {
+  const map = new Map(Object.entries(entries).map(([node, entry]) => [node, someEntry(node, entry)]))
+  const build = someBuild({ status })
+  const news = aggregate({
+    build,
+    entries: map,
+    isTrusted: () => true,
+    counts: () => true,
+    isHeard: () => true,
+    ...more,
+  })
+  return { news, patch: reportPatch(build, news, NOW) }
+}
+
+const PRESENT = { state: 'Present', imageDigest: 'sha256:1' } as const
+const complete = (reason: string) => ({ type: 'Complete', status: 'False', reason, message: 'x' })
+
+describe('the status of a NixBuild', () => {
+  it.each([
+    ['of nodes that say nothing', {}, undefined, undefined],
+    ['if one waits', { a: { state: 'Queued' } }, 'Pending', undefined],
+    ['if one builds', { a: { state: 'Queued' }, b: { state: 'Building' } }, 'Building', 'b'],
+    ['if one imports', { a: { state: 'Importing' } }, 'Importing', 'a'],
+    ['if one builds and another one imports', { a: { state: 'Importing' }, b: { state: 'Building' } }, 'Building', 'b'],
+    [
+      'if several build: the first one',
+      { a: { state: 'Building', since: at(2) }, b: { state: 'Building', since: at(1) } },
+      'Building',
+      'b',
+    ],
+    ['if one has it and others build', { a: { state: 'Building' }, b: PRESENT }, 'Succeeded', 'b'],
+    ['if one failed and another one builds', { a: { state: 'Failed' }, b: { state: 'Building' } }, 'Building', 'b'],
+    ['if one failed and another one has it', { a: { state: 'Failed' }, b: PRESENT }, 'Succeeded', 'b'],
+    ['if all failed', { a: { state: 'Failed', since: at(2) }, b: { state: 'Failed', since: at(1) } }, 'Failed', 'b'],
+  ] as const)('%s', (_name, entries, status, buildNode) => {
+    const { patch = {} } = join(entries)
+    expect([patch.status, patch.buildNode]).toEqual([status, buildNode])
+  })
+
+  it('stays with its node while that does what the status says', () => {
+    const building = { status: 'Building', buildNode: 'b' }
+    const entries = { a: { state: 'Building', since: at(1) }, b: { state: 'Building', since: at(2) } } as const
+    expect(join(entries, building).patch?.buildNode).toBeUndefined()
+    expect(join({ a: entries.a }, building).patch).toMatchObject({ buildNode: 'a' })
+  })
+
+  it('ignores nodes that are lost', () => {
+    const entries = { a: { state: 'Building' }, b: { state: 'Importing' } } as const
+    expect(join(entries, {}, { counts: node => node === 'b' }).patch).toMatchObject({
+      buildNode: 'b',
+      building: { count: 1, nodes: ['b'] },
+    })
+  })
+
+  it('is not decided by a node that none of its pods asks for it, and that it was not given to', () => {
+    const isTrusted = (node: string) => node === 'a'
+    const forged = { b: PRESENT, c: { state: 'Failed', message: 'forged' }, d: { state: 'Building' } } as const
+    expect(join(forged, {}, { isTrusted }).patch).toEqual({ ready: { count: 1, nodes: ['b'] } })
+    expect(join({ ...forged, a: { state: 'Building' } }, {}, { isTrusted }).patch).toMatchObject({
+      status: 'Building',
+      buildNode: 'a',
+      building: { count: 1, nodes: ['a'] },
+      conditions: [{}, { message: 'Building on a' }],
+    })
+  })
+
+  it('becomes Pending if its node has stopped and says nothing more', () => {
+    const building = { status: 'Building', buildNode: 'a', progress: 'x' }
+    expect(join({}, building).patch).toMatchObject({
+      status: 'Pending',
+      buildNode: null,
+      progress: null,
+      conditions: [{ reason: 'Interrupted' }, { reason: 'Interrupted', message: 'the build on a was interrupted' }],
+    })
+    expect(join({}, building, { isHeard: () => false }).patch).toBeUndefined()
+    expect(join({}, { status: 'Pending', conditions: [complete('Queued')] }).patch).toMatchObject({
+      conditions: [{}, {}],
+    })
+    expect(join({}, { status: 'Pending', conditions: [complete('NoNode')] }).patch).toBeUndefined()
+  })
+
+  it('says why it is retried', () => {
+    expect(join({ a: { state: 'Queued', message: 'no network' } }).patch).toMatchObject({
+      status: 'Pending',
+      buildNode: 'a',
+      progress: 'waiting for another attempt',
+      conditions: [{ reason: 'Retrying' }, { reason: 'Retrying', message: 'no network' }],
+    })
+  })
+
+  it('has the progress of its node and the flake that it builds', () => {
+    const entry = {
+      state: 'Building',
+      progress: '1 of 7',
+      lockedFlakeUrl: 'github:x/y/1',
+      buildJobName: 'run',
+    } as const
+    expect(join({ a: entry }).patch).toMatchObject({
+      progress: '1 of 7',
+      lockedFlakeUrl: 'github:x/y/1',
+      buildJobName: 'run',
+      conditions: [{ reason: 'Building' }, { message: 'Building on a' }],
+    })
+  })
+})
+
+describe('a NixBuild that has succeeded', () => {
+  const succeeded = { status: 'Succeeded', buildNode: 'a', imageDigest: 'sha256:1', progress: 'loaded in 3 s' }
+  const conditions = (message: string) => [
+    { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Image loaded' },
+    { type: 'Success', status: 'True', reason: 'ResultSuccess', message },
+  ]
+  const done = { ...succeeded, conditions: conditions('Image loaded as sha256:1') }
+
+  it('stays as it is when other nodes get the image, except for their number', () => {
+    expect(join({ a: PRESENT }, { ...done, ready: { count: 1, nodes: ['a'] } }).patch).toBeUndefined()
+    expect(join({ b: PRESENT, a: PRESENT }, done).patch).toEqual({ ready: { count: 2, nodes: ['a', 'b'] } })
+  })
+
+  it('names the first failure of other nodes', () => {
+    const entries = {
+      a: PRESENT,
+      b: { state: 'Failed', since: at(2), message: 'later' },
+      c: { state: 'Failed', since: at(1), message: 'no space' },
+    } as const
+    expect(join(entries, done).patch).toEqual({
+      ready: { count: 1, nodes: ['a'] },
+      failed: { count: 2, nodes: ['b', 'c'] },
+      conditions: [{}, { message: 'Image loaded as sha256:1; failed on c and 1 more: no space' }].map(each =>
+        expect.objectContaining(each),
+      ),
+    })
+  })
+
+  it('stays so when its nodes do not list the image any more', () => {
+    expect(join({}, done).patch).toBeUndefined()
+    expect(join({ b: { state: 'Failed' } }, done).patch).not.toHaveProperty('status')
+  })
+
+  it('is built again if no node has the image and one builds it', () => {
+    expect(join({ b: { state: 'Building' } }, done).patch).toMatchObject({ status: 'Building', buildNode: 'b' })
+  })
+
+  it('has the new image if its node has built another one', () => {
+    expect(join({ a: { ...PRESENT, imageDigest: 'sha256:2' } }, done).patch).toMatchObject({
+      imageDigest: 'sha256:2',
+      conditions: [{}, { message: 'Image loaded as sha256:2' }],
+    })
+  })
+
+  it.each([
+    ['how long it took', { startTime: at(1), since: at(2), imageSize: 5_000_000 }, 'loaded in 60.0 s, 5.0 MB'],
+    ['that the image was there', {}, 'existed already'],
+    ['what the node says', { progress: 'as it was' }, 'as it was'],
+  ])('says %s', (_name, entry, progress) => {
+    expect(join({ a: { ...PRESENT, ...entry } }).patch).toMatchObject({ progress })
+  })
+})
+
+describe('a NixBuild that has failed', () => {
+  const failure = { state: 'Failed', since: at(5), message: 'no space', logTail: 'log', buildJobName: 'run' } as const
+  const failed = {
+    status: 'Failed',
+    buildNode: 'a',
+    buildJobName: 'run',
+    completionTime: at(5),
+    progress: 'failed',
+    conditions: [
+      { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
+      { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'no space' },
+    ],
+    failed: { count: 1, nodes: ['a'] },
+  }
+
+  it('says why and has the end of the log', () => {
+    expect(join({ a: failure }).patch).toMatchObject({ ...failed, logTail: 'log' })
+  })
+
+  it('keeps the times and the log of the first one if the same failure comes again', () => {
+    expect(join({ a: { ...failure, since: at(7), buildJobName: 'another' } }, failed).patch).toBeUndefined()
+    expect(join({ a: { ...failure, since: at(7), message: 'another' } }, failed).patch).toMatchObject({
+      completionTime: at(7),
+      logTail: 'log',
+    })
+  })
+
+  it('keeps the reason why it was given up', () => {
+    const givenUp = { status: 'Failed', completionTime: at(6) }
+    expect(join({ a: failure }, givenUp).patch).toEqual({ failed: { count: 1, nodes: ['a'] } })
+  })
+
+  it('is not one because an earlier NixBuild of the recipe failed', () => {
+    expect(join({ a: { ...failure, since: '2025-12-31T23:59:59Z' } }).patch).toBeUndefined()
+  })
+})
+
+it('a NixBuild names five of its nodes, whatever the order', () => {
+  const nodes = ['g', 'b', 'a', 'f', 'c', 'e', 'd']
+  const { news } = join(Object.fromEntries(nodes.map(node => [node, PRESENT])))
+  expect(news.ready).toEqual({ count: 7, nodes: ['a', 'b', 'c', 'd', 'e'] })
+})
