@@ -106,6 +106,37 @@ export const FIGURES = {
     },
     'controller.rss': { unit: 'MB', aim: '< 200', meaning: 'peak memory of that controller' },
     'controller.idle.cpu': { aim: '< 0.01', meaning: 'processors that the controller uses afterwards' },
+    'pod.deleted': {
+      unit: 's',
+      aim: '< 15',
+      meaning: 'a pod is deleted during its build, which another pod needs: time until it is gone, less its grace',
+    },
+  },
+  fleet: {
+    'fleet.herd.cpu': {
+      unit: 's',
+      aim: '< 10',
+      meaning: 'processor time of the API server while 200 nodes begin, progress and finish one recipe at once',
+    },
+    'fleet.herd.timeouts': { unit: 'requests', aim: '= 0', meaning: 'requests that time out meanwhile' },
+    'fleet.rest.writes': { unit: 'writes', aim: '<= 1', meaning: 'writes per node and minute at rest' },
+    'fleet.rest.cpu': {
+      unit: 'ms',
+      meaning: 'processor time of the API server per node and minute at rest, with all that it does by itself',
+    },
+    'fleet.catchup': {
+      unit: 's',
+      aim: '< 240',
+      meaning:
+        'start of a controller with 5,000 NixNodes, 20,000 annotated Pods and 2,000 recipes until every NixBuild and condition is right',
+    },
+    'fleet.catchup.cpu': { unit: 's', meaning: 'processor time of the API server meanwhile' },
+    'fleet.controller.rss': { unit: 'MB', aim: '< 350', meaning: 'peak memory of that controller' },
+    'fleet.relist': {
+      unit: '%',
+      aim: '< 5',
+      meaning: 'bytes that it reads after the API server was unreachable for 30 s / all that it reads when it begins',
+    },
   },
   attack: {
     'attack.p99.ratio': {

@@ -7,10 +7,13 @@ import { measureBuildWrites } from './measure/build-writes.ts'
 import { measureClusterMemory } from './measure/cluster-memory.ts'
 import { measureController } from './measure/controller.ts'
 import { measureFirstPull } from './measure/first-pull.ts'
+import { measureCatchUp } from './measure/fleet-catch-up.ts'
+import { measureHerd } from './measure/fleet-herd.ts'
 import { measureLoadedPassThrough } from './measure/loaded-pass-through.ts'
 import { measureMemory } from './measure/memory.ts'
 import { measureNames } from './measure/names.ts'
 import { measurePassThrough } from './measure/pass-through.ts'
+import { measurePodDeleted } from './measure/pod-deleted.ts'
 import { measurePodStart } from './measure/pod-start.ts'
 import { measurePull } from './measure/pull.ts'
 import { measureSharedLayers } from './measure/shared-layers.ts'
@@ -30,7 +33,9 @@ const MEASURES: { readonly [G in Group]: () => Promise<Values<G>> } = {
     ...(await measurePodStart()),
     ...(await measureBuildWrites()),
     ...(await measureController()),
+    ...(await measurePodDeleted()),
   }),
+  fleet: async () => ({ ...(await measureHerd()), ...(await measureCatchUp()) }),
   attack: measureAttack,
   storm: measureStorm,
 }

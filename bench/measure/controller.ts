@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Kind } from '../../kube/client/contract.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { startWorld, type World } from '../../test/controller/world.ts'
 import { timed } from '../calls.ts'
+import { concurrently, countIn, pick, range } from '../fixtures/crowd.ts'
 import { CONTROLLER_PROGRAM } from '../fixtures/node.ts'
 import { pods } from '../fixtures/pods.ts'
 import { cpuMs, residentMegabytes } from '../process.ts'
@@ -13,8 +13,6 @@ const NODES = 500
 const NAMESPACES = 20
 const RECIPES = 1000
 const PODS = 5000
-/** Concurrent requests that create the objects. */
-const CREATORS = 16
 const IDLE_MS = 60_000
 /** A little more often than a shim with the default `leaseDuration`. */
 const RENEW_EVERY_MS = 10_000
@@ -55,27 +53,13 @@ async function fill(world: World): Promise<{ nodes: string[]; namespaces: string
 const POLL_MS = 1000
 
 /** Waits for the NixBuild of each recipe, and then for the condition of each pod. Reading pods loads the API server: they are not read before. */
-async function untilCaughtUp(world: World, namespaces: readonly string[]): Promise<void> {
-  while ((await countIn(world, nixBuilds, namespaces, () => true)) < RECIPES) await delay(POLL_MS)
+async function untilCaughtUp({ kube }: World, namespaces: readonly string[]): Promise<void> {
+  while ((await countIn(kube, { kind: nixBuilds, namespaces }, () => true)) < RECIPES) await delay(POLL_MS)
   const hasCondition = (pod: ReturnType<typeof pods.parse>) =>
     pod.status.conditions.some(({ type }) => type === IMAGE_BUILT_CONDITION)
   for (const namespace of namespaces)
-    while ((await countIn(world, pods, [namespace], hasCondition)) < PODS / NAMESPACES) await delay(POLL_MS)
-}
-
-async function countIn<T>(
-  { kube }: World,
-  kind: Kind<T>,
-  namespaces: readonly string[],
-  counts: (item: T) => boolean,
-): Promise<number> {
-  let count = 0
-  for (const namespace of namespaces) {
-    await kube.list(kind, { namespace }, item => {
-      if (counts(item)) count += 1
-    })
-  }
-  return count
+    while ((await countIn(kube, { kind: pods, namespaces: [namespace] }, hasCondition)) < PODS / NAMESPACES)
+      await delay(POLL_MS)
 }
 
 /** Processors that the process uses while `work` runs. */
@@ -91,24 +75,4 @@ async function renewLeases(world: World, nodes: readonly string[]): Promise<void
   const rounds = IDLE_MS / RENEW_EVERY_MS
   for (let round = 0; round < rounds; round += 1)
     for (const node of nodes) await Promise.all([world.renewLease(node), delay(pauseMs)])
-}
-
-function range(length: number): number[] {
-  return Array.from({ length }, (_, n) => n)
-}
-
-function pick<T>(items: readonly T[], n: number): T {
-  const item = items[n % items.length]
-  if (item === undefined) throw new Error('the list is empty')
-  return item
-}
-
-async function concurrently<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  const rest = items.entries()
-  const worker = async () => {
-    for (const [index, item] of rest) results[index] = await work(item)
-  }
-  await Promise.all(Array.from({ length: CREATORS }, worker))
-  return results
 }
