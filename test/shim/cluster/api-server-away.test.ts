@@ -105,7 +105,7 @@ describe('an API server that never answers', () => {
     const shim = await bed.startShim({ config: { kubernetes } })
     const kubelet = bed.cri(shim.socket)
     await expect(kubelet.pullImage(podPull('team', recipeOf('unaffected', 'oci-archive')))).resolves.toMatch(/^sha256:/)
-    const stranger = { image: 'localhost:1/stranger:1', namespace: 'team' }
+    const stranger = { image: 'localhost:1/stranger:1', namespace: 'strangers' }
     const plain = await timed(bed.cri().pullImage(stranger))
     const first = await timed(kubelet.pullImage(stranger))
     const second = await timed(kubelet.pullImage(stranger))
