@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { createEventRecorder } from '../../kube/event-recorder.ts'
 import { SHIM } from '../../kube/resources/names.ts'
+import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { within } from '../../lib/async/bounded-wait.ts'
 import { lazy } from '../../lib/async/lazy.ts'
 import { backOff } from '../../lib/async/retry.ts'
@@ -63,6 +64,7 @@ export function createCluster(options: ClusterOptions): Cluster {
   })
   const lookup = createClusterLookup({
     nixBuildsOf: async query => listRecipes(await kube(), query),
+    nixBuildNamed: async ({ signal, ...name }) => (await kube()).get(nixBuilds, name, { signal }),
     known: createKnownImages({ file: join(stateDir, 'known-images.json'), logger }),
     ...{ system, timeoutMs: options.lookupMs, logger },
   })
@@ -70,6 +72,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     reporter,
     findRecipe: lookup.find,
     isOutdated: lookup.isOutdated,
+    findLock: lookup.findLock,
     warnPod: recordEvent,
     async start(pullImage) {
       const loaded = await waitForKube(kube, signal, logger)
