@@ -25,7 +25,7 @@ import type { CreateNixBuild } from './create-nixbuild.ts'
 const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
 /** Shortest time between two writes of one pod's progress, in milliseconds. */
 const PROGRESS_MS = 10_000
-/** Added for each build that goes on in the cluster: all pods together write so often at most. */
+/** Added for each build in the cluster. It limits how often all pods together write. */
 const PROGRESS_PER_BUILD_MS = 20
 /** When to check for a NixBuild that is being created for another pod, in milliseconds. */
 const CREATED_BY_ANOTHER_MS = 1000
@@ -114,7 +114,7 @@ export function createPodReconciler(options: PodReconcilerOptions): Reconciler {
     })
   }
 
-  /** What a shim that is silent worked on is no news. */
+  /** A silent shim no longer works on anything. */
   function entryOf(id: string, node: string): NodeEntry | undefined {
     const entry = state.nodeBuilds.entry(id, node)
     const isLost = entry && isActive(entry) && shimProblem(node, state.nodes.state(node)) !== undefined
