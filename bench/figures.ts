@@ -116,13 +116,14 @@ export const FIGURES = {
     'fleet.herd.cpu': {
       unit: 's',
       aim: '< 10',
-      meaning: 'processor time of the API server while 200 nodes begin, progress and finish one recipe at once',
+      meaning:
+        'processor time of the API server while 200 nodes begin, progress and finish one recipe at the same time',
     },
     'fleet.herd.timeouts': { unit: 'requests', aim: '= 0', meaning: 'requests that time out meanwhile' },
     'fleet.rest.writes': { unit: 'writes', aim: '<= 1', meaning: 'writes per node and minute at rest' },
     'fleet.rest.cpu': {
       unit: 'ms',
-      meaning: 'processor time of the API server per node and minute at rest, with all that it does by itself',
+      meaning: 'processor time of the API server per node and minute at rest, less what it needs without shims',
     },
     'fleet.catchup': {
       unit: 's',

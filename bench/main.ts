@@ -21,6 +21,7 @@ import { measureStart } from './measure/start.ts'
 import { measureStoreImport } from './measure/store-import.ts'
 import { measureStorm } from './measure/storm.ts'
 import { readResults, writeResults } from './results.ts'
+import { writeScalePage } from './scale-page.ts'
 
 const MEASURES: { readonly [G in Group]: () => Promise<Values<G>> } = {
   start: measureStart,
@@ -53,6 +54,7 @@ for (const [group, measure] of Object.entries(MEASURES)) {
   process.stdout.write(`${formatGroup(group, result)}\n`)
   await writeResults({ ...(await readResults()), [group]: result })
   await writeFiguresPage()
+  await writeScalePage()
 }
 
 function round(value: number): number {

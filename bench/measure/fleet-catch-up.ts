@@ -14,12 +14,11 @@ import { concurrently, pick, range } from '../fixtures/crowd.ts'
 import { countOf, follow } from '../fixtures/follow.ts'
 import { CONTROLLER_PROGRAM } from '../fixtures/node.ts'
 import { type Pod, pods } from '../fixtures/pods.ts'
+import { FLEET } from '../fleet-size.ts'
 import { residentMegabytes } from '../process.ts'
 
-const NODES = 5_000
-const PODS_PER_NODE = 4
-const RECIPES = 2_000
-const PODS = NODES * PODS_PER_NODE
+const { nodes: NODES, pods: PODS, recipes: RECIPES } = FLEET
+const PODS_PER_NODE = PODS / NODES
 const NAMESPACES = 50
 const POLL_MS = 1_000
 const AWAY_MS = 30_000

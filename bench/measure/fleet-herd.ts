@@ -13,10 +13,13 @@ import { type FleetNode, startFleetNode, type Tally } from '../fixtures/fleet-no
 import { countOf, follow } from '../fixtures/follow.ts'
 import { CONTROLLER_PROGRAM } from '../fixtures/node.ts'
 import { type Pod, pods } from '../fixtures/pods.ts'
+import { FLEET } from '../fleet-size.ts'
 
-const NODES = 200
+const NODES = FLEET.herd
 const BUILD_MS = 20_000
 const REST_MS = 180_000
+/** For the API server's work before there is a shim. */
+const IDLE_MS = 60_000
 /** The last writes of the herd are over by then. */
 const SETTLE_MS = 20_000
 const POLL_MS = 500
@@ -33,12 +36,14 @@ const ANNOTATIONS = {
   [annotationName('packageName')]: SPEC.packageName,
 }
 
-/** Nodes whose pods all need one recipe begin, progress and finish at once. Then they rest. */
+/** Nodes whose pods all need one recipe begin, progress and finish at the same time. Then they rest. */
 export async function measureHerd() {
   await using parts = new AsyncDisposableStack()
   const world = parts.use(await startWorld())
   const names = await concurrently(range(NODES), () => world.addNode({ withoutShim: true }))
   parts.use(await world.cluster.startController(CONTROLLER_PROGRAM))
+  await delay(SETTLE_MS)
+  const idle = await cpuMsPerMinute(world, IDLE_MS)
   const tally: Tally = { writes: 0, timeouts: 0 }
   const nodes = await concurrently(names, async node => parts.use(await startNode(world, node, tally)))
   await until(async () => (await countNixNodes(world)) === NODES)
@@ -60,16 +65,20 @@ export async function measureHerd() {
 
   await delay(SETTLE_MS)
   tally.writes = 0
-  const resting = await readApiServerMetrics(world.cluster)
-  await delay(REST_MS)
-  const rested = await readApiServerMetrics(world.cluster)
-  const nodeMinutes = NODES * (REST_MS / 60_000)
+  const resting = await cpuMsPerMinute(world, REST_MS)
   return {
     'fleet.herd.cpu': after.cpuSeconds - before.cpuSeconds,
     'fleet.herd.timeouts': timeouts,
-    'fleet.rest.writes': tally.writes / nodeMinutes,
-    'fleet.rest.cpu': ((rested.cpuSeconds - resting.cpuSeconds) * 1000) / nodeMinutes,
+    'fleet.rest.writes': tally.writes / NODES / (REST_MS / 60_000),
+    'fleet.rest.cpu': (resting - idle) / NODES,
   }
+}
+
+async function cpuMsPerMinute({ cluster }: World, durationMs: number): Promise<number> {
+  const before = await readApiServerMetrics(cluster)
+  await delay(durationMs)
+  const after = await readApiServerMetrics(cluster)
+  return ((after.cpuSeconds - before.cpuSeconds) * 1000) / (durationMs / 60_000)
 }
 
 async function startNode({ cluster }: World, node: string, tally: Tally): Promise<FleetNode> {

@@ -151,7 +151,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return 'image' in recipe && pods.isImageUsed(imageId(namespace, recipe.image))
   }
 
-  /** A node without a NixNode has an older shim, which cannot be told to build. */
+  /** A node without a NixNode has an older shim, which gets no assigned builds. */
   function candidates(): NodeState[] {
     const all = nodes.states().map(node => (nodeBuilds.has(node.name) ? node : { ...node, shim: 'none' as const }))
     return all.filter(({ name }) => assignments.onNode(name).size < NIXNODE_LIMITS.assigned)

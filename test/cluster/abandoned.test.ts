@@ -15,7 +15,7 @@ let node: ClusterNode
 beforeAll(async () => {
   cluster = await startWholeCluster({ controllerFlags: ['--unwanted-grace=2s'] })
   node = await cluster.addNode({
-    shim: { config: { nix: { user: 'nobody', abandonAfter: '3s', maxBuilds: 4 } } },
+    shim: { config: { nix: { user: 'nobody', abandonAfter: '5s', maxBuilds: 4 } } },
   })
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
