@@ -142,6 +142,9 @@ const kubernetes = v.strictObject({
     v.pipe(duration, v.description('Longest time that a pull without annotations waits for the API server.')),
     '1s',
   ),
+  unwantedCheck: v.optional(
+    v.pipe(duration, v.metadata({ default: 'none' }), v.description('Has no effect any more. Remove it.')),
+  ),
 })
 
 /** Every key of the config. The reference page shows its description, its type and its default. */

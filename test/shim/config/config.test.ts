@@ -85,6 +85,11 @@ describe('a config', () => {
     })
   })
 
+  it('may have the key unwantedCheck of earlier versions', () => {
+    const config = 'kubernetes: { kubeconfig: /etc/kubeconfig, unwantedCheck: 10s }'
+    expect(() => parseConfig(config, 'config.yaml')).not.toThrow()
+  })
+
   it('has metrics on the loopback address if it has the section', () => {
     expect(parseConfig('', 'config.yaml').metrics).toBeUndefined()
     expect(parseConfig('metrics: {}', 'config.yaml').metrics).toEqual({ address: { host: '127.0.0.1', port: 9469 } })
