@@ -16,7 +16,7 @@ import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconcil
 import {
   type ClusterState,
   createClusterState,
-  namespaceOfWork,
+  groupOfWork,
   parseWorkKey,
   type WorkKind,
 } from './state/cluster-state.ts'
@@ -47,7 +47,7 @@ export async function lead(options: LeadOptions, signal: AbortSignal): Promise<v
     logger,
   })
   const reconcilers = createReconcilers({ ...options, kube }, state, signal)
-  const queue = createWorkQueue({ work: reconcile, workers: WRITERS, groupOf: namespaceOfWork, onError, signal })
+  const queue = createWorkQueue({ work: reconcile, workers: WRITERS, groupOf: groupOfWork, onError, signal })
 
   async function reconcile(key: string): Promise<void> {
     const { kind, objectKey } = parseWorkKey(key)

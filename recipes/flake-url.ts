@@ -1,6 +1,6 @@
 import { FinalError } from '../lib/errors.ts'
 import { quote } from '../lib/text/quote.ts'
-import { formatQuery, parseQuery } from './flake-query.ts'
+import { formatQuery, parseQuery, queryOf } from './flake-query.ts'
 import { findScheme } from './flake-schemes.ts'
 import { GrammarError, quoteForError } from './grammar.ts'
 
@@ -67,6 +67,45 @@ export function parseFlakeUrl(text: string): FlakeUrl {
     if (!(error instanceof GrammarError)) throw error
     const subject = text === '' || text.length > MAX_LENGTH ? 'the flake URL' : `the flake URL ${quoteForError(text)}`
     throw new FinalError('RecipeInvalid', `${subject} is not valid: ${error.message}. Examples: ${EXAMPLES}`)
+  }
+}
+
+/** What nix says of the content that a flake URL has now. */
+export interface CurrentContent {
+  /** The commit, if the content has one. */
+  readonly rev?: string | undefined
+  readonly narHash?: string | undefined
+}
+
+/** The URL locked to that content, in the form that annotations may have. Undefined if its scheme cannot be locked to it. */
+export function lockFlake({ url, scheme }: FlakeUrl, { rev, narHash }: CurrentContent): FlakeUrl | undefined {
+  const { lockedBy, host } = findScheme(scheme)
+  const [place = '', query] = url.split('?')
+  const pairs = query?.split('&') ?? []
+  const withPair = (pair: string) => `${place}?${[...pairs, pair].join('&')}`
+  if (lockedBy === 'narHash')
+    return narHash === undefined ? undefined : parseOrUndefined(withPair(`narHash=${encodeURIComponent(narHash)}`))
+  if (rev === undefined) return undefined
+  if (scheme === 'flake') return parseOrUndefined([`${place}/${rev}`, ...pairs].join('?'))
+  if (host === undefined) return parseOrUndefined(withPair(`rev=${rev}`))
+  const repository = place.split('/').slice(0, 2).join('/')
+  const others = pairs.filter(pair => !pair.startsWith('ref='))
+  return parseOrUndefined(`${repository}/${rev}${others.length === 0 ? '' : `?${others.join('&')}`}`)
+}
+
+/** The locked URL that the text is, if it locks this flake. */
+export function parseLockOf(flake: FlakeUrl, text: string): FlakeUrl | undefined {
+  const narHash = queryOf(text).get('narHash') ?? undefined
+  const rev = queryOf(text).get('rev') ?? /\/([0-9a-f]{40})(?:\?|$)/.exec(text)?.[1]
+  const lock = flake.locked ? undefined : lockFlake(flake, { rev, narHash })
+  return lock?.url === text ? lock : undefined
+}
+
+function parseOrUndefined(text: string): FlakeUrl | undefined {
+  try {
+    return parseFlakeUrl(text)
+  } catch {
+    return undefined
   }
 }
 

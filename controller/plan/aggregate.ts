@@ -178,21 +178,21 @@ function runFields({ buildNode, fields }: NixBuildView, { node, entry: { details
 function atWork({ builder, failed, failure }: Found): MainStatus | undefined {
   if (builder === undefined) return undefined
   const { node, entry } = builder
-  const { message, lockedFlakeUrl, startTime, buildJobName } = entry.details
+  const { message, lockedFlakeUrl, startTime, buildJobName, progress } = entry.details
   const problem = describeFailures(failed, failure)
   const undecided = (reason: string, text: string): NixBuildResult => ({
     kind: 'Undecided',
     reason,
     message: problem === undefined ? text : `${text}; ${problem}`,
   })
-  const run = { buildNode: node, buildJobName, startTime, lockedFlakeUrl, progress: entry.details.progress }
+  const run = { buildNode: node, buildJobName, startTime, lockedFlakeUrl, progress }
   if (entry.state !== 'Queued') {
     const phase = entry.state === 'Importing' ? 'Importing' : 'Building'
     return { phase, fields: run, result: undecided(phase, `${phase} on ${node}`) }
   }
   if (message === undefined)
-    return { phase: 'Pending', fields: {}, result: undecided('Queued', `waits for other builds on ${node}`) }
-  const fields = { ...run, progress: entry.details.progress ?? 'waiting for another attempt' }
+    return { phase: 'Pending', fields: { progress }, result: undecided('Queued', `queued on ${node}`) }
+  const fields = { ...run, progress: progress ?? 'waiting for another attempt' }
   return { phase: 'Pending', fields, result: undecided('Retrying', message) }
 }
 

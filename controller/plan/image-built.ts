@@ -76,7 +76,7 @@ function stateByNode(pod: ScheduledPod, requested: RequestedBuild, { state, at, 
     case 'Present':
       return built(requested)
     case 'Queued':
-      return { reason: 'Pending', message: `${image}: ${message ?? `waits for other builds on ${pod.node}`}` }
+      return { reason: 'Pending', message: `${image}: ${message ?? `queued on ${pod.node}`}`, progress }
     case 'Building':
       return { reason: 'Building', message: beingBuilt(requested, ` on ${pod.node}`), progress }
     case 'Importing':

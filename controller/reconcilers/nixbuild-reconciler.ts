@@ -24,7 +24,7 @@ import { type NixBuildView, nixBuildView, recipeId } from '../views/nixbuild.ts'
 import type { NodeState } from '../views/node.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
-/** A NixBuild that more nodes tell of is planned at most once in this time, in milliseconds: each tells at any time. */
+/** A NixBuild of more nodes or pods is planned at most once in this time, in milliseconds: each changes at any time. */
 const LARGE_PLAN_MS = 1_000
 const LARGE = 100
 
@@ -59,12 +59,16 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     }
     if (isFinished(build.phase) || build.deleting || isOfAnother(key, build)) assignments.revoke(key)
     const waitUntil = (memories.get(key)?.plannedAt ?? 0) + LARGE_PLAN_MS
-    if (nodeBuilds.ofRecipe(idOf(build)).size > LARGE && Date.now() < waitUntil) return waitUntil
+    if (isLarge(idOf(build)) && Date.now() < waitUntil) return waitUntil
     const plan = planOf(key, build)
     remember(key, build, plan.memory)
     if (plan.action.type === 'delete' && !build.forged && isUsed(build)) return Date.now() + PLAIN_USE_MS
     await perform(key, build, plan.action)
     return soonest(plan.recheckAt, isFinished(build.phase) ? undefined : leaseExpiry(key, build))
+  }
+
+  function isLarge(id: string): boolean {
+    return nodeBuilds.ofRecipe(id).size > LARGE || pods.podsRequesting(id).size > LARGE
   }
 
   /** A NixBuild of the same name may have come in its place. */
@@ -147,7 +151,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return 'image' in recipe && pods.isImageUsed(imageId(namespace, recipe.image))
   }
 
-  /** A node without a NixNode has an older shim, which cannot be told to build. */
+  /** A node without a NixNode has an older shim, which gets no assigned builds. */
   function candidates(): NodeState[] {
     const all = nodes.states().map(node => (nodeBuilds.has(node.name) ? node : { ...node, shim: 'none' as const }))
     return all.filter(({ name }) => assignments.onNode(name).size < NIXNODE_LIMITS.assigned)

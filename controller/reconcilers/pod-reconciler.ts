@@ -7,12 +7,14 @@ import type { NixBuildOptions } from '../../kube/resources/nixbuild-recipe.ts'
 import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
-import { nodeProblem, repelProblem } from '../plan/node-problem.ts'
+import { nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
 import { type PodPlan, planPod } from '../plan/plan-pod.ts'
 import { type ConditionChange, podEvent, podPatch } from '../plan/pod-report.ts'
 import { furthestBuild, reportedBuilds } from '../plan/reported-builds.ts'
+import { soonest } from '../plan/soonest.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { nixBuildView, recipeId } from '../views/nixbuild.ts'
+import { isActive, type NodeEntry } from '../views/nixnode.ts'
 import { type PodView, pods as podKind } from '../views/pod.ts'
 import type { CreateNixBuild } from './create-nixbuild.ts'
 
@@ -23,7 +25,7 @@ import type { CreateNixBuild } from './create-nixbuild.ts'
 const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
 /** Shortest time between two writes of one pod's progress, in milliseconds. */
 const PROGRESS_MS = 10_000
-/** Added for each build that goes on in the cluster: all pods together write so often at most. */
+/** Added for each build in the cluster. It limits how often all pods together write. */
 const PROGRESS_PER_BUILD_MS = 20
 /** When to check for a NixBuild that is being created for another pod, in milliseconds. */
 const CREATED_BY_ANOTHER_MS = 1000
@@ -66,7 +68,7 @@ export function createPodReconciler(options: PodReconcilerOptions): Reconciler {
     const plan = planOf(key, pod)
     remember(key, pod, plan)
     const created = await perform(key, pod, plan)
-    return created ? plan.recheckAt : Date.now() + CREATED_BY_ANOTHER_MS
+    return created ? soonest(plan.recheckAt, leaseExpiry(key, pod)) : Date.now() + CREATED_BY_ANOTHER_MS
   }
 
   function remember(key: string, { uid }: PodView, { differsSince, condition, events }: PodPlan): void {
@@ -94,7 +96,7 @@ export function createPodReconciler(options: PodReconcilerOptions): Reconciler {
         requests.map(request => ({
           request,
           build: furthestBuild(state.builds.ofRecipe(recipeId(pod.namespace, request.key))),
-          entry: state.nodeBuilds.entry(recipeId(pod.namespace, request.key), node),
+          entry: entryOf(recipeId(pod.namespace, request.key), node),
           refused: refusals.get(key)?.get(request.key),
         })),
         pod.node,
@@ -110,6 +112,24 @@ export function createPodReconciler(options: PodReconcilerOptions): Reconciler {
       now: Date.now(),
       settleMs: SETTLE_MS,
     })
+  }
+
+  /** A silent shim no longer works on anything. */
+  function entryOf(id: string, node: string): NodeEntry | undefined {
+    const entry = state.nodeBuilds.entry(id, node)
+    const isLost = entry && isActive(entry) && shimProblem(node, state.nodes.state(node)) !== undefined
+    return isLost ? undefined : entry
+  }
+
+  /** When the shim that works for the pod may turn out to be silent, which no event reports. */
+  function leaseExpiry(key: string, { namespace, node = '' }: PodView): number | undefined {
+    const { requests } = state.pods.requestsOf(key)
+    const isAtWork = requests.some(request => {
+      const entry = state.nodeBuilds.entry(recipeId(namespace, request.key), node)
+      return entry && isActive(entry)
+    })
+    const aliveUntil = isAtWork ? state.nodes.aliveUntil(node) : undefined
+    return aliveUntil !== undefined && aliveUntil > Date.now() ? aliveUntil + 1 : undefined
   }
 
   function problemOf({ node }: PodView): string | undefined {

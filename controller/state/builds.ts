@@ -63,8 +63,8 @@ export function createBuilds(options: BuildsOptions): Builds {
   const byBuildNode = createGroupIndex()
   const byHand = createGroupIndex()
   const namespacesByHand = new Set<string>()
-  /** What pods have last been told of. */
-  const told = new Map<string, NixBuildView>()
+  /** As the pods have last seen them. */
+  const seen = new Map<string, NixBuildView>()
 
   const get = (key: string) => recent.get(key) ?? mirrored(key)
   const read = (keys: Iterable<string>) => [...keys].flatMap(key => get(key) ?? [])
@@ -131,9 +131,9 @@ export function createBuilds(options: BuildsOptions): Builds {
       const build = get(key)
       index(key, build)
       const after = byRecipe.groupOf(key)
-      const old = told.get(key)
-      if (build) told.set(key, build)
-      else told.delete(key)
+      const old = seen.get(key)
+      if (build) seen.set(key, build)
+      else seen.delete(key)
       if (old && build && before === after && isSameForPods(old, build)) return []
       return [...new Set([before, after])].flatMap(id => id ?? [])
     },

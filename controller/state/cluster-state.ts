@@ -231,9 +231,12 @@ export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly o
   return { kind, objectKey: key.slice(colon + 1) }
 }
 
-/** The namespace of the object, or else its name. */
-export function namespaceOfWork(key: string): string {
-  const { objectKey } = parseWorkKey(key)
-  const slash = objectKey.indexOf('/')
-  return slash < 0 ? objectKey : objectKey.slice(0, slash)
+/** The group in which keys take turns: the namespace, or all nodes together. */
+export function groupOfWork(key: string): string {
+  const { kind, objectKey } = parseWorkKey(key)
+  if (kind === 'node' || kind === 'nixnode') return NODES
+  return kind === 'namespace' ? objectKey : namespaceOf(objectKey)
 }
+
+/** No namespace has this name. */
+const NODES = ''

@@ -72,7 +72,7 @@ export interface WaitingPod {
 export interface KnownEntries {
   /** The entries of a `recipeId` so far, by node. */
   readonly ofRecipe: (id: string) => ReadonlyMap<string, NodeEntry>
-  /** Whether the controller has seen this NixNode before, and so learns of each change at once. */
+  /** Whether the controller has seen this NixNode before, and so learns of each change immediately. */
   readonly isWatched: (node: string) => boolean
   /** In milliseconds. */
   readonly now: number

@@ -155,7 +155,7 @@ function startedContainers(status: Pod['status']): ReadonlyMap<string, string> {
 
 /**
  * Whether the container was created from the image that the pod asks for now. containerd names the image by any of its
- * tags, or by its id if it has none: an image with a digest, or one without a tag, cannot be told from another.
+ * tags, or by its id if it has none: an image with a digest, or one without a tag, cannot be distinguished from another.
  */
 function isImageOf({ image = '' }: Pod['spec']['containers'][number], created: string | undefined): boolean {
   if (created === undefined) return false

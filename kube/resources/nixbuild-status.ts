@@ -6,7 +6,7 @@ export const NIXBUILD_CONDITIONS: readonly string[] = ['Complete', 'Success']
 
 /** What the conditions of a NixBuild say. */
 export type NixBuildResult =
-  /** `problem`: where it failed nevertheless, for people. */
+  /** `problem`: where it still failed, for people. */
   | { readonly kind: 'Succeeded'; readonly imageId: string; readonly problem?: string | undefined }
   | { readonly kind: 'Failed'; readonly message: string }
   /** The reason is one word for programs, the message is for people. */

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { createEventRecorder } from '../../kube/event-recorder.ts'
 import { SHIM } from '../../kube/resources/names.ts'
+import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { within } from '../../lib/async/bounded-wait.ts'
 import { lazy } from '../../lib/async/lazy.ts'
 import { backOff } from '../../lib/async/retry.ts'
@@ -66,6 +67,7 @@ export function createCluster(options: ClusterOptions): Cluster {
   const lookup = createClusterLookup({
     nixBuildsOf: async query => listRecipes(await kube(), query),
     mayHave: namespace => tasks?.mayHaveNixBuild(namespace) ?? true,
+    nixBuildNamed: async ({ signal, ...name }) => (await kube()).get(nixBuilds, name, { signal }),
     known: createKnownImages({ file: join(stateDir, 'known-images.json'), logger }),
     ...{ system, timeoutMs: options.lookupMs, logger },
   })
@@ -73,6 +75,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     reporter,
     findRecipe: lookup.find,
     isOutdated: lookup.isOutdated,
+    findLock: lookup.findLock,
     warnPod: recordEvent,
     async start(pullImage) {
       const restored = presentImages.restore()

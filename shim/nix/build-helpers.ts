@@ -27,7 +27,7 @@ export interface BuildHelpers {
   /** Builds a recipe. Throws a ShimError. */
   make(job: BuildJob, call: BuildCall): Promise<BuildResult>
   /** Runs a package that is a program, and returns the store path of the archive that it wrote. Throws a ShimError. */
-  runProgram(job: Required<BuildJob>, call: BuildCall): Promise<string>
+  runProgram(job: BuildJob & Required<Pick<BuildJob, 'program'>>, call: BuildCall): Promise<string>
 }
 
 export function createBuildHelpers({ compileCache, ...spare }: BuildHelperOptions): BuildHelpers {

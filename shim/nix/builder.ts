@@ -79,7 +79,11 @@ export async function createBuilder({
   }
   return {
     build: (recipe, call) =>
-      active.during(recipeKey(recipe), () => inTurn(call, () => withJob(recipe, call, job => helpers.make(job, call)))),
+      active.during(recipeKey(recipe), () =>
+        inTurn(call, () =>
+          withJob(recipe, call, job => helpers.make(call.lock ? { ...job, lock: call.lock } : job, call)),
+        ),
+      ),
     withArchive: (program, { recipe, ...call }, use) => {
       const key = archiveKey(recipe)
       const run = (job: BuildJob) => helpers.runProgram({ ...job, program }, call)

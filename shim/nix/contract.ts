@@ -1,5 +1,6 @@
 import type { Owners } from '../../lib/queues/fair-order.ts'
 import type { ImageProgram } from '../../recipes/built-package.ts'
+import type { FlakeUrl } from '../../recipes/flake-url.ts'
 import type { Recipe } from '../../recipes/recipe.ts'
 import type { StorePathInfo } from '../../recipes/store-path.ts'
 import type { BuildProgress } from './log/build-progress.ts'
@@ -12,6 +13,8 @@ export interface BuildCall {
   /** Aborted when nobody waits any more: the build leaves the queue, and nix and its children are ended. */
   readonly signal: AbortSignal
   readonly onProgress: (progress: BuildProgress) => void
+  /** Content that the unlocked flake of the recipe had elsewhere. It is built unless it is gone. */
+  readonly lock?: FlakeUrl | undefined
 }
 
 /** Builds recipes with Nix. The caller joins equal builds and remembers failures. */

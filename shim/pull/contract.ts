@@ -1,5 +1,6 @@
 import type { ShimError } from '../../lib/errors.ts'
 import type { Owners } from '../../lib/queues/fair-order.ts'
+import type { FlakeUrl } from '../../recipes/flake-url.ts'
 import type { PolicyRule } from '../../recipes/policy/policy.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
 import type { ContainerdImages } from '../containerd/image-records.ts'
@@ -59,6 +60,8 @@ export interface Run {
   /** Image record that had the image's name before the run. */
   readonly record: ImageRecord | undefined
   readonly terms: RunTerms
+  /** The content to build if the flake is not locked. Undefined: its current one. */
+  readonly findLock: () => Promise<FlakeUrl | undefined>
   /** Aborted when no request waits for the run any more. */
   readonly signal: AbortSignal
   readonly onProgress: (progress: PullProgress) => void
@@ -71,6 +74,8 @@ export interface PullOutcome {
   readonly imageId: string
   /** Store path that the image was made from, if known. */
   readonly storePath?: string | undefined
+  /** URL of the content of its flake that was built, if known. */
+  readonly lockedFlakeUrl?: string | undefined
   /** Id of the run of nix that built it, which also names its log; if known. */
   readonly runId?: string | undefined
   /** Whether nothing had to be built or imported. */
@@ -120,6 +125,16 @@ export type FindClusterRecipe = (query: ClusterRecipeQuery) => Promise<ClusterRe
  */
 export type IsOutdated = (image: string, recipe: string) => Promise<boolean>
 
+/** Finds the content of an unlocked flake that its NixBuild was built from, so that all nodes build the same. Never throws. */
+export type FindLock = (query: LockQuery) => Promise<FlakeUrl | undefined>
+
+export interface LockQuery {
+  readonly recipe: FlakeRecipe
+  readonly namespace: string
+  /** By default, the NixBuild that is made for pods. */
+  readonly nixBuild?: string | undefined
+}
+
 export interface ClusterRecipeQuery {
   /** As the kubelet names it. */
   readonly image: string
@@ -150,5 +165,6 @@ export interface ClusterSide {
    */
   readonly findRecipe: FindClusterRecipe
   readonly isOutdated: IsOutdated
+  readonly findLock: FindLock
   readonly warnPod: WarnPod
 }

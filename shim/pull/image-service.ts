@@ -53,7 +53,7 @@ export function createImageService(parts: ImageServiceParts): ImageService {
   const pulls = lazy(async () => {
     const { interceptPullImage, pullImage } = await import('./pull-image.ts')
     const side = await cluster?.()
-    const ofCluster = { findClusterRecipe: side?.findRecipe, warnPod: side?.warnPod }
+    const ofCluster = { findClusterRecipe: side?.findRecipe, findLock: side?.findLock, warnPod: side?.warnPod }
     const limits = { runs, holdMs, progressOf }
     const told = { reporter: await reporter(), logger }
     const pull = { policy, names, system, images, stages, ...ofCluster, ...limits, ...told }

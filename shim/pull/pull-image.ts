@@ -8,11 +8,13 @@ import type { Policy, PolicyRule } from '../../recipes/policy/policy.ts'
 import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { refuseForeign } from '../import/image/check-image.ts'
+import type { Builder } from '../nix/contract.ts'
 import type { BuildResult } from '../nix/store/results.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { decodePullImage, IMAGE_SERVICE, type PullImageRequest } from '../wire/cri.ts'
 import type {
   FindClusterRecipe,
+  FindLock,
   ImageRecords,
   ImageRequest,
   PullOutcome,
@@ -38,6 +40,8 @@ export interface PullImageParts {
   readonly system: string
   /** Missing without a cluster. */
   readonly findClusterRecipe: FindClusterRecipe | undefined
+  /** Missing without a cluster. */
+  readonly findLock: FindLock | undefined
   /** Missing without a cluster. */
   readonly warnPod: WarnPod | undefined
   readonly images: () => Promise<ImageRecords>
@@ -101,7 +105,7 @@ export async function pullImage(parts: PullImageParts, request: ImageRequest, li
   const report = parts.reporter.waiting(request)
   try {
     const signal = anyOf(limits.signal, report.signal)
-    const { imageId } = await shareRun(parts, request.recipe, admitted, { ...limits, signal })
+    const { imageId } = await shareRun(parts, request, admitted, { ...limits, signal })
     report.done()
     return imageId
   } catch (error) {
@@ -131,8 +135,8 @@ function admit({ policy, system, runs, reporter }: PullImageParts, request: Imag
 
 /** Joins the run of the recipe, or starts it. */
 async function shareRun(
-  { images, stages, reporter }: PullImageParts,
-  recipe: Recipe,
+  { images, stages, reporter, findLock }: PullImageParts,
+  { recipe, namespace, pod, nixBuild }: ImageRequest,
   { rule, runRequest }: Admitted,
   { signal, hold }: RequestLimits,
 ): Promise<PullOutcome> {
@@ -140,8 +144,11 @@ async function shareRun(
   if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
   const usable = await stages()
   const terms = termsOf(rule)
+  const isOfCluster = (pod ?? nixBuild) !== undefined
+  const lock = async () =>
+    isOfCluster && isFlakeRecipe(recipe) ? findLock?.({ recipe, namespace, nixBuild }) : undefined
   const start = (call: RunCall) =>
-    reportRun(reporter, { ...call, recipe, record, terms }, run => buildAndImport(usable, run))
+    reportRun(reporter, { ...call, recipe, record, terms, findLock: lock }, run => buildAndImport(usable, run))
   return runRequest.join({ start, terms: JSON.stringify(terms), signal, hold })
 }
 
@@ -170,15 +177,21 @@ async function buildAndImport(stages: Stages, run: Run): Promise<PullOutcome> {
     onProgress({ phase: 'present' })
     return { imageId: presentImage, storePath: record?.labels[STORE_PATH_LABEL], present: true }
   }
-  const result = (await stages.builder.findResult(recipe)) ?? (await stages.builder.build(recipe, run))
-  const { storePath, runId } = result
+  const result = (await stages.builder.findResult(recipe)) ?? (await build(stages.builder, run))
+  const { storePath, runId, lockedFlakeUrl } = result
+  const made = { storePath, runId, lockedFlakeUrl }
   onProgress({ phase: 'built', storePath })
   const unchanged = await imageOfResult(stages.images, run, result)
   if (unchanged !== undefined) {
     onProgress({ phase: 'present' })
-    return { imageId: unchanged, storePath, runId, present: true }
+    return { ...made, imageId: unchanged, present: true }
   }
-  return { imageId: await importResult(stages, run, result), storePath, runId, present: false }
+  return { ...made, imageId: await importResult(stages, run, result), present: false }
+}
+
+async function build(builder: Builder, run: Run): Promise<BuildResult> {
+  const lock = isLocked(run.recipe) ? undefined : await run.findLock()
+  return builder.build(run.recipe, { ...run, lock })
 }
 
 /** Id of an existing image that was made from exactly this result. Reads the record again: a build may take an hour. */

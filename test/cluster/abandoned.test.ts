@@ -15,7 +15,7 @@ let node: ClusterNode
 beforeAll(async () => {
   cluster = await startWholeCluster({ controllerFlags: ['--unwanted-grace=2s'] })
   node = await cluster.addNode({
-    shim: { config: { nix: { user: 'nobody', abandonAfter: '500ms', maxBuilds: 4 } } },
+    shim: { config: { nix: { user: 'nobody', abandonAfter: '5s', maxBuilds: 4 } } },
   })
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
@@ -41,7 +41,7 @@ test('a deleted pod with a long termination grace period does not keep its build
   await waitUntilGone(pod)
 })
 
-test('a build continues while another pod of the namespace waits for it', async () => {
+test('a build continues while another pod of the namespace waits for it, and the deleted pod is gone before its end', async () => {
   const [shared, single] = [await makeFlake(), await makeFlake()]
   const namespace = await cluster.createNamespace()
   const [first, second] = [await startPod(shared, { namespace }), await startPod(shared, { namespace })]
@@ -49,19 +49,21 @@ test('a build continues while another pod of the namespace waits for it', async 
   await Promise.all([deletePod(first), deletePod(singlePod)])
   // When this build has ended, the grace time of the other one is over too.
   await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
+  await waitUntilGone(first)
   expect(await shared.isBuilding(node)).toBe(true)
   await shared.open()
   await waitForPhase(cluster, second, 'Running')
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded' })
 })
 
-test('a build continues while a pod of another namespace waits for it', async () => {
+test('a build continues while a pod of another namespace waits for it, and the deleted pod is gone before its end', async () => {
   const [shared, single] = [await makeFlake(), await makeFlake()]
   const [first, second] = [await startPod(shared), await startPod(shared)]
   const singlePod = await startPod(single)
   await Promise.all([deletePod(first), deletePod(singlePod)])
   await expect.poll(() => listNixBuilds(cluster, first.namespace), PATIENT).toEqual([])
   await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
+  await waitUntilGone(first)
   expect(await shared.isBuilding(node)).toBe(true)
   await shared.open()
   await waitForPhase(cluster, second, 'Running')

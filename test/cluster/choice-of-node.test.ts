@@ -84,10 +84,9 @@ test.concurrent('a pod whose flake has no package for the system of its node get
     .toMatchObject({ status: 'False', reason: 'Failed', message })
   await expect.poll(() => refusals(pod), PATIENT).toEqual([2])
   expect(await timesOf(pod, 'NixBuildFailed')).toHaveLength(1)
-  await untilNixBuilds(cluster, pod.namespace, {
-    status: 'Failed',
-    conditions: [{}, { reason: 'ResultFailure', message }],
-  })
+  await expect
+    .poll(() => listNixBuilds(cluster, pod.namespace), PATIENT)
+    .toMatchObject([{ status: { status: 'Failed', conditions: [{}, { reason: 'ResultFailure', message }] } }])
   expect(await countBuilds(builder.shim, recipe.image)).toBe(1)
 })
 

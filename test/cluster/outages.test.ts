@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { QUICK_ELECTION } from '../controller/world.ts'
 import { PATIENT } from '../patience.ts'
-import { untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
+import { listNixBuilds, untilBuilds, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import type { Controller } from './controller.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
@@ -38,7 +38,7 @@ test('a container starts while the API server is down, and the shim reports ever
   await apiServer.start()
 
   await waitForPhase(cluster, pod, 'Running')
-  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', ready: { count: 1, nodes: [node.name] } })
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
   await expect.poll(() => reasonsOf(pod), PATIENT).toContain('NixBuildSucceeded')
   expect(await reasonsOf(pod)).not.toContain('Failed')
@@ -49,7 +49,8 @@ test('a pod starts without a controller, which updates its condition after it st
   await flake.open()
   const pod = await startPod('alone', flake)
   await waitForPhase(cluster, pod, 'Running')
-  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  await untilBuilds(cluster, node.name, pod.namespace, [{ state: 'Present' }])
+  expect(await listNixBuilds(cluster, pod.namespace)).toEqual([])
   expect(await reasonsOf(pod)).not.toContain('Failed')
   expect(await imageBuilt(cluster, pod)).toBeUndefined()
   await using _controller = await startController()

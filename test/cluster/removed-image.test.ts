@@ -5,7 +5,7 @@ import { parse, stringify } from 'yaml'
 import { copyExample } from '../node/example.ts'
 import type { PodRecipe } from '../node/recipe-pull.ts'
 import { PATIENT } from '../patience.ts'
-import { untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
+import { listNixBuilds, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
@@ -83,7 +83,9 @@ function removeImage({ image }: BuiltImage): Promise<void> {
 async function expectForgotten({ image, namespace, storePath }: BuiltImage): Promise<void> {
   await expect.poll(() => node.bed.cri().imageStatus(image), PATIENT).toBeUndefined()
   await expect.poll(() => isCollected(storePath), PATIENT).toBe(true)
-  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: node.name, ready: undefined })
+  const ready = async () => (await listNixBuilds(cluster, namespace)).map(({ status }) => status.ready)
+  await expect.poll(ready, PATIENT).toEqual([undefined])
+  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: node.name })
 }
 
 async function expectRunning({ namespace, image }: BuiltImage, pod: PodName): Promise<void> {

@@ -82,7 +82,7 @@ describe('a pod that a node works for', () => {
   it.each([
     ['with annotations', {}],
     ['without annotations', { annotations: {} }],
-  ])('%s is let go when it is deleted, until the node has done so', async (_, options) => {
+  ])('%s is released when it is deleted, until the node has done so', async (_, options) => {
     const { node, namespace, pod, uid } = await addWaitingPod({ ...options, finalizers: ['example.com/kubelet'] })
     await waitForSpec(node, { letGo: [] })
     await remove(pod)
@@ -91,7 +91,7 @@ describe('a pod that a node works for', () => {
     await waitForSpec(node, { letGo: [] })
   })
 
-  it('is let go if the API server does not know it any more, unless it is a static pod of the node', async () => {
+  it('is released if the API server does not know it any more, unless it is a static pod of the node', async () => {
     const { node, namespace, pod, uid } = await addWaitingPod()
     const [gone, other, fixed] = [randomUUID(), randomUUID(), randomUUID()]
     await report(node, namespace, [
@@ -104,7 +104,7 @@ describe('a pod that a node works for', () => {
     await waitForSpec(node, { letGo: [gone, other] })
   })
 
-  it('is let go by a controller that starts after it was deleted', async () => {
+  it('is released by a controller that starts after it was deleted', async () => {
     const { node, pod, uid } = await addWaitingPod({ finalizers: ['example.com/kubelet'] })
     await controller[Symbol.asyncDispose]()
     await remove(pod)

@@ -73,7 +73,7 @@ export interface PodOptions {
   readonly ownerReferences?: readonly object[]
   /** By default random. */
   readonly name?: string
-  /** A pod with finalizers stays when it is deleted, as one does whose kubelet has not let it go. */
+  /** A pod with finalizers stays when it is deleted, as one does whose kubelet still waits. */
   readonly finalizers?: readonly string[]
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseFlakeUrl } from '../../recipes/flake-url.ts'
+import { lockFlake, parseFlakeUrl, parseLockOf } from '../../recipes/flake-url.ts'
 import { checkNixKnows } from '../../shim/nix/evaluate/flake-address.ts'
 
 const REV = '0123456789abcdef0123456789abcdef01234567'
@@ -298,4 +298,43 @@ describe('a query key that a Nix version reads as part of the URL', () => {
       expect(() => checkNixKnows(parseFlakeUrl(text), '2.8.0')).not.toThrow()
     },
   )
+})
+
+describe('a flake URL is locked to its current content:', () => {
+  test.each([
+    ['github:owner/repo', `github:owner/repo/${REV}`],
+    ['github:owner/repo/main?dir=sub', `github:owner/repo/${REV}?dir=sub`],
+    ['gitlab:o/r?host=git.example&ref=feature/x', `gitlab:o/r/${REV}?host=git.example`],
+    ['git+https://h.example/a', `git+https://h.example/a?rev=${REV}`],
+    ['git+https://h.example/a?ref=main&submodules=1', `git+https://h.example/a?ref=main&rev=${REV}&submodules=1`],
+    ['flake:nixpkgs', `flake:nixpkgs/${REV}`],
+    ['flake:nixpkgs/main?dir=a', `flake:nixpkgs/main/${REV}?dir=a`],
+    ['path:/srv/a', `path:/srv/a?narHash=${ENCODED_HASH}`],
+    ['https://h.example/a.tar.gz?dir=sub', `https://h.example/a.tar.gz?dir=sub&narHash=${ENCODED_HASH}`],
+    ['tarball+https://h.example/a', `tarball+https://h.example/a?narHash=${ENCODED_HASH}`],
+  ])('%s', (url, expected) => {
+    const flake = parseFlakeUrl(url)
+    const lock = lockFlake(flake, { rev: REV, narHash: HASH })
+    expect(lock).toEqual(parseFlakeUrl(expected))
+    expect(lock).toMatchObject({ locked: true, source: flake.source })
+    expect(parseLockOf(flake, expected)).toEqual(lock)
+  })
+
+  test.each(['github:owner/repo', 'path:/srv/a'])('%s, unless nix does not tell that content', url => {
+    expect(lockFlake(parseFlakeUrl(url), {})).toBeUndefined()
+  })
+})
+
+test.each([
+  ['another repository', 'github:owner/repo', `github:other/repo/${REV}`],
+  ['another host', 'github:owner/repo', `github:owner/repo/${REV}?host=git.example`],
+  ['another folder', 'github:owner/repo?dir=a', `github:owner/repo/${REV}?dir=b`],
+  ['another branch', 'git+https://h.example/a?ref=main', `git+https://h.example/a?ref=other&rev=${REV}`],
+  ['another query', 'git+https://h.example/a', `git+https://h.example/a?rev=${REV}&submodules=1`],
+  ['a branch', 'github:owner/repo', 'github:owner/repo/main'],
+  ['another scheme', 'git+https://h.example/a', `git+http://h.example/a?rev=${REV}`],
+  ['text', 'github:owner/repo', '--option'],
+  ['its own lock, but the flake is locked', `github:owner/repo/${REV}`, `github:owner/repo/${REV}`],
+])('a flake is not locked by %s', (_, url, text) => {
+  expect(parseLockOf(parseFlakeUrl(url), text)).toBeUndefined()
 })

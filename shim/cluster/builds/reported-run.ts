@@ -8,7 +8,7 @@ import { describePull, type PullProgress } from '../../pull/progress.ts'
 
 /** The current state of a run. Times are in milliseconds since 1970. */
 export interface ReportedRunState {
-  /** What is built, if that is known. */
+  /** URL of the content that was built. During a run, set if the recipe's flake is locked. */
   readonly lockedFlakeUrl?: string | undefined
   readonly startedAt: number
   readonly phase: 'Queued' | 'Building' | 'Importing'
@@ -125,10 +125,14 @@ export function createReportedRun(recipe: FlakeRecipe, { now, imageSize }: Repor
         ...(event.phase === 'built' && { storePath: event.storePath }),
       })
     },
-    async done({ imageId, storePath, runId, present }: PullOutcome) {
+    async done({ imageId, storePath, lockedFlakeUrl, runId, present }: PullOutcome) {
       const at = now()
       const outcome: RunOutcome = { kind: 'Succeeded', at, imageId, present, imageSize: await imageSize(recipe.image) }
-      end(outcome, { storePath: storePath ?? known.storePath, runId: runId ?? known.runId })
+      end(outcome, {
+        storePath: storePath ?? known.storePath,
+        lockedFlakeUrl: lockedFlakeUrl ?? known.lockedFlakeUrl,
+        runId: runId ?? known.runId,
+      })
     },
     failed: (error: ShimError) => end(failed(error, { at: now(), lines })),
   }

@@ -45,16 +45,22 @@ export function readEvaluation(recipe: FlakeRecipe, stdout: string): Derivation 
   return isPackageSet(recipe) ? readPackageSet(recipe, stdout) : readPackage(recipe, stdout)
 }
 
-/** Arguments of nix that print the URL that locks the flake to its current content. */
+/** Arguments of nix that print which content the flake has now. */
 export function lockArgs(url: string): string[] {
   return ['flake', 'metadata', '--json', url]
 }
 
-const answerSchema = v.object({ url: v.pipe(v.string(), v.maxLength(4096)) })
+const text = v.pipe(v.string(), v.maxLength(4096))
+const answerSchema = v.object({
+  /** Locks the flake in the form of nix. */
+  url: text,
+  locked: v.object({ rev: v.optional(text), narHash: v.optional(text) }),
+})
+export type LockAnswer = v.InferOutput<typeof answerSchema>
 
-export function readLockedUrl(url: string, stdout: string): string {
+export function readLock(url: string, stdout: string): LockAnswer {
   try {
-    return v.parse(answerSchema, JSON.parse(stdout)).url
+    return v.parse(answerSchema, JSON.parse(stdout))
   } catch {
     throw new RetryableError('BuildInterrupted', `nix gave an unexpected answer about ${url}`)
   }

@@ -1,4 +1,5 @@
 import { ShimError } from '../../../lib/errors.ts'
+import { type FlakeUrl, lockFlake } from '../../../recipes/flake-url.ts'
 import {
   describeRecipe,
   type FlakeRecipe,
@@ -19,51 +20,123 @@ import {
   lockArgs,
   lockedEvaluationArgs,
   readEvaluation,
-  readLockedUrl,
+  readLock,
 } from '../evaluate/evaluate.ts'
 import { checkContent, prefetchArgs, urlForNix } from '../evaluate/flake-address.ts'
 import { addMissingPaths, fetchArgs, readRealisation, realisationArgs } from '../store/realise.ts'
 import type { BuildResult, SavedResult } from '../store/results.ts'
 import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
 
+/** A recipe, and the content to build if its flake is not locked. */
+export interface WantedBuild {
+  readonly recipe: Recipe
+  readonly lock?: FlakeUrl | undefined
+}
+
 /** Makes a recipe: evaluates the flake if there is one, realises the package, and remembers the result. Throws a ShimError. */
-export function buildRecipe(setup: NixSetup, recipe: Recipe, call: NixRunCall): Promise<BuildResult> {
+export function buildRecipe(setup: NixSetup, { recipe, lock }: WantedBuild, call: NixRunCall): Promise<BuildResult> {
   return withNix(setup, { recipe, what: 'build' }, call, async session => {
     const made = await (isFlakeRecipe(recipe)
-      ? buildPackage(setup, recipe, session)
+      ? buildPackage(setup, recipe, lock, session)
       : fetchStorePath(setup, recipe, session))
     const { runId } = session
     await setup.results.save(recipeKey(recipe), { ...made, runId })
-    return { storePath: made.storePath, runId, ...(made.package && { package: made.package }) }
+    const { storePath, lockedFlakeUrl, package: hints } = made
+    return { storePath, runId, ...(lockedFlakeUrl && { lockedFlakeUrl }), ...(hints && { package: hints }) }
   })
 }
 
 type Made = Omit<SavedResult, 'runId'>
 
-async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, session: NixSession): Promise<Made> {
+async function buildPackage(
+  setup: NixSetup,
+  recipe: FlakeRecipe,
+  lock: FlakeUrl | undefined,
+  session: NixSession,
+): Promise<Made> {
   const { runId, onProgress } = session
   onProgress({ phase: 'evaluating', runId })
-  await checkLockedContent(recipe, session)
-  const derivation = await evaluate(setup, recipe, session)
+  const { flake, derivation } = await evaluateContent(setup, recipe, lock, session)
   const storePath = await realise(setup, recipe, session, derivation)
   const { output, package: hints } = derivation
-  return { storePath, output, flake: recipe.flake.url, ...packagesOf(recipe), ...(hints && { package: hints }) }
+  return {
+    storePath,
+    output,
+    flake: recipe.flake.url,
+    ...(flake.locked && { lockedFlakeUrl: flake.url }),
+    ...packagesOf(recipe),
+    ...(hints && { package: hints }),
+  }
 }
 
-async function checkLockedContent(recipe: FlakeRecipe, { nix }: NixSession): Promise<void> {
-  const { content } = recipe.flake
-  if (content) checkContent(recipe, content, await nix('evaluating', prefetchArgs(content)))
+interface Evaluation {
+  /** Locked, unless nix does not tell which content it has. */
+  readonly flake: FlakeUrl
+  readonly derivation: Derivation
 }
 
-async function evaluate({ user, nix, dir }: NixSetup, recipe: FlakeRecipe, session: NixSession): Promise<Derivation> {
-  const url = await urlForNix(recipe.flake, user, session.signal)
+/** Evaluates the given content of an unlocked flake, or its current one if that is gone. */
+async function evaluateContent(
+  setup: NixSetup,
+  recipe: FlakeRecipe,
+  lock: FlakeUrl | undefined,
+  session: NixSession,
+): Promise<Evaluation> {
+  const evaluateAt = async (flake: FlakeUrl) => ({ flake, derivation: await evaluate(setup, recipe, flake, session) })
+  if (recipe.flake.locked) {
+    await checkLockedContent(recipe, recipe.flake, session)
+    return evaluateAt(recipe.flake)
+  }
+  if (lock) {
+    try {
+      await checkLockedContent(recipe, lock, session)
+      return await evaluateAt(lock)
+    } catch (error) {
+      if (session.signal.aborted || !isGone(error)) throw error
+      session.onProgress({
+        phase: 'log',
+        line: `${lock.url} cannot be fetched: building what ${recipe.flake.url} is now`,
+      })
+    }
+  }
+  const current = await lockNow(setup, recipe.flake, session)
+  return evaluateAt(current ?? recipe.flake)
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof ShimError && (error.code === 'FlakeNotFound' || error.code === 'FetchFailed')
+}
+
+/** Undefined if nix does not tell: the evaluation that follows finds the cause. */
+async function lockNow({ user }: NixSetup, flake: FlakeUrl, session: NixSession): Promise<FlakeUrl | undefined> {
+  const url = await urlForNix(flake, user, session.signal)
+  try {
+    return lockFlake(flake, readLock(url, await session.nix('evaluating', lockArgs(url))).locked)
+  } catch (error) {
+    if (session.signal.aborted) throw error
+    return undefined
+  }
+}
+
+async function checkLockedContent(recipe: FlakeRecipe, flake: FlakeUrl, { nix }: NixSession): Promise<void> {
+  const { content } = flake
+  if (content) checkContent({ ...recipe, flake }, content, await nix('evaluating', prefetchArgs(content)))
+}
+
+async function evaluate(
+  { user, nix, dir }: NixSetup,
+  recipe: FlakeRecipe,
+  flake: FlakeUrl,
+  session: NixSession,
+): Promise<Derivation> {
+  const url = await urlForNix(flake, user, session.signal)
   const folders = [dir.root, STORE_DIR]
   const first = evaluationArgs(recipe, { url, leadingDot: nix.leadingDot })
   const stdout = await callEvaluation(session, folders, url, first).catch(async error => {
     // Without a leading dot, nix also evaluates `legacyPackages`, and fails if that throws although the recipe does not need it.
     if (!(error instanceof ShimError) || error.code !== 'EvaluationFailed') throw error
     if (nix.leadingDot || !canBeLocked(url)) throw error
-    const lockedUrl = readLockedUrl(url, await session.nix('evaluating', lockArgs(url)))
+    const { url: lockedUrl } = readLock(url, await session.nix('evaluating', lockArgs(url)))
     return callEvaluation(session, folders, lockedUrl, lockedEvaluationArgs(recipe, lockedUrl))
   })
   return readEvaluation(recipe, stdout)

@@ -34,6 +34,8 @@ export const jobSchema = v.strictObject({
   program: v.exactOptional(
     v.strictObject({ path: text, storePath: text, shell: v.strictObject({ path: text, argument: text }) }),
   ),
+  /** Builds this content of the recipe's unlocked flake, unless it is gone. */
+  lock: v.exactOptional(flake),
   /** For the log only. */
   namespaces: v.array(text),
   dir: v.strictObject({ root: text, gcroots: text, home: text, config: text, caches: text, logs: text, results: text }),

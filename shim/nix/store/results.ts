@@ -34,6 +34,8 @@ export const buildResultSchema = v.object({
   storePath: storePathSchema,
   /** Id of the run that made it, as its log file is named. */
   runId: v.pipe(v.string(), v.maxLength(255)),
+  /** URL of the content that the flake had; missing if the recipe is a store path, or nix does not tell. */
+  lockedFlakeUrl: v.exactOptional(v.pipe(v.string(), v.maxLength(1024))),
   /** What the package says about running it as an image; missing if it says nothing. */
   package: v.exactOptional(packageHintsSchema),
 })
@@ -65,10 +67,11 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
       inTurn(async () => {
         const saved = readRecord(results, record(key))
         if (saved === undefined) return undefined
-        const { storePath, runId, output, package: hints } = saved
+        const { output, flake, packageName, contents, ...result } = saved
+        const { storePath } = result
         const target = await orUndefined(readlink(output === 'out' ? link(key) : `${link(key)}-${output}`))
         if (target !== storePath || !(await orUndefined(lstat(storePath)))) return undefined
-        return { storePath, runId, ...(hints && { package: hints }) }
+        return result
       }),
     save: (key, result) => change(() => writeAtomically(record(key), JSON.stringify(result), RECORD)),
     settled: () => inTurn(async () => {}),

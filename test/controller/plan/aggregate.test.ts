@@ -89,6 +89,14 @@ describe('the status of a NixBuild', () => {
     expect(join({}, { status: 'Pending', conditions: [complete('NoNode')] }).patch).toBeUndefined()
   })
 
+  it('has the progress of a node that lets it wait', () => {
+    expect(join({ a: { state: 'Queued', progress: 'waiting for 2 builds' } }).patch).toMatchObject({
+      status: 'Pending',
+      progress: 'waiting for 2 builds',
+      conditions: [{ reason: 'Queued' }, { reason: 'Queued', message: 'queued on a' }],
+    })
+  })
+
   it('says why it is retried', () => {
     expect(join({ a: { state: 'Queued', message: 'no network' } }).patch).toMatchObject({
       status: 'Pending',

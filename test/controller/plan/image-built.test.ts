@@ -153,7 +153,7 @@ describe('the condition of a pod whose node tells what it does', () => {
   it.each([
     ['has the image', { state: 'Present' }, {}, 'Built', 'image loaded'],
     ['has the image, while others build it', { state: 'Present' }, { status: 'Building' }, 'Built', 'image loaded'],
-    ['waits', { state: 'Queued' }, {}, 'Pending', 'waits for other builds on node-1'],
+    ['waits', { state: 'Queued' }, {}, 'Pending', 'queued on node-1'],
     ['will try again', { state: 'Queued', message: 'no network' }, {}, 'Pending', 'no network'],
     [
       'builds, as others do',

@@ -148,7 +148,7 @@ describe('the condition', () => {
     expect(plan(pod, built)).toMatchObject({ condition: 'keep', recheckAt: undefined, differsSince: undefined })
   })
 
-  it('is written again for progress only so often, and at once for another state', () => {
+  it('is written again for progress only so often, and immediately for another state', () => {
     const at = (progress: string, entry: 'Building' | 'Importing' = 'Building') => ({
       requested: [{ request: REQUEST, build: building, entry: someEntry('node-1', { state: entry, progress }) }],
     })

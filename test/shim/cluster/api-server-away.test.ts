@@ -5,7 +5,7 @@ import { writeKubeconfig } from '../../cluster/access.ts'
 import { type Cluster, startCluster } from '../../cluster/cluster.ts'
 import type { ControlPlane } from '../../cluster/control-plane.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
-import { addGate, copyExample, type Example } from '../../node/example.ts'
+import { addGate, copyExample, type Example, lockExample } from '../../node/example.ts'
 import { PATIENT } from '../../patience.ts'
 import { eventsOf, podPull, startConnectedShim, untilBuilds } from './shim-with-cluster.ts'
 
@@ -100,11 +100,13 @@ describe('an API server that never answers', () => {
   }
   const LOOKUP_MS = 1500
 
-  it('delays no pull of a recipe, and only the first other pull, by the time limit of a look-up', async () => {
+  it('delays no pull of a locked recipe, and only the first other pull, by the time limit of a look-up', async () => {
     const kubernetes = { kubeconfig, nodeName: 'nowhere', lookupTimeout: `${LOOKUP_MS}ms` }
     const shim = await bed.startShim({ config: { kubernetes } })
     const kubelet = bed.cri(shim.socket)
-    await expect(kubelet.pullImage(podPull('team', recipeOf('unaffected', 'oci-archive')))).resolves.toMatch(/^sha256:/)
+    const { url: flakeUrl } = await lockExample(formats, bed.run)
+    const locked = { ...recipeOf('unaffected', 'oci-archive'), flakeUrl }
+    await expect(kubelet.pullImage(podPull('team', locked))).resolves.toMatch(/^sha256:/)
     const stranger = { image: 'localhost:1/stranger:1', namespace: 'team' }
     const plain = await timed(bed.cri().pullImage(stranger))
     const first = await timed(kubelet.pullImage(stranger))

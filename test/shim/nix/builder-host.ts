@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import { type ErrorCode, toShimError } from '../../../lib/errors.ts'
 import { ownedBy } from '../../../lib/queues/fair-order.ts'
 import type { ImageProgram } from '../../../recipes/built-package.ts'
+import type { FlakeUrl } from '../../../recipes/flake-url.ts'
 import type { Recipe } from '../../../recipes/recipe.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { createBuilder } from '../../../shim/nix/builder.ts'
@@ -14,7 +15,7 @@ import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
 import type { BuildResult } from '../../../shim/nix/store/results.ts'
 
 export type HostRequest =
-  | { id: number; op: 'build'; recipe: Recipe; namespace: string }
+  | { id: number; op: 'build'; recipe: Recipe; namespace: string; lock?: FlakeUrl }
   | { id: number; op: 'archive'; recipe: Recipe; program: ImageProgram; namespace: string }
   | { id: number; op: 'abort'; build: number }
   | { id: number; op: 'find'; recipe: Recipe }
@@ -73,11 +74,11 @@ async function handle(request: HostRequest): Promise<HostDone> {
   }
 }
 
-async function build({ id, recipe, namespace }: Extract<HostRequest, { op: 'build' }>): Promise<BuildResult> {
+async function build({ id, recipe, namespace, lock }: Extract<HostRequest, { op: 'build' }>): Promise<BuildResult> {
   const controller = new AbortController()
   aborts.set(id, controller)
   const onProgress = (progress: BuildProgress) => reply({ id, progress })
-  return (await creating).build(recipe, { owners: ownedBy(namespace), signal: controller.signal, onProgress })
+  return (await creating).build(recipe, { owners: ownedBy(namespace), signal: controller.signal, onProgress, lock })
 }
 
 async function readArchive({

@@ -256,6 +256,43 @@ export function describeBuilds({
         })
     })
 
+    test('of an unlocked flake says which content it has built, and builds that content again on request', async () => {
+      const dir = join(bed.dir, 'moving')
+      const git = (...args: string[]) =>
+        bed.run('git', ['-C', dir, '-c', 'user.name=x', '-c', 'user.email=x@x.example', ...args])
+      const commit = async (content: string) => {
+        await writeFile(join(dir, 'flake.nix'), movingFlake(content))
+        await git('add', '.')
+        await git('commit', '--quiet', '--message=x')
+        return (await git('rev-parse', 'HEAD')).stdout.trim()
+      }
+      await mkdir(dir)
+      await git('init', '--quiet', '--initial-branch=main')
+      const [old, oldArchive] = [await commit('old'), join(bed.dir, 'moving.tar')]
+      await bed.run('tar', ['-C', bed.dir, '--exclude=.git', '-cf', oldArchive, 'moving'])
+      await using fresh = startBuilder(bed, { nix: { command: nix, options: { 'tarball-ttl': '0' } } })
+      const recipe = recipeOf(`git+file://${dir}?ref=main`, 'hello')
+      const first = await fresh.build(recipe)
+      expect(first.lockedFlakeUrl).toBe(`git+file://${dir}?ref=main&rev=${old}`)
+      const ofArchive = await fresh.build(recipeOf(`file://${oldArchive}`, 'hello'))
+      expect(ofArchive.lockedFlakeUrl).toMatch(/moving\.tar\?narHash=sha256-/)
+      expect(ofArchive.storePath).toBe(first.storePath)
+
+      const next = await commit('new')
+      const second = await fresh.build(recipe)
+      expect(second.lockedFlakeUrl).toBe(`git+file://${dir}?ref=main&rev=${next}`)
+      expect(second.storePath).not.toBe(first.storePath)
+      expect(await fresh.buildLocked(recipe, first.lockedFlakeUrl ?? '')).toMatchObject({
+        storePath: first.storePath,
+        lockedFlakeUrl: first.lockedFlakeUrl,
+      })
+      const gone = `git+file://${dir}?ref=main&rev=${'0'.repeat(40)}`
+      expect(await fresh.buildLocked(recipe, gone)).toMatchObject({
+        storePath: second.storePath,
+        lockedFlakeUrl: second.lockedFlakeUrl,
+      })
+    })
+
     test('of a flake that cannot be fetched distinguishes retryable from final failures', async () => {
       await using server = await startHttpServer()
       const { origin } = server
@@ -330,4 +367,11 @@ async function registered(bed: Bed, path: string): Promise<StorePathInfo> {
 
 function sorted({ references, ...info }: StorePathInfo): StorePathInfo {
   return { ...info, references: [...references].sort() }
+}
+
+/** A flake whose package consists of that content. */
+function movingFlake(content: string): string {
+  return `{ outputs = { self }: { packages.x86_64-linux.hello = derivation {
+    name = "moving"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo ${content} > $out" ];
+  }; }; }`
 }

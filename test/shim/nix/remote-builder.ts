@@ -22,6 +22,8 @@ export interface RemoteBuilder extends AsyncDisposable {
   start(recipe: Recipe, namespace?: string): RemoteBuild
   /** Like `start`, but resolves with the result. */
   build(recipe: Recipe): Promise<BuildResult>
+  /** Builds that content of the recipe's flake. */
+  buildLocked(recipe: Recipe, lockedFlakeUrl: string): Promise<BuildResult>
   /** Returns what a program of the recipe's package writes. */
   runProgram(recipe: Recipe, program: ImageProgram): Promise<string>
   findResult(recipe: Recipe): Promise<BuildResult | undefined>
@@ -74,6 +76,11 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
     stateDir,
     start,
     build: recipe => start(recipe).done,
+    async buildLocked(recipe, lockedFlakeUrl) {
+      const lock = parseFlakeUrl(lockedFlakeUrl)
+      const asked = talk({ op: 'build', recipe, namespace: 'default', lock })
+      return follow(asked, () => {}).done
+    },
     runProgram: async (recipe, program) =>
       (await request({ op: 'archive', recipe, program, namespace: 'default' })).text ?? '',
     findResult: async recipe => (await request({ op: 'find', recipe })).output,

@@ -45,6 +45,7 @@ function setUp() {
     names: createNames({ rules: [], flakeNames: false, system: SYSTEM }),
     system: SYSTEM,
     findClusterRecipe: undefined,
+    findLock: undefined,
     warnPod: undefined,
     images: async () => images,
     stages: async () => stages,

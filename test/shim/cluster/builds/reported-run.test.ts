@@ -70,6 +70,13 @@ describe('the reported state of a run', () => {
     expect(makeRun().run.state().lockedFlakeUrl).toBeUndefined()
   })
 
+  it('have the locked URL of the content that was built at the end', async () => {
+    const { run } = makeRun()
+    const lockedFlakeUrl = `github:team/app/${'b'.repeat(40)}`
+    run.done({ imageId: IMAGE_ID, lockedFlakeUrl, present: false })
+    expect((await run.ended).lockedFlakeUrl).toBe(lockedFlakeUrl)
+  })
+
   it('have image, size, store path and run id at the end', async () => {
     const { run } = makeRun({ imageSize: 42 })
     run.done({ imageId: IMAGE_ID, storePath: '/nix/store/x', runId: 'r', present: false })

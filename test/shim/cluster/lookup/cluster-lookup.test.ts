@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { nixBuildNames } from '../../../../kube/resources/names.ts'
 import type { NixBuild } from '../../../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../../../kube/resources/nixbuild-recipe.ts'
 import { FinalError, RetryableError } from '../../../../lib/errors.ts'
@@ -15,10 +16,12 @@ import { nixBuild } from '../nixbuilds.ts'
 const { signal } = new AbortController()
 const query = { image: 'registry.example/team/app:1', namespace: 'team', signal }
 
+type NamedAnswer = (signal: AbortSignal) => Promise<NixBuild | undefined>
 type Answer = (signal: AbortSignal) => Promise<readonly NixBuild[]>
 
 /** A look-up of a cluster that answers so, each call in turn. */
 function lookupWith(...answers: readonly Answer[]) {
+  const named: NamedAnswer[] = []
   const asked: string[] = []
   const clock = { now: 0 }
   const logger = pino({ level: 'silent' })
@@ -30,11 +33,15 @@ function lookupWith(...answers: readonly Answer[]) {
     system: 'x86_64-linux',
     timeoutMs: 20,
     now: () => clock.now,
+    nixBuildNamed: ({ name, signal: limit }) => {
+      asked.push(name)
+      return (named[asked.length - 1] ?? (async () => undefined))(limit)
+    },
     mayHave: namespace => namespace !== 'without',
     known: createKnownImages({ file: join(dir, `${randomUUID()}.json`), logger }),
     logger,
   })
-  return { ...lookup, asked, clock }
+  return { ...lookup, asked, clock, named }
 }
 
 let dir: string
@@ -148,5 +155,46 @@ describe('an image that a NixBuild gave to a pod', () => {
     const { isOutdated, asked } = lookupWith(changed)
     expect(await isOutdated(image, made)).toBe(false)
     expect(asked).toEqual([])
+  })
+})
+
+describe('the content of an unlocked flake that its NixBuild was built from', () => {
+  const recipe = recipeOf(nixBuild())
+  const lockedFlakeUrl = `github:team/app/${'a'.repeat(40)}`
+  const [first, second] = nixBuildNames(recipe)
+  const built = nixBuild({ status: { lockedFlakeUrl } })
+  const ofOther = nixBuild({ spec: { packageName: 'other' }, status: { lockedFlakeUrl } })
+
+  it.each<[string, (NixBuild | undefined)[], string | undefined, (string | undefined)[]]>([
+    ['is found by the name of the recipe', [built], lockedFlakeUrl, [first]],
+    ['is found by the next name if a user has taken the first', [ofOther, built], lockedFlakeUrl, [first, second]],
+    ['is unknown without a NixBuild', [undefined], undefined, [first]],
+    ['is unknown before it is built', [nixBuild()], undefined, [first]],
+    [
+      'is unknown if the NixBuild has the lock of another flake',
+      [nixBuild({ status: { lockedFlakeUrl: `github:team/other/${'a'.repeat(40)}` } })],
+      undefined,
+      [first],
+    ],
+  ])('%s', async (_, answers, expected, names) => {
+    const { findLock, named, asked } = lookupWith()
+    named.push(...answers.map(answer => async () => answer))
+    expect((await findLock({ recipe, namespace: 'team' }))?.url).toBe(expected)
+    expect(asked).toEqual(names)
+  })
+
+  it('is that of the NixBuild that gave the recipe', async () => {
+    const { findLock, named, asked } = lookupWith()
+    named.push(async () => built)
+    expect(await findLock({ recipe, namespace: 'team', nixBuild: 'by-hand' })).toMatchObject({ url: lockedFlakeUrl })
+    expect(asked).toEqual(['by-hand'])
+  })
+
+  it('is unknown if the API server does not answer, and no request follows for a while', async () => {
+    const { findLock, find, named, asked } = lookupWith()
+    named.push(() => new Promise(() => {}))
+    expect(await findLock({ recipe, namespace: 'team' })).toBeUndefined()
+    expect(await find(query)).toBeUndefined()
+    expect(asked).toEqual([first])
   })
 })

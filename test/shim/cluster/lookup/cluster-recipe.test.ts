@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { chooseRecipe } from '../../../../shim/cluster/lookup/cluster-lookup.ts'
+import { chooseRecipe } from '../../../../shim/cluster/lookup/choose-recipe.ts'
 import { nixBuild } from '../nixbuilds.ts'
 
 const SYSTEM = 'x86_64-linux'

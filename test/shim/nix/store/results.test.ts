@@ -216,9 +216,12 @@ test('nix gets each value as one argument, and the restrictions of flakes last',
   await using builder = startBuilder(bed, { nix: { command, options } })
   await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toThrow()
   const calls = (await readFile(list, 'utf8')).split('\0END\0').slice(0, -1)
-  const [first = [], ...others] = calls.map(call => call.split('\0')).filter(([arg]) => arg !== '--version')
-  expect(first.slice(0, 3)).toEqual(['eval', '--json', `${flake.url}#""`])
-  for (const args of [first, ...others]) {
+  const [first = [], second = [], ...others] = calls
+    .map(call => call.split('\0'))
+    .filter(([arg]) => arg !== '--version')
+  expect(first.slice(0, 4)).toEqual(['flake', 'metadata', '--json', flake.url])
+  expect(second.slice(0, 3)).toEqual(['eval', '--json', `${flake.url}#""`])
+  for (const args of [first, second, ...others]) {
     expect(args).toContain('a b --impure')
     const last = args.lastIndexOf('pure-eval')
     expect(args.slice(last - 1, last + 2)).toEqual(['--option', 'pure-eval', 'true'])
