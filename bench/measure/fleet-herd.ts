@@ -65,11 +65,13 @@ export async function measureHerd() {
 
   await delay(SETTLE_MS)
   tally.writes = 0
+  const begin = performance.now()
   const resting = await cpuMsPerMinute(world, REST_MS)
+  const minutes = (performance.now() - begin) / 60_000
   return {
     'fleet.herd.cpu': after.cpuSeconds - before.cpuSeconds,
     'fleet.herd.timeouts': timeouts,
-    'fleet.rest.writes': tally.writes / NODES / (REST_MS / 60_000),
+    'fleet.rest.writes': tally.writes / NODES / minutes,
     'fleet.rest.cpu': (resting - idle) / NODES,
   }
 }
