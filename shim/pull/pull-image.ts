@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import { FinalError, toShimError } from '../../lib/errors.ts'
+import { STATUS } from '../../lib/grpc/status.ts'
 import { quote } from '../../lib/text/quote.ts'
 import { findRecipe } from '../../recipes/find-recipe.ts'
 import type { Names } from '../../recipes/names/names.ts'
@@ -69,7 +70,7 @@ export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
     signal.addEventListener('abort', () => ended(callerLeft(signal)), { once: true })
     if (!found) {
       const afterwards = (grpcStatus: number) => {
-        ended()
+        ended(grpcStatus === STATUS.CANCELLED ? callerLeft(signal) : undefined)
         warnDrifted(parts, call, grpcStatus)
       }
       return { kind: 'forward', afterwards }
