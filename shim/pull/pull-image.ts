@@ -141,7 +141,8 @@ async function shareRun(
   { rule, runRequest }: Admitted,
   { signal, hold }: RequestLimits,
 ): Promise<PullOutcome> {
-  const record = await findRecord(await images(), recipe.image, signal)
+  const records = await images()
+  const record = await findRecord(records, recipe.image, signal)
   if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
   const usable = await stages()
   const terms = termsOf(rule)
@@ -150,7 +151,9 @@ async function shareRun(
     isOfCluster && isFlakeRecipe(recipe) ? findLock?.({ recipe, namespace, nixBuild }) : undefined
   const start = (call: RunCall) =>
     reportRun(reporter, { ...call, recipe, record, terms, findLock: lock }, run => buildAndImport(usable, run))
-  return runRequest.join({ start, terms: JSON.stringify(terms), signal, hold })
+  const stillHolds = async ({ imageId }: PullOutcome) =>
+    (await presentId(records, record, { recipe, signal })) === imageId
+  return runRequest.join({ start, terms: JSON.stringify(terms), signal, hold, stillHolds })
 }
 
 async function reportRun(
