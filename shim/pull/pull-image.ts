@@ -4,6 +4,7 @@ import { FinalError, toShimError } from '../../lib/errors.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 import { quote } from '../../lib/text/quote.ts'
 import { findRecipe } from '../../recipes/find-recipe.ts'
+import type { FlakeUrl } from '../../recipes/flake-url.ts'
 import type { Names } from '../../recipes/names/names.ts'
 import type { Policy, PolicyRule } from '../../recipes/policy/policy.ts'
 import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
@@ -147,13 +148,30 @@ async function shareRun(
   const usable = await stages()
   const terms = termsOf(rule)
   const isOfCluster = (pod ?? nixBuild) !== undefined
-  const lock = async () =>
-    isOfCluster && isFlakeRecipe(recipe) ? findLock?.({ recipe, namespace, nixBuild }) : undefined
-  const start = (call: RunCall) =>
-    reportRun(reporter, { ...call, recipe, record, terms, findLock: lock }, run => buildAndImport(usable, run))
+  const lockOf = async (owner: string) =>
+    isOfCluster && isFlakeRecipe(recipe)
+      ? findLock?.({ recipe, namespace: owner, nixBuild: owner === namespace ? nixBuild : undefined })
+      : undefined
+  const start = (call: RunCall) => {
+    const run = { ...call, recipe, record, terms, findLock: () => findSharedLock(call.owners.current(), lockOf) }
+    return reportRun(reporter, run, work => buildAndImport(usable, work))
+  }
   const stillHolds = async ({ imageId }: PullOutcome) =>
     (await presentId(records, record, { recipe, signal })) === imageId
   return runRequest.join({ start, terms: JSON.stringify(terms), signal, hold, stillHolds })
+}
+
+/** Beyond this number, the API server is not asked. */
+const MAX_LOCKS = 10
+
+/** The lock that all namespaces have: none of them may choose what the others run. */
+async function findSharedLock(
+  namespaces: readonly string[],
+  lockOf: (namespace: string) => Promise<FlakeUrl | undefined>,
+): Promise<FlakeUrl | undefined> {
+  if (namespaces.length > MAX_LOCKS) return undefined
+  const [first, ...others] = await Promise.all(namespaces.map(lockOf))
+  return others.every(other => other?.url === first?.url) ? first : undefined
 }
 
 async function reportRun(
