@@ -80,9 +80,10 @@ export async function createBuilder({
   return {
     build: (recipe, call) =>
       active.during(recipeKey(recipe), () =>
-        inTurn(call, () =>
-          withJob(recipe, call, job => helpers.make(call.lock ? { ...job, lock: call.lock } : job, call)),
-        ),
+        inTurn(call, async () => {
+          const lock = isLocked(recipe) ? undefined : await call.findLock?.()
+          return withJob(recipe, call, job => helpers.make(lock ? { ...job, lock } : job, call))
+        }),
       ),
     withArchive: (program, { recipe, ...call }, use) => {
       const key = archiveKey(recipe)

@@ -13,8 +13,11 @@ export interface BuildCall {
   /** Aborted when nobody waits any more: the build leaves the queue, and nix and its children are ended. */
   readonly signal: AbortSignal
   readonly onProgress: (progress: BuildProgress) => void
-  /** Content that the unlocked flake of the recipe had elsewhere. It is built unless it is gone. */
-  readonly lock?: FlakeUrl | undefined
+  /**
+   * Finds the content that the unlocked flake of the recipe had elsewhere, once the build has left the queue. It is built unless it
+   * is gone. Never throws.
+   */
+  readonly findLock?: (() => Promise<FlakeUrl | undefined>) | undefined
 }
 
 /** Builds recipes with Nix. The caller joins equal builds and remembers failures. */

@@ -10,7 +10,6 @@ import type { Policy, PolicyRule } from '../../recipes/policy/policy.ts'
 import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { refuseForeign } from '../import/image/check-image.ts'
-import type { Builder } from '../nix/contract.ts'
 import type { BuildResult } from '../nix/store/results.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { decodePullImage, IMAGE_SERVICE, type PullImageRequest } from '../wire/cri.ts'
@@ -199,7 +198,7 @@ async function buildAndImport(stages: Stages, run: Run): Promise<PullOutcome> {
     onProgress({ phase: 'present' })
     return { imageId: presentImage, storePath: record?.labels[STORE_PATH_LABEL], present: true }
   }
-  const result = (await stages.builder.findResult(recipe)) ?? (await build(stages.builder, run))
+  const result = (await stages.builder.findResult(recipe)) ?? (await stages.builder.build(recipe, run))
   const { storePath, runId, lockedFlakeUrl } = result
   const made = { storePath, runId, lockedFlakeUrl }
   onProgress({ phase: 'built', storePath })
@@ -209,11 +208,6 @@ async function buildAndImport(stages: Stages, run: Run): Promise<PullOutcome> {
     return { ...made, imageId: unchanged, present: true }
   }
   return { ...made, imageId: await importResult(stages, run, result), present: false }
-}
-
-async function build(builder: Builder, run: Run): Promise<BuildResult> {
-  const lock = isLocked(run.recipe) ? undefined : await run.findLock()
-  return builder.build(run.recipe, { ...run, lock })
 }
 
 /** Id of an existing image that was made from exactly this result. Reads the record again: a build may take an hour. */

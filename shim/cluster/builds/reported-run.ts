@@ -8,7 +8,7 @@ import { describePull, type PullProgress } from '../../pull/progress.ts'
 
 /** The current state of a run. Times are in milliseconds since 1970. */
 export interface ReportedRunState {
-  /** URL of the content that was built. During a run, set if the recipe's flake is locked. */
+  /** URL of the content that is built, or was. Of a failed run, set if the recipe's flake is locked: another run may build other content. */
   readonly lockedFlakeUrl?: string | undefined
   readonly startedAt: number
   readonly phase: 'Queued' | 'Building' | 'Importing'
@@ -89,9 +89,10 @@ export function createReportedRun(recipe: FlakeRecipe, { now, imageSize }: Repor
   const lines: string[] = []
   const listeners = new Set<() => void>()
   const { promise: ended, resolve } = Promise.withResolvers<ReportedRunState>()
+  const ownLock = recipe.flake.locked ? recipe.flake.url : undefined
   let latest: PullProgress | undefined
   let known: Omit<ReportedRunState, 'progress'> = {
-    ...(recipe.flake.locked && { lockedFlakeUrl: recipe.flake.url }),
+    lockedFlakeUrl: ownLock,
     startedAt,
     phase: 'Queued',
     phaseSince: startedAt,
@@ -121,7 +122,10 @@ export function createReportedRun(recipe: FlakeRecipe, { now, imageSize }: Repor
       update({
         ...(phase !== known.phase && { phase, phaseSince: now() }),
         isWorking: known.isWorking || WORK.includes(event.phase),
-        ...(event.phase === 'evaluating' && { runId: event.runId }),
+        ...(event.phase === 'evaluating' && {
+          runId: event.runId,
+          lockedFlakeUrl: event.lockedFlakeUrl ?? known.lockedFlakeUrl,
+        }),
         ...(event.phase === 'built' && { storePath: event.storePath }),
       })
     },
@@ -134,7 +138,7 @@ export function createReportedRun(recipe: FlakeRecipe, { now, imageSize }: Repor
         runId: runId ?? known.runId,
       })
     },
-    failed: (error: ShimError) => end(failed(error, { at: now(), lines })),
+    failed: (error: ShimError) => end(failed(error, { at: now(), lines }), { lockedFlakeUrl: ownLock }),
   }
 }
 

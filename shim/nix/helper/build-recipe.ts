@@ -82,7 +82,11 @@ async function evaluateContent(
   lock: FlakeUrl | undefined,
   session: NixSession,
 ): Promise<Evaluation> {
-  const evaluateAt = async (flake: FlakeUrl) => ({ flake, derivation: await evaluate(setup, recipe, flake, session) })
+  const { runId, onProgress } = session
+  const evaluateAt = async (flake: FlakeUrl) => {
+    if (flake.locked && !recipe.flake.locked) onProgress({ phase: 'evaluating', runId, lockedFlakeUrl: flake.url })
+    return { flake, derivation: await evaluate(setup, recipe, flake, session) }
+  }
   if (recipe.flake.locked) {
     await checkLockedContent(recipe, recipe.flake, session)
     return evaluateAt(recipe.flake)
@@ -93,7 +97,7 @@ async function evaluateContent(
       return await evaluateAt(lock)
     } catch (error) {
       if (session.signal.aborted || !isGone(error)) throw error
-      session.onProgress({
+      onProgress({
         phase: 'log',
         line: `${lock.url} cannot be fetched: building what ${recipe.flake.url} is now`,
       })

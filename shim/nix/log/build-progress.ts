@@ -2,12 +2,13 @@ import * as v from 'valibot'
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const name = v.pipe(v.string(), v.maxLength(255))
+const url = v.pipe(v.string(), v.maxLength(2048))
 
 /** Progress of a build. Numbers only grow; `building` and `fetching` may alternate. */
 export const buildProgressSchema = v.variant('phase', [
   v.object({ phase: v.literal('queued'), ahead: count }),
-  /** The run with this id, which also names its log, has started. */
-  v.object({ phase: v.literal('evaluating'), runId: name }),
+  /** The run with this id, which also names its log, has started. Told again once the content of an unlocked flake is known. */
+  v.object({ phase: v.literal('evaluating'), runId: name, lockedFlakeUrl: v.exactOptional(url) }),
   /** `done` of `expected` derivations are built; `current` is the name of one that is being built. */
   v.object({ phase: v.literal('building'), done: count, expected: count, current: v.exactOptional(name) }),
   /** Bytes of flake inputs, and from binary caches. */

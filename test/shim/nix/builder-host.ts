@@ -28,6 +28,9 @@ export type HostReply =
   | { id: number; done: HostDone }
   | { id: number; error: { code: ErrorCode; message: string; retryable: boolean } }
 
+/** Line of the log when a build asks which content it should have. */
+const ASKED_FOR_CONTENT = 'which content?'
+
 export interface HostDone {
   readonly output?: BuildResult | undefined
   readonly infos?: readonly StorePathInfo[]
@@ -78,7 +81,12 @@ async function build({ id, recipe, namespace, lock }: Extract<HostRequest, { op:
   const controller = new AbortController()
   aborts.set(id, controller)
   const onProgress = (progress: BuildProgress) => reply({ id, progress })
-  return (await creating).build(recipe, { owners: ownedBy(namespace), signal: controller.signal, onProgress, lock })
+  const call = { owners: ownedBy(namespace), signal: controller.signal, onProgress }
+  const findLock = async () => {
+    if (lock) onProgress({ phase: 'log', line: ASKED_FOR_CONTENT })
+    return lock
+  }
+  return (await creating).build(recipe, { ...call, findLock })
 }
 
 async function readArchive({

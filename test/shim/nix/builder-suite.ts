@@ -279,15 +279,20 @@ export function describeBuilds({
       expect(ofArchive.storePath).toBe(first.storePath)
 
       const next = await commit('new')
-      const second = await fresh.build(recipe)
+      const third = fresh.start(recipe)
+      await third.until(
+        progress => progress.phase === 'evaluating' && progress.lockedFlakeUrl === `${recipe.flake.url}&rev=${next}`,
+      )
+      expect(third.progress.map(({ phase }) => phase)).not.toContain('building')
+      const second = await third.done
       expect(second.lockedFlakeUrl).toBe(`git+file://${dir}?ref=main&rev=${next}`)
       expect(second.storePath).not.toBe(first.storePath)
-      expect(await fresh.buildLocked(recipe, first.lockedFlakeUrl ?? '')).toMatchObject({
+      expect(await fresh.startLocked(recipe, first.lockedFlakeUrl ?? '').done).toMatchObject({
         storePath: first.storePath,
         lockedFlakeUrl: first.lockedFlakeUrl,
       })
       const gone = `git+file://${dir}?ref=main&rev=${'0'.repeat(40)}`
-      expect(await fresh.buildLocked(recipe, gone)).toMatchObject({
+      expect(await fresh.startLocked(recipe, gone).done).toMatchObject({
         storePath: second.storePath,
         lockedFlakeUrl: second.lockedFlakeUrl,
       })

@@ -77,6 +77,20 @@ export function describeInterruptions({
       await opened
     })
 
+    test('of an unlocked flake asks which content it should have only when it has left the queue', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix, maxBuilds: 1 } })
+      const running = builder.start(recipeOf(flake.url, 'waiting4'))
+      await running.untilLog(/^pid (\d+)$/)
+      const lock = `git+file:///nowhere?rev=${'0'.repeat(40)}`
+      const queued = builder.startLocked(recipeOf(flake.url, 'hello'), lock)
+      await queued.until(({ phase }) => phase === 'queued')
+      expect(queued.progress).toEqual([{ phase: 'queued', ahead: 0 }])
+      running.abort()
+      await expect(running.done).rejects.toMatchObject({ code: 'Cancelled' })
+      await queued.untilLog(/^which content\?$/)
+      await queued.done
+    })
+
     test('is queued beyond maxBuilds, after builds of namespaces that have none running', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix, maxBuilds: 1 } })
       const running = builder.start(recipeOf(flake.url, 'waiting3'), 'busy')

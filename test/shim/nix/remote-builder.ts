@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type ErrorCode, reviveError } from '../../../lib/errors.ts'
 import type { ImageProgram } from '../../../recipes/built-package.ts'
-import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
+import { type FlakeUrl, parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import type { FlakeRecipe, Recipe } from '../../../recipes/recipe.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import type { BuilderOptions } from '../../../shim/nix/builder.ts'
@@ -23,7 +23,8 @@ export interface RemoteBuilder extends AsyncDisposable {
   /** Like `start`, but resolves with the result. */
   build(recipe: Recipe): Promise<BuildResult>
   /** Builds that content of the recipe's flake. */
-  buildLocked(recipe: Recipe, lockedFlakeUrl: string): Promise<BuildResult>
+  /** As `start`; the recipe's flake had that content elsewhere. */
+  startLocked(recipe: Recipe, lockedFlakeUrl: string): RemoteBuild
   /** Returns what a program of the recipe's package writes. */
   runProgram(recipe: Recipe, program: ImageProgram): Promise<string>
   findResult(recipe: Recipe): Promise<BuildResult | undefined>
@@ -67,20 +68,16 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
   )
   const talk = createTalk(child)
   const request = (question: Question) => talk(question).done
-  const start = (recipe: Recipe, namespace = 'default') => {
-    const asked = talk({ op: 'build', recipe, namespace })
+  const start = (recipe: Recipe, namespace = 'default', lock?: FlakeUrl) => {
+    const asked = talk({ op: 'build', recipe, namespace, ...(lock && { lock }) })
     return follow(asked, () => void talk({ op: 'abort', build: asked.id }).done)
   }
   return {
     process: child,
     stateDir,
-    start,
+    start: (recipe, namespace) => start(recipe, namespace),
     build: recipe => start(recipe).done,
-    async buildLocked(recipe, lockedFlakeUrl) {
-      const lock = parseFlakeUrl(lockedFlakeUrl)
-      const asked = talk({ op: 'build', recipe, namespace: 'default', lock })
-      return follow(asked, () => {}).done
-    },
+    startLocked: (recipe, lockedFlakeUrl) => start(recipe, 'default', parseFlakeUrl(lockedFlakeUrl)),
     runProgram: async (recipe, program) =>
       (await request({ op: 'archive', recipe, program, namespace: 'default' })).text ?? '',
     findResult: async recipe => (await request({ op: 'find', recipe })).output,

@@ -26,8 +26,8 @@ async function lockOf(...namespaces: string[]): Promise<string | undefined> {
   const notUsed = () => Promise.reject(new Error('not used here'))
   const images = { find: async () => undefined, withLabel: notUsed, present: async () => undefined, usable: notUsed }
   const builder = {
-    async build(_recipe: unknown, { lock }: BuildCall) {
-      locks.push(lock?.url)
+    async build(_recipe: unknown, { findLock }: BuildCall) {
+      locks.push((await findLock?.())?.url)
       return { storePath: '/nix/store/a', runId: 'run-1' }
     },
     findResult: async () => undefined,

@@ -11,6 +11,8 @@ const recipe = {
   system: 'x86_64-linux',
 }
 
+const LOCKED = `github:team/app/${'a'.repeat(40)}`
+
 function makeRun(options: { imageSize?: number; flakeUrl?: string } = {}) {
   const clock = { now: NOW }
   const flake = parseFlakeUrl(options.flakeUrl ?? recipe.flake.url)
@@ -28,6 +30,11 @@ describe('the reported state of a run', () => {
       'show the evaluation',
       { phase: 'evaluating', runId: 'r' },
       { phase: 'Building', isWorking: false, runId: 'r', progress: 'evaluating the flake' },
+    ],
+    [
+      'show the content of an unlocked flake as soon as it is known',
+      { phase: 'evaluating', runId: 'r', lockedFlakeUrl: LOCKED },
+      { lockedFlakeUrl: LOCKED },
     ],
     [
       'show the derivation that it builds',
@@ -117,6 +124,15 @@ describe('the reported state of a run', () => {
     run.failed(error)
     expect((await run.ended).outcome).toMatchObject(expected)
   })
+})
+
+it('a failed run does not name the content of an unlocked flake, so that the next one builds what the flake is then', async () => {
+  const { run } = makeRun()
+  run.progress({ phase: 'evaluating', runId: 'r', lockedFlakeUrl: LOCKED })
+  run.failed(new FinalError('EvaluationFailed', 'a syntax error'))
+  const ended = await run.ended
+  expect(ended).toMatchObject({ outcome: { kind: 'Failed' } })
+  expect(ended.lockedFlakeUrl).toBeUndefined()
 })
 
 it('a run notifies its listeners of every change, but not of each line of the log', () => {

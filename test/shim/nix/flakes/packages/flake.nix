@@ -68,6 +68,7 @@
 
         waiting = package "waiting" "echo pid $$; exec busybox cat ${gate} > $out";
         waiting2 = package "waiting2" "echo pid $$; exec busybox cat ${gate} > $out";
+        waiting4 = package "waiting4" "echo pid $$; exec busybox cat ${gate} > $out";
         waiting3 = package "waiting3" "echo pid $$; exec busybox cat ${gate} > $out";
         chatty = package "chatty" "i=0; while [ $i -lt 10000 ]; do echo line $i of many; i=$((i+1)); done; exit 3";
         loud = package "loud" "busybox yes abcdefghij | busybox head -c 5000000 | busybox tr -d '\\n'; exit 4";
