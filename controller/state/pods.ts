@@ -26,6 +26,8 @@ export interface Pods {
   isWaitedForOn(id: string, node: string): boolean
   /** Whether a living pod uses the `imageId` that has no annotations for it. */
   isImageUsed(id: string): boolean
+  /** The same for a pod of the node. It does not count pods that need no reconciling. */
+  isImageUsedOn(id: string, node: string): boolean
   /** What to keep of a pod that the watch reports. */
   kept(key: string, pod: PodView): KeptPod | undefined
   /** Reads a pod again after a watch event. */
@@ -119,6 +121,8 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
           .requests.some(request => !request.started && recipeId(namespaceOf(key), request.key) === id),
       ),
     isImageUsed: id => use.isUsed(id) || [...byImage.keysIn(id)].some(key => usesImage(key, id)),
+    isImageUsedOn: (id, node) =>
+      [...byNode.keysIn(node)].some(key => byImage.groupsOf(key).includes(id) && usesImage(key, id)),
     kept: (key, pod) => (isRelevant(pod) || (mayBeNamed(pod, now()) && plain.canHold(key)) ? pod : use.of(pod)),
     changed,
     nodeChanged(node, { system }) {
