@@ -178,6 +178,8 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     const ids = new Set(nodeBuilds.put(node, view?.entries))
     assignments.restore(node, view?.spec.assigned)
     onDue(workKey('nixnode', node))
+    // One that was deleted while no controller led has no event.
+    for (const { key } of view?.spec.assigned ?? []) if (!builds.get(key)) onDue(workKey('build', key))
     if (isNew) onBuildsOf(node)
     if (ids.size === 0) return
     for (const id of ids) onRecipe(id)
