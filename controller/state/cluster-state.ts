@@ -72,6 +72,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
   })
   const pods = createPods({
     mirrored: key => podMirror.get(key),
+    keepLess: (key, kept) => podMirror.put(key, kept),
     systemOf: nodes.systemOf,
     recipesOf: id => builds.recipesOf(id),
     onPod: key => onDue(workKey('pod', key)),
