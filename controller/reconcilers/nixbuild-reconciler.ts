@@ -29,6 +29,7 @@ const LARGE_PLAN_MS = 1_000
 const LARGE = 100
 
 interface Times {
+  readonly seenAt: number
   readonly plannedAt: number
   /** When its status was last written. */
   readonly writtenAt: number | undefined
@@ -83,6 +84,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     const id = idOf(build)
     return planNixBuild({
       build,
+      seenAt: isSame ? last.seenAt : Date.now(),
       entries: nodeBuilds.ofRecipe(id),
       isHeard: nodeBuilds.has,
       ...useOf(build, id),
@@ -107,11 +109,13 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     }
   }
 
-  /** Keeps the time of the last write. */
+  /** Keeps the times of the first plan and of the last write. */
   function remember(key: string, { uid }: NixBuildView, memory: NixBuildMemory, writtenAt?: number): void {
     const last = memories.get(key)
-    const at = writtenAt ?? (last?.uid === uid ? last.writtenAt : undefined)
-    memories.set(key, { uid, memory, plannedAt: Date.now(), writtenAt: at })
+    const same = last?.uid === uid ? last : undefined
+    const now = Date.now()
+    const times = { seenAt: same?.seenAt ?? now, plannedAt: now, writtenAt: writtenAt ?? same?.writtenAt }
+    memories.set(key, { uid, memory, ...times })
   }
 
   function idOf({ namespace, recipe }: NixBuildView): string {
