@@ -1,5 +1,5 @@
 import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
-import type { AssignedView, NixNodeSpecView, NixNodeView } from '../views/nixnode.ts'
+import { type AssignedView, type NixNodeSpecView, type NixNodeView, sizeOfAssigned } from '../views/nixnode.ts'
 
 export interface NixNodeFacts {
   readonly nixNode: NixNodeView
@@ -13,13 +13,19 @@ export interface NixNodeFacts {
   readonly namespaces: ReadonlySet<string>
 }
 
+/**
+ * Limits of the assigned builds of a node, in bytes. A node with more than the first gets no further one, and only as
+ * many as the second allows are written: the store of the API server accepts 1.5 MiB for a whole object.
+ */
+export const ASSIGNED_BYTES = { full: 200_000, written: 400_000 }
+
 /** Stands for all namespaces. */
 const ALL = '*'
 
 /** The spec to write, together with the owner; undefined if the NixNode is as it should be. */
 export function planNixNode({ nixNode, spec, node, ...wanted }: NixNodeFacts): NixNodeSpecView | undefined {
   const next: NixNodeSpecView = {
-    assigned: wanted.assigned.slice(0, NIXNODE_LIMITS.assigned),
+    assigned: fitting(wanted.assigned.slice(0, NIXNODE_LIMITS.assigned)),
     letGo: wanted.letGo.slice(0, NIXNODE_LIMITS.letGo),
     namespaces: namespacesOf(wanted.namespaces),
   }
@@ -29,6 +35,15 @@ export function planNixNode({ nixNode, spec, node, ...wanted }: NixNodeFacts): N
     next.letGo.toSorted().join() === spec.letGo.toSorted().join() &&
     covers(spec.namespaces, next.namespaces ?? [])
   return isSame ? undefined : next
+}
+
+/** The others follow once some of these are done. */
+function fitting(assigned: readonly AssignedView[]): readonly AssignedView[] {
+  let bytes = 0
+  return assigned.filter(each => {
+    bytes += sizeOfAssigned(each)
+    return bytes <= ASSIGNED_BYTES.written
+  })
 }
 
 function namespacesOf(namespaces: ReadonlySet<string>): readonly string[] {

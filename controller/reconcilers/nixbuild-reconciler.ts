@@ -17,6 +17,7 @@ import type { NixBuildAction, NixBuildMemory, NixBuildPlan, PlanLimits } from '.
 import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
 import { nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
+import { ASSIGNED_BYTES } from '../plan/plan-nixnode.ts'
 import { soonest } from '../plan/soonest.ts'
 import { imageId } from '../state/builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
@@ -158,7 +159,12 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   /** A node without a NixNode has an older shim, which gets no assigned builds. */
   function candidates(): NodeState[] {
     const all = nodes.states().map(node => (nodeBuilds.has(node.name) ? node : { ...node, shim: 'none' as const }))
-    return all.filter(({ name }) => assignments.onNode(name).size < NIXNODE_LIMITS.assigned)
+    return all.filter(({ name }) => !isFull(name))
+  }
+
+  function isFull(node: string): boolean {
+    const isOverfull = assignments.bytesOn(node) > ASSIGNED_BYTES.full
+    return isOverfull || assignments.onNode(node).size >= NIXNODE_LIMITS.assigned
   }
 
   function countRunning(): (node: string) => number {
