@@ -22,6 +22,7 @@ import { soonest } from '../plan/soonest.ts'
 import { imageId } from '../state/builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { type NixBuildView, nixBuildView, recipeId } from '../views/nixbuild.ts'
+import { isActive } from '../views/nixnode.ts'
 import type { NodeState } from '../views/node.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
@@ -66,7 +67,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     remember(key, build, plan.memory)
     if (plan.action.type === 'delete' && !build.forged && isUsed(build)) return Date.now() + PLAIN_USE_MS
     await perform(key, build, plan.action)
-    return soonest(plan.recheckAt, isFinished(build.phase) ? undefined : leaseExpiry(key, build))
+    return soonest(plan.recheckAt, leaseExpiry(key, build))
   }
 
   function isLarge(id: string): boolean {
@@ -184,11 +185,18 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return [...assigning.keys()].filter(key => namespaceOf(key) === namespace).length
   }
 
-  /** When the Lease of the shim that has the build expires, or else the last Lease of the nodes that may build it. */
+  /** When the Lease of a shim expires whose node counts as working on it, or of those that it waits for. */
   function leaseExpiry(key: string, build: NixBuildView): number | undefined {
+    const working = [...nodeBuilds.ofRecipe(idOf(build))].flatMap(([node, entry]) => (isActive(entry) ? node : []))
+    const first = soonest(...working.map(node => expiryOf([node])))
+    if (isFinished(build.phase)) return first
     const node = build.buildNode ?? assignments.nodeOf(key)
-    const all = node === undefined ? nodesOfPods(build) : [node]
-    const aliveUntil = all.reduce((last, each) => Math.max(last, nodes.aliveUntil(each) ?? 0), 0)
+    return soonest(first, expiryOf(node === undefined ? nodesOfPods(build) : [node]))
+  }
+
+  /** Of the last Lease of these shims. */
+  function expiryOf(shims: readonly string[]): number | undefined {
+    const aliveUntil = shims.reduce((last, node) => Math.max(last, nodes.aliveUntil(node) ?? 0), 0)
     return aliveUntil > Date.now() ? aliveUntil + 1 : undefined
   }
 
