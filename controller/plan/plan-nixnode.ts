@@ -1,4 +1,4 @@
-import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
+import { ALL_NAMESPACES, NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
 import { type AssignedView, type NixNodeSpecView, type NixNodeView, sizeOfAssigned } from '../views/nixnode.ts'
 
 export interface NixNodeFacts {
@@ -18,9 +18,6 @@ export interface NixNodeFacts {
  * many as the second allows are written: the store of the API server accepts 1.5 MiB for a whole object.
  */
 export const ASSIGNED_BYTES = { full: 200_000, written: 400_000 }
-
-/** Stands for all namespaces. */
-const ALL = '*'
 
 /** The spec to write, together with the owner; undefined if the NixNode is as it should be. */
 export function planNixNode({ nixNode, spec, node, ...wanted }: NixNodeFacts): NixNodeSpecView | undefined {
@@ -47,7 +44,8 @@ function fitting(assigned: readonly AssignedView[]): readonly AssignedView[] {
 }
 
 function namespacesOf(namespaces: ReadonlySet<string>): readonly string[] {
-  return namespaces.size > NIXNODE_LIMITS.namespaces ? [ALL] : [...namespaces].sort()
+  const isAll = namespaces.has(ALL_NAMESPACES) || namespaces.size > NIXNODE_LIMITS.namespaces
+  return isAll ? [ALL_NAMESPACES] : [...namespaces].sort()
 }
 
 function textOf(assigned: readonly AssignedView[]): string {
@@ -61,5 +59,5 @@ function textOf(assigned: readonly AssignedView[]): string {
 function covers(written: readonly string[] | undefined, wanted: readonly string[]): boolean {
   if (written === undefined) return false
   const known = new Set(written)
-  return known.has(ALL) || wanted.every(namespace => known.has(namespace))
+  return known.has(ALL_NAMESPACES) || wanted.every(namespace => known.has(namespace))
 }

@@ -44,6 +44,7 @@ describe('a NixNode', () => {
     ['that lacks a namespace', { namespaces: ['a'] }, { namespaces: ['a', 'b'] }, true],
     ['that has a namespace too many', { namespaces: ['a', 'b'] }, { namespaces: ['a'] }, false],
     ['that looks everywhere', { namespaces: ['*'] }, { namespaces: ['a'] }, false],
+    ['that is to look everywhere', { namespaces: ['a'] }, { namespaces: ['a', '*'] }, true],
   ] as const)('%s is written or not', (_, spec, wanted, isWritten) => {
     expect(plan(spec, wanted) !== undefined).toBe(isWritten)
   })
