@@ -63,6 +63,12 @@ describe('what the node reports of a pull', () => {
     expect(bed.presents()).toBe(1)
   })
 
+  it('names every pod that waits, also of a recipe that all pods of the node want', () => {
+    const bed = begin()
+    for (let pod = 0; pod < 110; pod += 1) bed.reporter.waiting(requestOf(`web-${pod}`))
+    expect(bed.shown()[0]?.pods).toHaveLength(110)
+  })
+
   it('is one build for each namespace', async () => {
     const bed = begin()
     const others = requestOf('web', { namespace: 'other' })
