@@ -61,6 +61,7 @@ export function createPresentImages(options: PresentImagesOptions): PresentImage
       isDirty = false
       if (builds.present().length === 0) continue
       const present = await untilPresentKeys(options)
+      if (present === undefined) break
       builds.retain(key => present.has(key))
     }
     isChecking = false
@@ -70,7 +71,8 @@ export function createPresentImages(options: PresentImagesOptions): PresentImage
     const saved = await load(file)
     if (saved.length === 0) return
     const present = await untilPresentKeys(options)
-    builds.restore(saved.filter(({ key }) => present.has(key)))
+    // The next shim looks again.
+    builds.restore(present === undefined ? saved : saved.filter(({ key }) => present.has(key)))
   }
 
   return {
@@ -95,8 +97,8 @@ export function createPresentImages(options: PresentImagesOptions): PresentImage
 
 const LONGEST_PAUSE_MS = 60_000
 
-/** Keys of the recipes whose image is present or being made. Empty if the signal aborts. */
-async function untilPresentKeys(options: PresentImagesOptions): Promise<ReadonlySet<string>> {
+/** Keys of the recipes whose image is present or being made. Undefined if the signal aborts. */
+async function untilPresentKeys(options: PresentImagesOptions): Promise<ReadonlySet<string> | undefined> {
   const { signal, logger } = options
   for (let failures = 1; !signal.aborted; failures += 1) {
     try {
@@ -106,7 +108,7 @@ async function untilPresentKeys(options: PresentImagesOptions): Promise<Readonly
       await backOff(failures, signal, LONGEST_PAUSE_MS)
     }
   }
-  return new Set()
+  return undefined
 }
 
 async function findPresentKeys({ images, activeKeys }: PresentImagesOptions): Promise<ReadonlySet<string>> {
