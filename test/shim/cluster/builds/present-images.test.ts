@@ -30,6 +30,17 @@ it('the images that an earlier shim reported are reported again if they are stil
   expect(bed.builds.present()).toEqual([image('there')])
 })
 
+it('the images that a shim of version 0.1 listed are reported with what containerd knows of them', async () => {
+  const there = record('there')
+  const labels = { ...there.labels, 'enbi.hrzn.ee/image-id': 'sha256:1', 'enbi.hrzn.ee/store-path': '/nix/store/x' }
+  await using bed = await begin(async () => [{ ...there, labels, updatedAt: Date.UTC(2026, 0, 1) }])
+  const older = (recipe: string) => ({ namespace: 'team', name: `nixbuild-${recipe}`, recipe })
+  await bed.write(JSON.stringify([older('there'), older('gone')]))
+  await bed.images.restore()
+  const facts = { nixBuild: 'nixbuild-there', imageDigest: 'sha256:1', storePath: '/nix/store/x' }
+  expect(bed.builds.present()).toEqual([{ ...image('there'), ...facts }])
+})
+
 it('what is saved while images are restored does not replace them', async () => {
   const { promise: answered, resolve: answer } = Promise.withResolvers<Listed>()
   await using bed = await begin(() => answered)
