@@ -22,6 +22,9 @@ export const NIXNODE_LIMITS = {
   namespaces: 1_000,
 } as const
 
+/** In `spec.namespaces`. */
+export const ALL_NAMESPACES = '*'
+
 const text = v.string()
 const optionalText = v.optional(text)
 

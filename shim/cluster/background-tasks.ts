@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { heartbeat } from '../../kube/heartbeat.ts'
 import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/resources/names.ts'
-import type { NixNodeStatus } from '../../kube/resources/nixnode.ts'
+import { ALL_NAMESPACES, type NixNodeStatus } from '../../kube/resources/nixnode.ts'
 import { within } from '../../lib/async/bounded-wait.ts'
 import type { PullImage } from '../pull/contract.ts'
 import type { NodeBuilds } from './builds/node-builds.ts'
@@ -70,10 +70,8 @@ export function startBackgroundTasks(options: BackgroundTasksOptions): Backgroun
   return {
     mayHaveNixBuild(namespace) {
       const namespaces = known?.spec.namespaces
-      return namespaces === undefined || namespaces.includes(EVERY_NAMESPACE) || namespaces.includes(namespace)
+      return namespaces === undefined || namespaces.includes(ALL_NAMESPACES) || namespaces.includes(namespace)
     },
     close: async limitMs => writer?.close(limitMs),
   }
 }
-
-const EVERY_NAMESPACE = '*'

@@ -14,8 +14,11 @@ import { ownNixNodes } from './own-nixnode.ts'
 export interface NixNodeWriter {
   /** Resolves after the first write. */
   readonly begun: Promise<void>
-  /** The shim has read this generation of the spec. It is written with the builds, after this time at the latest. */
-  observed(generation: number, afterMs: number): void
+  /**
+   * The shim has read this generation of the spec. It is written with other news, after this time at the latest;
+   * undefined: it waits for them.
+   */
+  observed(generation: number, afterMs?: number): void
   /** Writes everything, because the NixNode is gone or another one. */
   rewrite(): void
   /** Writes what is still pending, for at most that time, and stops. */
@@ -139,7 +142,7 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
     observed(next, afterMs) {
       if (next === generation) return
       generation = next
-      requireWrite(Date.now() + afterMs)
+      if (afterMs !== undefined) requireWrite(Date.now() + afterMs)
     },
     rewrite: () => requireWrite(Date.now()),
     async close(limitMs) {

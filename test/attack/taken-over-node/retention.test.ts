@@ -36,10 +36,12 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
       onUnconfirmedWrite: onNothing,
       onImage: onNothing,
       onNamespace: () => {},
+      isSynced: () => true,
       onNode: () => {},
     }),
     pods: createPods({
       mirrored: onNothing,
+      keepLess: onNothing,
       systemOf: onNothing,
       recipesOf: () => [],
       onPod: onNothing,
