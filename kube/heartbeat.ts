@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { backOffMs, pause } from '../lib/async/retry.ts'
 import { messageOf } from '../lib/errors.ts'
-import { isConflict } from './client/api-error.ts'
+import { isConflict, pauseAfter } from './client/api-error.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
 import { leases, microTime } from './resources/lease.ts'
 
@@ -28,6 +28,7 @@ export async function heartbeat(options: HeartbeatOptions): Promise<void> {
   let failures = 0
   let lastError = ''
   while (!signal.aborted) {
+    let pauseMs = betweenMs
     try {
       await renew(options)
       if (lastError !== '') logger.info('the lease is renewed again')
@@ -35,11 +36,12 @@ export async function heartbeat(options: HeartbeatOptions): Promise<void> {
       failures = 0
     } catch (error) {
       failures += 1
+      pauseMs = Math.min(pauseAfter(error, backOffMs(failures, betweenMs)), betweenMs)
       const message = messageOf(error)
       if (!signal.aborted && message !== lastError) logger.warn({ err: message }, 'cannot renew the lease')
       lastError = message
     }
-    await pause(failures === 0 ? betweenMs : backOffMs(failures, betweenMs), signal)
+    await pause(pauseMs, signal)
   }
 }
 

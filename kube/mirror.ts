@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
-import { backOff } from '../lib/async/retry.ts'
+import { backOffMs, pause } from '../lib/async/retry.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
+import { pauseAfter } from './client/api-error.ts'
 import type { Kind, Kube, ObjectName, Selection } from './client/contract.ts'
 
 /** The values of a mirror. Reports every key whose value has changed. */
@@ -71,6 +72,7 @@ export function createMirror<T, P>(options: MirrorOptions<T, P>): Mirror<P> {
   async function run(): Promise<void> {
     let lastError = ''
     while (!signal.aborted) {
+      let failure: unknown
       try {
         await follow(() => {
           failures = 0
@@ -79,6 +81,7 @@ export function createMirror<T, P>(options: MirrorOptions<T, P>): Mirror<P> {
       } catch (error) {
         if (signal.aborted) break
         failures += 1
+        failure = error
         const isExpired = error instanceof ShimError && error.code === 'ClusterExpired'
         if (isExpired) version = undefined
         const message = messageOf(error)
@@ -86,7 +89,7 @@ export function createMirror<T, P>(options: MirrorOptions<T, P>): Mirror<P> {
           logger[isExpired ? 'info' : 'warn']({ err: message }, 'cannot follow changes, will retry')
         lastError = message
       }
-      if (failures > 0) await backOff(failures, signal)
+      if (failures > 0) await pause(pauseAfter(failure, backOffMs(failures)), signal)
     }
   }
 

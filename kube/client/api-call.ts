@@ -24,7 +24,7 @@ export async function call(connection: Connection, request: ApiCall, options: Ca
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
   const limit = limitTime(timeoutMs, options.signal)
   try {
-    const answer = await sendUnlessBusy(connection, {
+    const sent = {
       ...request,
       headers: {
         accept: 'application/json',
@@ -33,12 +33,13 @@ export async function call(connection: Connection, request: ApiCall, options: Ca
       body: request.body && JSON.stringify(request.body),
       signal: limit.signal,
       silenceMs: 0,
-    })
+    }
+    const answer = await sendUnlessBusy(connection, sent, limit.leftMs)
     const text = await readBody(operation, answer.body, request.limits)
     request.onLength?.(text.length)
     const body = parseBody(text)
     if (answer.statusCode >= 200 && answer.statusCode < 300) return body
-    throw apiError(operation, readApiStatus(answer.statusCode, body))
+    throw apiError(operation, readApiStatus(answer.statusCode, body, retryAfterOf(answer)))
   } catch (error) {
     throw callFailure(operation, error, limit.reason())
   } finally {
@@ -46,23 +47,39 @@ export async function call(connection: Connection, request: ApiCall, options: Ca
   }
 }
 
-/** In seconds. A server that is busy for longer may have another one beside it. */
-const LONGEST_RETRY_AFTER = 30
+/** A server that is busy for longer may have another one beside it. */
+const LONGEST_RETRY_AFTER_MS = 30_000
 
 /**
- * Sends a request again when the server says so: 429 and 503 with Retry-After (RFC 9110) mean that it has done nothing.
- * `signal` limits the time.
+ * Sends a request again when the server says so, unless no time would be left: 429 and 503 with Retry-After (RFC 9110)
+ * mean that it has done nothing.
  */
-export async function sendUnlessBusy(connection: Connection, request: ApiRequest): Promise<Answer> {
+export async function sendUnlessBusy(
+  connection: Connection,
+  request: ApiRequest,
+  leftMs: () => number,
+): Promise<Answer> {
   for (;;) {
     const answer = await connection.send(request)
-    const seconds = Number(answer.headers['retry-after'])
-    const isBusy = answer.statusCode === 429 || answer.statusCode === 503
-    if (!isBusy || !(seconds > 0 && seconds <= LONGEST_RETRY_AFTER)) return answer
-    answer.body.on('error', () => {}).destroy()
+    const afterMs = retryAfterOf(answer)
+    if (afterMs === undefined || afterMs > LONGEST_RETRY_AFTER_MS) return answer
     // Those that were refused together must not come back together.
-    await delay(seconds * 1000 * (1 + Math.random() / 2), undefined, { signal: request.signal })
+    const pauseMs = afterMs * (1 + Math.random() / 2)
+    if (pauseMs >= leftMs()) return answer
+    // An answer that is read to its end leaves its connection to the next request.
+    await readBody('read a refusal', answer.body, { max: MAX_REFUSAL }).catch(() => {})
+    await delay(pauseMs, undefined, { signal: request.signal })
   }
+}
+
+/** In bytes. */
+const MAX_REFUSAL = 64 * 1024
+
+/** When a busy server wants to be asked again, in milliseconds. */
+export function retryAfterOf({ statusCode, headers }: Answer): number | undefined {
+  const seconds = Number(headers['retry-after'])
+  const isBusy = statusCode === 429 || statusCode === 503
+  return isBusy && seconds > 0 ? seconds * 1000 : undefined
 }
 
 /** Why a request ended without an answer. */
@@ -71,6 +88,7 @@ export type EndReason = 'time' | 'caller' | undefined
 /** Does not use `AbortSignal.any`: listeners on a signal that lives as long as the process would leak. */
 export function limitTime(timeoutMs: number, caller: AbortSignal | undefined) {
   const controller = new AbortController()
+  const endsAt = performance.now() + timeoutMs
   let reason: EndReason
   const end = (why: EndReason) => {
     reason ??= why
@@ -83,6 +101,7 @@ export function limitTime(timeoutMs: number, caller: AbortSignal | undefined) {
   return {
     signal: controller.signal,
     reason: () => reason,
+    leftMs: () => endsAt - performance.now(),
     stopTimer: () => clearTimeout(timer),
     end() {
       clearTimeout(timer)

@@ -28,14 +28,17 @@ export class ApiStatus extends Error {
   readonly about: string
   /** Reasons of its causes, such as `NamespaceTerminating`. */
   readonly causes: readonly string[]
+  /** When a busy server wants to be asked again. */
+  readonly retryAfterMs: number | undefined
 
-  constructor(message: string, { status, reason = '', about = '', causes = [] }: ApiStatusDetails) {
+  constructor(message: string, { status, reason = '', about = '', causes = [], retryAfterMs }: ApiStatusDetails) {
     super(message)
     this.name = 'ApiStatus'
     this.status = status
     this.reason = reason
     this.about = about
     this.causes = causes
+    this.retryAfterMs = retryAfterMs
   }
 }
 
@@ -44,10 +47,11 @@ interface ApiStatusDetails {
   readonly reason?: string
   readonly about?: string
   readonly causes?: readonly string[]
+  readonly retryAfterMs?: number | undefined
 }
 
 /** `body` is the body of an answer, or the object of a watch's ERROR event. */
-export function readApiStatus(status: number, body: unknown): ApiStatus {
+export function readApiStatus(status: number, body: unknown, retryAfterMs?: number): ApiStatus {
   const parsed = v.safeParse(statusSchema, body)
   if (parsed.success) {
     const { code, reason, message, details } = parsed.output
@@ -56,9 +60,10 @@ export function readApiStatus(status: number, body: unknown): ApiStatus {
       reason,
       about: details?.name ?? '',
       causes: details?.causes.map(({ reason }) => reason) ?? [],
+      retryAfterMs,
     })
   }
-  return new ApiStatus(typeof body === 'string' ? cutLines(body.trim(), MAX_MESSAGE) : '', { status })
+  return new ApiStatus(typeof body === 'string' ? cutLines(body.trim(), MAX_MESSAGE) : '', { status, retryAfterMs })
 }
 
 /** `operation` is what failed, such as `create nixbuilds team/web`. */
@@ -77,6 +82,15 @@ export function apiError(operation: string, cause: ApiStatus): ShimError {
     return new RetryableError('ClusterAway', `cannot ${operation} now: ${says}`, { cause })
   }
   return new FinalError('ClusterRefused', `the API server refuses to ${operation}: ${says}`, { cause })
+}
+
+const LONGEST_PAUSE_MS = 60_000
+
+/** The pause before the next attempt: a busy server may want a longer one than `pauseMs`. In milliseconds. */
+export function pauseAfter(error: unknown, pauseMs: number): number {
+  const status = error instanceof ShimError ? error.cause : undefined
+  const wanted = status instanceof ApiStatus ? (status.retryAfterMs ?? 0) : 0
+  return Math.max(pauseMs, Math.min(wanted, LONGEST_PAUSE_MS))
 }
 
 function isKindMissing({ status, about }: ApiStatus): boolean {

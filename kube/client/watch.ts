@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { ShimError } from '../../lib/errors.ts'
 import { readLines } from '../../lib/text/lines.ts'
 import { MAX_OBJECT, readBody } from './answer-body.ts'
-import { callFailure, collectionPath, limitTime, selectionQuery, sendUnlessBusy } from './api-call.ts'
+import { callFailure, collectionPath, limitTime, retryAfterOf, selectionQuery, sendUnlessBusy } from './api-call.ts'
 import { ApiStatus, apiError, readApiStatus } from './api-error.ts'
 import type { Connection } from './connection.ts'
 import type { Kind, WatchCall, WatchEvent } from './contract.ts'
@@ -48,7 +48,7 @@ export async function* watchEvents(
     }
     return
   } catch (error) {
-    if (isStreaming || call.resourceVersion !== undefined || !isAnswered(error)) throw error
+    if (isStreaming || call.resourceVersion !== undefined || !isRefused(error)) throw error
   }
   const { signal, maxObject = MAX_OBJECT, onTooLarge = () => {} } = call
   const pages = readPages(connection, kind, call, { signal, timeoutMs: PAGE_MS, maxObject, onTooLarge })
@@ -61,9 +61,12 @@ export async function* watchEvents(
   }
 }
 
-/** Whether the API server is there, and may answer another question. */
-function isAnswered(error: unknown): boolean {
-  return error instanceof ShimError && error.cause instanceof ApiStatus
+/** No answers to the question: credentials that it does not know yet, and an API server or a proxy that is overloaded. */
+const UNANSWERED: readonly number[] = [401, 429, 502, 503, 504]
+
+/** Whether the API server is there, and may answer another question, which costs it more. */
+function isRefused(error: unknown): boolean {
+  return error instanceof ShimError && error.cause instanceof ApiStatus && !UNANSWERED.includes(error.cause.status)
 }
 
 /** From the API server's cache, which may be a moment behind. The changes catch up. */
@@ -83,7 +86,8 @@ async function* readWatch(connection: Connection, kind: Kind<unknown>, call: Wat
   let answer: Answer | undefined
   try {
     const headers = { accept: 'application/json' }
-    answer = await sendUnlessBusy(connection, { method: 'GET', path, headers, signal: limit.signal, silenceMs })
+    const request = { method: 'GET', path, headers, signal: limit.signal, silenceMs } as const
+    answer = await sendUnlessBusy(connection, request, limit.leftMs)
     limit.stopTimer()
     if (answer.statusCode !== 200) throw await refusal(operation, answer)
     for await (const line of readLines(answer.body, maxObject)) {
@@ -98,12 +102,13 @@ async function* readWatch(connection: Connection, kind: Kind<unknown>, call: Wat
   }
 }
 
-async function refusal(operation: string, { statusCode, body }: Answer): Promise<Error> {
-  const text = await readBody(operation, body)
+async function refusal(operation: string, answer: Answer): Promise<Error> {
+  const text = await readBody(operation, answer.body)
+  const read = (body: unknown) => apiError(operation, readApiStatus(answer.statusCode, body, retryAfterOf(answer)))
   try {
-    return apiError(operation, readApiStatus(statusCode, JSON.parse(text)))
+    return read(JSON.parse(text))
   } catch {
-    return apiError(operation, readApiStatus(statusCode, text))
+    return read(text)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { pauseAfter } from '../../../kube/client/api-error.ts'
 import type { Kube } from '../../../kube/client/contract.ts'
 import { shimFieldManager } from '../../../kube/resources/names.ts'
 import type { NixNodeStatus } from '../../../kube/resources/nixnode.ts'
@@ -125,7 +126,8 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
     if (message !== lastError) logger.warn({ err: message }, 'cannot write the NixNode of this node, will retry')
     lastError = message
     const isRefused = error instanceof ShimError && error.code === 'ClusterRefused'
-    earliest = Date.now() + backOffMs(failures + 2, isRefused ? LONGEST_REFUSED_MS : LONGEST_PAUSE_MS)
+    const pauseMs = backOffMs(failures + 2, isRefused ? LONGEST_REFUSED_MS : LONGEST_PAUSE_MS)
+    earliest = Date.now() + pauseAfter(error, pauseMs)
   }
 
   function requireWrite(at: number): void {
