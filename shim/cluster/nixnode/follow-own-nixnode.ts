@@ -24,7 +24,7 @@ export interface FollowOptions extends Pick<AssignedBuildsOptions, 'pullImage' |
   readonly logger: Logger
 }
 
-/** After a change of builds or pods, in milliseconds. Others concern all nodes at once, and wait for other news. */
+/** After a change of builds or pods, in milliseconds. Others concern all nodes together, and wait for other news. */
 const OBSERVED_AFTER_MS = 1000
 
 /**

@@ -31,7 +31,7 @@ it('an assigned build that has ended starts again after a time if it stays assig
   bed.builds.update([])
 })
 
-it('an assigned build is not built again at once while it stays assigned, and again when it is assigned again', async () => {
+it('an assigned build is not built again immediately while it stays assigned, and again when it is assigned again', async () => {
   const bed = begin({ outcomes: [], pausesMs: [] })
   bed.builds.update([web])
   await expect.poll(bed.attempts, PATIENT).toHaveLength(1)
