@@ -12,6 +12,8 @@ import { isActive, type NodeEntry } from '../views/nixnode.ts'
 
 export interface NodeReports {
   readonly build: NixBuildView
+  /** Failures that were learned earlier are of another NixBuild of the recipe. In milliseconds since 1970. */
+  readonly bornAt: number
   /** What the nodes say about the recipe, by node. */
   readonly entries: ReadonlyMap<string, NodeEntry>
   /**
@@ -63,9 +65,9 @@ export function aggregate(reports: NodeReports): Aggregate {
   return { ready, building, failed, main, isLeft: (present ?? builder ?? failure) === undefined }
 }
 
-function collect({ build, entries, isTrusted, counts }: NodeReports): Found {
+function collect({ build, bornAt, entries, isTrusted, counts }: NodeReports): Found {
   const groups = { ready: createGroup(), building: createGroup(), failed: createGroup() }
-  const created = Math.floor(build.createdAt / 1000)
+  const born = Math.floor(bornAt / 1000)
   let present: Report | undefined
   let builder: Report | undefined
   let failure: Report | undefined
@@ -77,8 +79,7 @@ function collect({ build, entries, isTrusted, counts }: NodeReports): Found {
     if (!isTrusted(node)) continue
     if (isPresent) present = earlier(build, present, report)
     else if (entry.state === 'Failed') {
-      // It may be of an earlier NixBuild of the same recipe.
-      if (entry.at < created) continue
+      if (entry.at < born) continue
       groups.failed.add(node)
       failure = earlier(build, failure, report)
     } else if (counts(node, entry)) {

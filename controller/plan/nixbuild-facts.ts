@@ -26,6 +26,8 @@ export type Grace = 'unwanted' | 'stranded' | `lost ${string}`
 
 export interface NixBuildFacts {
   readonly build: NixBuildView
+  /** When this process first planned it, in milliseconds since 1970. */
+  readonly seenAt: number
   /** What the nodes say about the recipe, by node. */
   readonly entries: ReadonlyMap<string, NodeEntry>
   /** Whether a pod of the node requests the recipe. */

@@ -41,9 +41,11 @@ function planProgress(facts: NixBuildFacts): NixBuildPlan {
 }
 
 function aggregateOf(facts: NixBuildFacts): Aggregate {
-  const { build, entries, assignedNode, isRequestedOn, isHeard, problemOfNode, problemOfShim } = facts
+  const { build, seenAt, entries, assignedNode, isRequestedOn, isHeard, problemOfNode, problemOfShim } = facts
   return aggregate({
     build,
+    // The clock of the API server may be ahead.
+    bornAt: Math.min(build.createdAt, seenAt),
     entries,
     isTrusted: node => node === build.buildNode || node === assignedNode || isRequestedOn(node),
     // One that has a problem may still come back.

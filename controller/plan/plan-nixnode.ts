@@ -1,5 +1,5 @@
-import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
-import type { AssignedView, NixNodeSpecView, NixNodeView } from '../views/nixnode.ts'
+import { ALL_NAMESPACES, NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
+import { type AssignedView, type NixNodeSpecView, type NixNodeView, sizeOfAssigned } from '../views/nixnode.ts'
 
 export interface NixNodeFacts {
   readonly nixNode: NixNodeView
@@ -13,13 +13,16 @@ export interface NixNodeFacts {
   readonly namespaces: ReadonlySet<string>
 }
 
-/** Stands for all namespaces. */
-const ALL = '*'
+/**
+ * Limits of the assigned builds of a node, in bytes. A node with more than the first gets no further one, and only as
+ * many as the second allows are written: the store of the API server accepts 1.5 MiB for a whole object.
+ */
+export const ASSIGNED_BYTES = { full: 200_000, written: 400_000 }
 
 /** The spec to write, together with the owner; undefined if the NixNode is as it should be. */
 export function planNixNode({ nixNode, spec, node, ...wanted }: NixNodeFacts): NixNodeSpecView | undefined {
   const next: NixNodeSpecView = {
-    assigned: wanted.assigned.slice(0, NIXNODE_LIMITS.assigned),
+    assigned: fitting(wanted.assigned.slice(0, NIXNODE_LIMITS.assigned)),
     letGo: wanted.letGo.slice(0, NIXNODE_LIMITS.letGo),
     namespaces: namespacesOf(wanted.namespaces),
   }
@@ -31,8 +34,18 @@ export function planNixNode({ nixNode, spec, node, ...wanted }: NixNodeFacts): N
   return isSame ? undefined : next
 }
 
+/** The others follow once some of these are done. */
+function fitting(assigned: readonly AssignedView[]): readonly AssignedView[] {
+  let bytes = 0
+  return assigned.filter(each => {
+    bytes += sizeOfAssigned(each)
+    return bytes <= ASSIGNED_BYTES.written
+  })
+}
+
 function namespacesOf(namespaces: ReadonlySet<string>): readonly string[] {
-  return namespaces.size > NIXNODE_LIMITS.namespaces ? [ALL] : [...namespaces].sort()
+  const isAll = namespaces.has(ALL_NAMESPACES) || namespaces.size > NIXNODE_LIMITS.namespaces
+  return isAll ? [ALL_NAMESPACES] : [...namespaces].sort()
 }
 
 function textOf(assigned: readonly AssignedView[]): string {
@@ -46,5 +59,5 @@ function textOf(assigned: readonly AssignedView[]): string {
 function covers(written: readonly string[] | undefined, wanted: readonly string[]): boolean {
   if (written === undefined) return false
   const known = new Set(written)
-  return known.has(ALL) || wanted.every(namespace => known.has(namespace))
+  return known.has(ALL_NAMESPACES) || wanted.every(namespace => known.has(namespace))
 }

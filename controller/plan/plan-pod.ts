@@ -5,6 +5,7 @@ import type { PodView } from '../views/pod.ts'
 import { conditionStatus, type ImageBuilt, imageBuilt, type RequestedBuild } from './image-built.ts'
 import type { ConditionChange } from './pod-report.ts'
 import type { Problem } from './pod-requests.ts'
+import { soonest } from './soonest.ts'
 
 /** In characters. The API server allows 32 KiB, but shorter messages suit `kubectl describe`. */
 const MAX_MESSAGE_LENGTH = 1024
@@ -65,7 +66,7 @@ export function planPod(facts: PodFacts): PodPlan {
     ...NOTHING,
     create: missingBuilds(pod, requested),
     adopt: missingOwners(pod, requested),
-    ...planCondition(facts),
+    ...planTrust(facts),
   }
 }
 
@@ -99,6 +100,20 @@ function withOwner(
 /** Never a controller reference: a build has several owners, and none of them manages it. */
 function ownerOf({ apiVersion, kind, name, uid }: OwnerReference): OwnerReference {
   return { apiVersion, kind, name, uid, controller: false }
+}
+
+/**
+ * A node that has more images than it can tell of begins to work for a new pod within this time, in milliseconds, and
+ * tells of that. Until then, its silence says nothing.
+ */
+const SILENT_MS = 60_000
+
+function planTrust(facts: PodFacts): Partial<PodPlan> {
+  const { pod, isNodeFull, now } = facts
+  const trustedAt = pod.createdAt + SILENT_MS
+  if (!isNodeFull || now >= trustedAt) return planCondition(facts)
+  const plan = planCondition({ ...facts, isNodeFull: false })
+  return { ...plan, recheckAt: soonest(plan.recheckAt, trustedAt) }
 }
 
 function planCondition(facts: PodFacts): Partial<PodPlan> {

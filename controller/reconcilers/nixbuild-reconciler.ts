@@ -17,10 +17,12 @@ import type { NixBuildAction, NixBuildMemory, NixBuildPlan, PlanLimits } from '.
 import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
 import { nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
+import { ASSIGNED_BYTES } from '../plan/plan-nixnode.ts'
 import { soonest } from '../plan/soonest.ts'
 import { imageId } from '../state/builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { type NixBuildView, nixBuildView, recipeId } from '../views/nixbuild.ts'
+import { isActive } from '../views/nixnode.ts'
 import type { NodeState } from '../views/node.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
@@ -29,6 +31,7 @@ const LARGE_PLAN_MS = 1_000
 const LARGE = 100
 
 interface Times {
+  readonly seenAt: number
   readonly plannedAt: number
   /** When its status was last written. */
   readonly writtenAt: number | undefined
@@ -64,7 +67,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     remember(key, build, plan.memory)
     if (plan.action.type === 'delete' && !build.forged && isUsed(build)) return Date.now() + PLAIN_USE_MS
     await perform(key, build, plan.action)
-    return soonest(plan.recheckAt, isFinished(build.phase) ? undefined : leaseExpiry(key, build))
+    return soonest(plan.recheckAt, leaseExpiry(key, build))
   }
 
   function isLarge(id: string): boolean {
@@ -83,6 +86,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     const id = idOf(build)
     return planNixBuild({
       build,
+      seenAt: isSame ? last.seenAt : Date.now(),
       entries: nodeBuilds.ofRecipe(id),
       isHeard: nodeBuilds.has,
       ...useOf(build, id),
@@ -107,11 +111,13 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     }
   }
 
-  /** Keeps the time of the last write. */
+  /** Keeps the times of the first plan and of the last write. */
   function remember(key: string, { uid }: NixBuildView, memory: NixBuildMemory, writtenAt?: number): void {
     const last = memories.get(key)
-    const at = writtenAt ?? (last?.uid === uid ? last.writtenAt : undefined)
-    memories.set(key, { uid, memory, plannedAt: Date.now(), writtenAt: at })
+    const same = last?.uid === uid ? last : undefined
+    const now = Date.now()
+    const times = { seenAt: same?.seenAt ?? now, plannedAt: now, writtenAt: writtenAt ?? same?.writtenAt }
+    memories.set(key, { uid, memory, ...times })
   }
 
   function idOf({ namespace, recipe }: NixBuildView): string {
@@ -154,7 +160,12 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   /** A node without a NixNode has an older shim, which gets no assigned builds. */
   function candidates(): NodeState[] {
     const all = nodes.states().map(node => (nodeBuilds.has(node.name) ? node : { ...node, shim: 'none' as const }))
-    return all.filter(({ name }) => assignments.onNode(name).size < NIXNODE_LIMITS.assigned)
+    return all.filter(({ name }) => !isFull(name))
+  }
+
+  function isFull(node: string): boolean {
+    const isOverfull = assignments.bytesOn(node) > ASSIGNED_BYTES.full
+    return isOverfull || assignments.onNode(node).size >= NIXNODE_LIMITS.assigned
   }
 
   function countRunning(): (node: string) => number {
@@ -174,11 +185,18 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return [...assigning.keys()].filter(key => namespaceOf(key) === namespace).length
   }
 
-  /** When the Lease of the shim that has the build expires, or else the last Lease of the nodes that may build it. */
+  /** When the Lease of a shim expires whose node counts as working on it, or of those that it waits for. */
   function leaseExpiry(key: string, build: NixBuildView): number | undefined {
+    const working = [...nodeBuilds.ofRecipe(idOf(build))].flatMap(([node, entry]) => (isActive(entry) ? node : []))
+    const first = soonest(...working.map(node => expiryOf([node])))
+    if (isFinished(build.phase)) return first
     const node = build.buildNode ?? assignments.nodeOf(key)
-    const all = node === undefined ? nodesOfPods(build) : [node]
-    const aliveUntil = all.reduce((last, each) => Math.max(last, nodes.aliveUntil(each) ?? 0), 0)
+    return soonest(first, expiryOf(node === undefined ? nodesOfPods(build) : [node]))
+  }
+
+  /** Of the last Lease of these shims. */
+  function expiryOf(shims: readonly string[]): number | undefined {
+    const aliveUntil = shims.reduce((last, node) => Math.max(last, nodes.aliveUntil(node) ?? 0), 0)
     return aliveUntil > Date.now() ? aliveUntil + 1 : undefined
   }
 

@@ -1,6 +1,6 @@
 import { namespaceOf } from '../../kube/mirror.ts'
 import type { NixBuildRecipe } from '../../kube/resources/nixbuild.ts'
-import type { AssignedView } from '../views/nixnode.ts'
+import { type AssignedView, sizeOfAssigned } from '../views/nixnode.ts'
 
 /**
  * Which node builds which NixBuild, by decisions of the controller. The NixNodes keep them: what they say counts when
@@ -11,6 +11,8 @@ export interface Assignments {
   recipeOf(key: string): NixBuildRecipe | undefined
   /** Keys of NixBuilds, in order of assignment. */
   onNode(node: string): ReadonlySet<string>
+  /** Size of the list of a node's builds in its NixNode. */
+  bytesOn(node: string): number
   /** Number in a namespace. */
   countIn(namespace: string): number
   assign(key: string, assignment: Assignment): void
@@ -40,21 +42,24 @@ const NONE: ReadonlySet<string> = new Set()
 export function createAssignments({ onNode, onRoom }: AssignmentsOptions): Assignments {
   const all = new Map<string, Assignment>()
   const byNode = new Map<string, Set<string>>()
+  const bytes = new Map<string, number>()
   const counts = new Map<string, number>()
   const restored = new Set<string>()
 
   function add(key: string, assignment: Assignment): void {
-    const { node } = assignment
+    const { node, recipe } = assignment
     all.set(key, assignment)
+    bytes.set(node, (bytes.get(node) ?? 0) + sizeOfAssigned({ key, recipe }))
     byNode.set(node, (byNode.get(node) ?? new Set()).add(key))
     counts.set(namespaceOf(key), (counts.get(namespaceOf(key)) ?? 0) + 1)
   }
 
-  function remove(key: string, { node }: Assignment): void {
+  function remove(key: string, { node, recipe }: Assignment): void {
     all.delete(key)
+    bytes.set(node, (bytes.get(node) ?? 0) - sizeOfAssigned({ key, recipe }))
     const keys = byNode.get(node)
     keys?.delete(key)
-    if (keys?.size === 0) byNode.delete(node)
+    if (keys?.size === 0) for (const map of [byNode, bytes]) map.delete(node)
     const left = (counts.get(namespaceOf(key)) ?? 0) - 1
     if (left > 0) counts.set(namespaceOf(key), left)
     else counts.delete(namespaceOf(key))
@@ -65,6 +70,7 @@ export function createAssignments({ onNode, onRoom }: AssignmentsOptions): Assig
     nodeOf: key => all.get(key)?.node,
     recipeOf: key => all.get(key)?.recipe,
     onNode: node => byNode.get(node) ?? NONE,
+    bytesOn: node => bytes.get(node) ?? 0,
     countIn: namespace => counts.get(namespace) ?? 0,
     assign(key, assignment) {
       const before = all.get(key)

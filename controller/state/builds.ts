@@ -3,6 +3,7 @@ import { isFinished } from '../../kube/resources/nixbuild.ts'
 import { waitingReason } from '../plan/plan-assignment.ts'
 import { type NixBuildView, type RecipeView, recipeId } from '../views/nixbuild.ts'
 import { createGroupIndex, createNewestIndex } from './indices.ts'
+import { createNamespacesByHand } from './namespaces-by-hand.ts'
 import { createRecentWrites } from './recent-writes.ts'
 
 /** The NixBuilds of the cluster. */
@@ -19,7 +20,7 @@ export interface Builds {
   mayNeedNode(): NixBuildView[]
   /** The unfinished NixBuilds whose status names the node. */
   unfinishedOn(node: string): NixBuildView[]
-  /** Namespaces with NixBuilds made by hand. */
+  /** Namespaces that have or had NixBuilds made by hand. */
   readonly namespacesByHand: ReadonlySet<string>
   /** Reads a NixBuild again after a watch event. Returns the `recipeId`s whose pods the change concerns. */
   changed(key: string): string[]
@@ -37,6 +38,9 @@ export interface BuildsOptions {
   readonly onNode: (node: string) => void
   /** Called when `namespacesByHand` has another namespace. */
   readonly onNamespace: () => void
+  /** Whether all NixBuilds have been read. */
+  readonly isSynced: () => boolean
+  readonly now?: () => number
 }
 
 /** Identifies an image of a namespace, by its normalized reference. */
@@ -54,15 +58,14 @@ const MAY_NEED_NODE = ''
 const MAX_RECIPES = 8
 
 export function createBuilds(options: BuildsOptions): Builds {
-  const { mirrored, allMirrored, onUnconfirmedWrite, onImage, onNode, onNamespace } = options
+  const { mirrored, allMirrored, onUnconfirmedWrite, onImage, onNode, onNamespace, isSynced, now = Date.now } = options
   const recent = createRecentWrites<NixBuildView>(onUnconfirmedWrite)
   const byRecipe = createGroupIndex()
   const byImage = createNewestIndex(MAX_RECIPES)
   const ofShimsByImage = createNewestIndex(MAX_RECIPES)
   const byEnd = createGroupIndex()
   const byBuildNode = createGroupIndex()
-  const byHand = createGroupIndex()
-  const namespacesByHand = new Set<string>()
+  const byHand = createNamespacesByHand({ isSynced, onChange: onNamespace, now })
   /** As the pods have last seen them. */
   const seen = new Map<string, NixBuildView>()
 
@@ -81,7 +84,7 @@ export function createBuilds(options: BuildsOptions): Builds {
     ofShimsByImage.put(key, build?.createdBy === 'shim' ? place : undefined)
     byEnd.put(key, build && endOf(build))
     placeOnNode(key, build && !isFinished(build.phase) ? build.buildNode : undefined)
-    indexNamespace(key, build)
+    if (build?.createdBy === 'hand') byHand.add(namespaceOf(key))
     for (const [id, ids] of before) if (!areSame(ids, recipeIds(id))) onImage(id)
   }
 
@@ -89,18 +92,6 @@ export function createBuilds(options: BuildsOptions): Builds {
     const before = byBuildNode.groupOf(key)
     byBuildNode.put(key, node)
     if (before !== node) for (const each of [before, node]) if (each !== undefined) onNode(each)
-  }
-
-  function indexNamespace(key: string, build: NixBuildView | undefined): void {
-    const namespace = namespaceOf(key)
-    byHand.put(key, build?.createdBy === 'hand' ? namespace : undefined)
-    const isThere = byHand.has(namespace)
-    if (isThere === namespacesByHand.has(namespace)) return
-    if (!isThere) namespacesByHand.delete(namespace)
-    else {
-      namespacesByHand.add(namespace)
-      onNamespace()
-    }
   }
 
   const imageOf = (key: string) => byImage.groupOf(key) ?? ofShimsByImage.groupOf(key)
@@ -124,7 +115,7 @@ export function createBuilds(options: BuildsOptions): Builds {
     finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(({ phase }) => isFinished(phase)),
     mayNeedNode: () => read(byEnd.keysIn(MAY_NEED_NODE)).filter(build => !isFinished(build.phase)),
     unfinishedOn: node => read(byBuildNode.keysIn(node)),
-    namespacesByHand,
+    namespacesByHand: byHand.names,
     changed(key) {
       recent.observe(key, mirrored(key))
       const before = byRecipe.groupOf(key)

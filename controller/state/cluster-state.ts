@@ -84,6 +84,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     onUnconfirmedWrite: onBuild,
     onImage: pods.imageChanged,
     onNamespace,
+    isSynced: () => buildMirror.isSynced,
     onNode: node => onDue(workKey('node', node)),
   })
   const nodeBuilds = createNodeBuilds()

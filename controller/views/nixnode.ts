@@ -29,6 +29,11 @@ export interface AssignedView {
   readonly recipe: NixBuildRecipe
 }
 
+/** In bytes, as it is written to the NixNode: at least. */
+export function sizeOfAssigned(assigned: AssignedView): number {
+  return Buffer.byteLength(JSON.stringify(assigned))
+}
+
 /** What a node says about one recipe of one namespace. There may be millions. */
 export interface NodeEntry {
   /** The `recipeId`. */

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { heartbeat } from '../../kube/heartbeat.ts'
 import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/resources/names.ts'
-import type { NixNodeStatus } from '../../kube/resources/nixnode.ts'
+import { ALL_NAMESPACES, type NixNodeStatus } from '../../kube/resources/nixnode.ts'
 import { within } from '../../lib/async/bounded-wait.ts'
 import type { PullImage } from '../pull/contract.ts'
 import type { NodeBuilds } from './builds/node-builds.ts'
@@ -35,6 +35,8 @@ export interface BackgroundTasks {
 
 /** Longest time that the first write waits for containerd to say which images are present. */
 const RESTORE_MS = 10_000
+/** Longest time that the orders of the controller wait for the first write: the API server may refuse it for long. */
+const FIRST_WRITE_MS = 10_000
 
 /** Starts all tasks. None ends before `signal` aborts. */
 export function startBackgroundTasks(options: BackgroundTasksOptions): BackgroundTasks {
@@ -51,7 +53,7 @@ export function startBackgroundTasks(options: BackgroundTasksOptions): Backgroun
   async function report(): Promise<void> {
     await within(RESTORE_MS, options.restored)
     writer = createNixNodeWriter(options)
-    await writer.begun
+    await within(FIRST_WRITE_MS, writer.begun)
     if (!signal.aborted)
       await followOwnNixNode({
         ...options,
@@ -68,10 +70,8 @@ export function startBackgroundTasks(options: BackgroundTasksOptions): Backgroun
   return {
     mayHaveNixBuild(namespace) {
       const namespaces = known?.spec.namespaces
-      return namespaces === undefined || namespaces.includes(EVERY_NAMESPACE) || namespaces.includes(namespace)
+      return namespaces === undefined || namespaces.includes(ALL_NAMESPACES) || namespaces.includes(namespace)
     },
     close: async limitMs => writer?.close(limitMs),
   }
 }
-
-const EVERY_NAMESPACE = '*'

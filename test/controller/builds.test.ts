@@ -263,3 +263,21 @@ describe('a NixBuild made by hand that is assigned', () => {
     await vi.waitFor(async () => expect(await world.assignedNode(build)).toBeUndefined(), PATIENT)
   })
 })
+
+describe('a NixBuild that has succeeded', () => {
+  it('no longer names a node as building whose shim does not renew its Lease', async () => {
+    const [ready, node] = [await world.addNode(), await world.addNode({ withoutShim: true })]
+    const shim = startRenewing(node)
+    for (const each of [ready, node]) await world.addPod(namespace, each)
+    const build = await vi.waitFor(async () => {
+      const names = (await world.builds(namespace)).map(({ metadata: { name } }) => name)
+      expect(names).toHaveLength(1)
+      return { namespace, name: names.join() }
+    }, PATIENT)
+    await world.report(ready, build, { state: 'Present', imageDigest: 'sha256:1' })
+    await world.report(node, build, { state: 'Building' })
+    await waitForBuild(build, { status: { status: 'Succeeded', building: { count: 1, nodes: [node] } } })
+    await shim.stop()
+    await vi.waitFor(async () => expect((await world.build(build))?.status.building?.count ?? 0).toBe(0), PATIENT)
+  })
+})

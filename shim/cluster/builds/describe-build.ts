@@ -97,9 +97,14 @@ function failedBuild({ subject, run, before, attempt, node }: Conclusion, outcom
   }
   // The controller waits for the result of each assignment.
   const isSame = attempt === undefined && before?.state === build.state && before.message === message
+  if (!isSame) return build
   // The same failure again is not news: the times and the log of the first one stay.
-  return isSame ? { ...build, ...timesOf(before), ...(before.logTail && { logTail: before.logTail }) } : build
+  const same = { ...build, ...timesOf(before), ...(before.logTail && { logTail: before.logTail }) }
+  return at - Date.parse(before.since) > RENEWED_AFTER_MS ? { ...same, since: build.since } : same
 }
+
+/** A pod or a NixBuild that is younger than the failure waits for another one. */
+const RENEWED_AFTER_MS = 30_000
 
 /** What `cutLines` adds to its limit. */
 const MARK_LENGTH = 3

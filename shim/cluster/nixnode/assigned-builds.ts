@@ -18,12 +18,18 @@ export interface AssignedBuildsOptions {
   readonly withdrawn: (request: FlakeImageRequest) => void
   /** Pauses after temporary failures, in milliseconds. There is one attempt more than there are pauses. */
   readonly pausesMs?: readonly number[]
+  /** How long after its end a build starts again if it is still assigned, in milliseconds. It doubles each time. */
+  readonly againMs?: number
   readonly signal: AbortSignal
   readonly logger: Logger
 }
 
 /** Long enough for a network, a Nix daemon or containerd to come back. */
 const PAUSES_MS = [10_000, 30_000, 60_000, 120_000]
+
+/** The controller takes a build back once it knows the result. If it has ignored one, it waits for another one. */
+const AGAIN_MS = 300_000
+const LONGEST_AGAIN_MS = 3_600_000
 
 /**
  * Concurrent builds of one namespace; further builds are queued. Each build costs requests, and there may be thousands.
@@ -33,16 +39,18 @@ const MAX_PER_NAMESPACE = 20
 interface StartedBuild {
   readonly namespace: string
   readonly controller: AbortController
-  /** It does not start again while it stays assigned. */
   done: boolean
 }
 
 export function createAssignedBuilds(options: AssignedBuildsOptions): AssignedBuilds {
-  const { signal, logger } = options
+  const { signal, logger, againMs = AGAIN_MS } = options
   const started = new Map<string, StartedBuild>()
+  /** How often each has ended while it was assigned. */
+  const ends = new Map<string, number>()
   let wanted: ReadonlyMap<string, AssignedBuild> = new Map()
 
   function cancelOthers(): void {
+    for (const key of ends.keys()) if (!wanted.has(key)) ends.delete(key)
     for (const [key, { controller }] of started) {
       if (wanted.has(key)) continue
       started.delete(key)
@@ -70,10 +78,21 @@ export function createAssignedBuilds(options: AssignedBuildsOptions): AssignedBu
         const { namespace, name } = assigned
         logger.warn({ namespace, nixBuild: name, err: messageOf(err) }, 'an assigned build failed')
       })
-      .finally(() => {
+      .finally(async () => {
         build.done = true
         startNext()
+        await startAgain(key, build)
       })
+  }
+
+  async function startAgain(key: string, { controller }: StartedBuild): Promise<void> {
+    if (controller.signal.aborted) return
+    const number = ends.get(key) ?? 0
+    ends.set(key, number + 1)
+    await pause(Math.min(againMs * 2 ** number, LONGEST_AGAIN_MS), controller.signal)
+    if (controller.signal.aborted) return
+    started.delete(key)
+    startNext()
   }
 
   signal.addEventListener('abort', () => {

@@ -24,8 +24,8 @@ export interface FollowOptions extends Pick<AssignedBuildsOptions, 'pullImage' |
   readonly logger: Logger
 }
 
-/** The controller waits until a change of builds or pods is observed. Other changes can wait for other news. */
-const OBSERVED_AFTER_MS = { soon: 1000, later: 60_000 }
+/** After a change of builds or pods, in milliseconds. Others concern all nodes at once, and wait for other news. */
+const OBSERVED_AFTER_MS = 1000
 
 /**
  * Does what the spec of this node's NixNode says, until the signal aborts. A watch by name is the only one that the API
@@ -40,10 +40,10 @@ export async function followOwnNixNode(options: FollowOptions): Promise<void> {
     const own = mirror.get(node)
     if (!own || (known && own.uid !== known.uid)) writer.rewrite()
     if (!own) return
-    const isSoon = !known || !isDeepStrictEqual(workOf(own), workOf(known))
+    const hasWork = !known || !isDeepStrictEqual(workOf(own), workOf(known))
     known = own
     onNixNode(own)
-    writer.observed(own.generation, isSoon ? OBSERVED_AFTER_MS.soon : OBSERVED_AFTER_MS.later)
+    writer.observed(own.generation, hasWork ? OBSERVED_AFTER_MS : undefined)
     letGo(own.spec.letGo)
     builds.update(own.spec.assigned)
   }

@@ -13,8 +13,11 @@ import { ownNixNodes } from './own-nixnode.ts'
 export interface NixNodeWriter {
   /** Resolves after the first write. */
   readonly begun: Promise<void>
-  /** The shim has read this generation of the spec. It is written with the builds, after this time at the latest. */
-  observed(generation: number, afterMs: number): void
+  /**
+   * The shim has read this generation of the spec. It is written with other news, after this time at the latest;
+   * undefined: it waits for them.
+   */
+  observed(generation: number, afterMs?: number): void
   /** Writes everything, because the NixNode is gone or another one. */
   rewrite(): void
   /** Writes what is still pending, for at most that time, and stops. */
@@ -32,6 +35,8 @@ export interface NixNodeWriterOptions {
 
 /** Shortest time between two writes. */
 const BETWEEN_WRITES_MS = 1000
+/** Changes come in crowds: a build that ends moves all that are queued. To find what is due costs time for each. */
+const CROWD_MS = 50
 /** Longest pause while the API server is away. */
 const LONGEST_PAUSE_MS = 10_000
 /** Longest pause while it refuses: the kind NixNode or the rights may be missing until someone installs them. */
@@ -49,6 +54,7 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
   let failures = 0
   let lastError = ''
   let writing: Promise<void> | undefined
+  let crowd: NodeJS.Timeout | undefined
   let isOver = signal.aborted
 
   function dueAt(): number | undefined {
@@ -59,6 +65,15 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
   function schedule(): void {
     const due = isOver || writing ? undefined : dueAt()
     if (due !== undefined) alarm.set(Math.max(due, earliest))
+  }
+
+  function scheduleSoon(): void {
+    if (crowd || isOver) return
+    crowd = setTimeout(() => {
+      crowd = undefined
+      schedule()
+    }, CROWD_MS)
+    crowd.unref()
   }
 
   async function writeIfDue(): Promise<void> {
@@ -118,14 +133,14 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
     schedule()
   }
 
-  builds.onChange(schedule)
+  builds.onChange(scheduleSoon)
   schedule()
   return {
     begun: begun.promise,
     observed(next, afterMs) {
       if (next === generation) return
       generation = next
-      requireWrite(Date.now() + afterMs)
+      if (afterMs !== undefined) requireWrite(Date.now() + afterMs)
     },
     rewrite: () => requireWrite(Date.now()),
     async close(limitMs) {
@@ -134,6 +149,7 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
         (writing ?? Promise.resolve()).then(() => (dueAt() === undefined ? undefined : write())),
       )
       isOver = true
+      clearTimeout(crowd)
       alarm.clear()
     },
   }

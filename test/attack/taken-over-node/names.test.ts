@@ -48,6 +48,7 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
       onUnconfirmedWrite: onNothing,
       onImage: onNothing,
       onNamespace: () => {},
+      isSynced: () => true,
       onNode: () => {},
     },
   })

@@ -36,6 +36,7 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
       onUnconfirmedWrite: onNothing,
       onImage: onNothing,
       onNamespace: () => {},
+      isSynced: () => true,
       onNode: () => {},
     }),
     pods: createPods({

@@ -13,6 +13,7 @@ function join(entries: Readonly<Record<string, Entry>>, status: object = {}, mor
   const build = someBuild({ status })
   const news = aggregate({
     build,
+    bornAt: build.createdAt,
     entries: map,
     isTrusted: () => true,
     counts: () => true,

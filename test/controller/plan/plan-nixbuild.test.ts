@@ -307,6 +307,24 @@ describe('what the nodes say about a NixBuild', () => {
   })
 })
 
+describe('a failure that the controller learned before the NixBuild was created', () => {
+  const entries = new Map([['node-1', someEntry('node-1', { state: 'Failed', since: '2026-01-01T00:59:00Z' })]])
+  const metadata = { creationTimestamp: '2026-01-01T01:00:00Z' }
+  const seen = (minute: number) => ({
+    entries,
+    assignedNode: 'node-1',
+    seenAt: Date.parse(`2026-01-01T00:${minute}:00Z`),
+  })
+
+  it('is of an earlier NixBuild', () => {
+    expect(plan({ metadata }, { ...seen(59), seenAt: NOW }).action.type).toBe('none')
+  })
+
+  it('counts if the clock of the API server is ahead', () => {
+    expect(plan({ metadata }, seen(58)).action).toMatchObject({ type: 'report', patch: { status: 'Failed' } })
+  })
+})
+
 describe('NixBuilds made by hand in one namespace', () => {
   it('wait while as many as may be are assigned', () => {
     const action = { type: 'leavePending', reason: 'TooMany', message: expect.stringContaining('--max-assigned') }

@@ -44,6 +44,7 @@ describe('a NixNode', () => {
     ['that lacks a namespace', { namespaces: ['a'] }, { namespaces: ['a', 'b'] }, true],
     ['that has a namespace too many', { namespaces: ['a', 'b'] }, { namespaces: ['a'] }, false],
     ['that looks everywhere', { namespaces: ['*'] }, { namespaces: ['a'] }, false],
+    ['that is to look everywhere', { namespaces: ['a'] }, { namespaces: ['a', '*'] }, true],
   ] as const)('%s is written or not', (_, spec, wanted, isWritten) => {
     expect(plan(spec, wanted) !== undefined).toBe(isWritten)
   })
@@ -57,5 +58,14 @@ describe('a NixNode', () => {
     })
     const full = plan({}, { namespaces: many, letGo: many, assigned: many.map(key => ({ ...ASSIGNED, key })) })
     expect([full?.namespaces, full?.letGo.length, full?.assigned.length]).toEqual([['*'], 1_000, 1_000])
+  })
+
+  it('is written with as many builds as the API server can store', () => {
+    const recipe = { ...RECIPE, flakeUrl: `github:team/app?x=${'x'.repeat(5_000)}` }
+    const many = Array.from({ length: 1_000 }, (_, index) => ({ key: `team/app-${index}`, recipe }))
+    const assigned = plan({}, { assigned: many })?.assigned ?? []
+    expect(assigned).toEqual(many.slice(0, assigned.length))
+    expect(JSON.stringify(assigned).length).toBeLessThan(410_000)
+    expect(assigned.length).toBeGreaterThan(70)
   })
 })

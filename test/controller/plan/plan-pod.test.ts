@@ -140,6 +140,18 @@ describe('the condition', () => {
     expect(plan(somePod(), build)).toMatchObject({ condition: { set: { reason } }, recheckAt: undefined })
   })
 
+  it('is Built on a node with too many images once the pod has been there for a minute', () => {
+    const elsewhere = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Succeeded', buildNode: 'node-2' } })
+    const pod = somePod()
+    const at = (ms: number) => ({ isNodeFull: true, now: pod.createdAt + ms, differsSince: pod.createdAt })
+    const text = { reason: 'Pending', message: expect.stringContaining('but node-1 does not have it') }
+    expect(plan(pod, elsewhere, at(59_999))).toMatchObject({
+      condition: { set: text },
+      recheckAt: pod.createdAt + 60_000,
+    })
+    expect(plan(pod, elsewhere, at(60_000))).toMatchObject({ condition: { set: { reason: 'Built' } } })
+  })
+
   it('is not written again if it is up to date', () => {
     const { condition: written } = plan(somePod(), built)
     if (typeof written === 'string') throw new Error('not written')

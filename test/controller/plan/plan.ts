@@ -9,6 +9,7 @@ const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, builderGraceMs: 3
 export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<NixBuildFacts> = {}) {
   return planNixBuild({
     build: someBuild(build),
+    seenAt: NOW,
     entries: new Map(),
     isHeard: () => true,
     isRequested: facts.isWaitedFor ?? false,

@@ -43,6 +43,7 @@ export function startBuilds() {
     onUnconfirmedWrite: () => {},
     onImage: id => void images.push(id),
     onNamespace: () => {},
+    isSynced: () => true,
     onNode: () => {},
   })
   const set = (key: string, build: NixBuildView | undefined) => {

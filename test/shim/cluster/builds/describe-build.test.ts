@@ -84,6 +84,11 @@ describe('a build that ended', () => {
       { since: '2026-01-01T00:00:00Z', logTail: 'line 1\nline 2' },
     ],
     [
+      'badly for the same reason long after has the time of the last failure, and the rest of the first one',
+      conclude(failed({ at: NOW + 31_000, logTail: 'other' }), { before: conclude(failed()) }),
+      { since: '2026-01-01T00:00:31Z', startTime: '2025-12-31T23:59:58Z', logTail: 'line 1\nline 2' },
+    ],
+    [
       'badly for the same reason after another assignment has new times',
       conclude(failed({ at: NOW + 5000 }), { before: conclude(failed()), attempt: { number: 1, max: 3 } }),
       { since: '2026-01-01T00:00:05Z' },

@@ -23,7 +23,15 @@ it('an assigned build that fails because of its recipe is not retried', async ()
   await expect.poll(() => bed.requests.map(({ nixBuild }) => nixBuild), PATIENT).toEqual(['web', 'later'])
 })
 
-it('an assigned build is not built again while it stays assigned, and again when it is assigned again', async () => {
+it('an assigned build that has ended starts again after a time if it stays assigned', async () => {
+  const bed = begin({ outcomes: [new FinalError('BuilderFailed', 'no such file')], pausesMs: [], againMs: 10 })
+  bed.builds.update([web])
+  await expect.poll(() => bed.attempts().length, PATIENT).toBeGreaterThan(2)
+  expect(bed.withdrawn).not.toHaveBeenCalled()
+  bed.builds.update([])
+})
+
+it('an assigned build is not built again at once while it stays assigned, and again when it is assigned again', async () => {
   const bed = begin({ outcomes: [], pausesMs: [] })
   bed.builds.update([web])
   await expect.poll(bed.attempts, PATIENT).toHaveLength(1)
@@ -70,9 +78,10 @@ interface Plan {
   /** One for each attempt; undefined for an image. */
   readonly outcomes: readonly (ShimError | 'never' | undefined)[]
   readonly pausesMs: readonly number[]
+  readonly againMs?: number
 }
 
-function begin({ outcomes, pausesMs }: Plan) {
+function begin({ outcomes, pausesMs, againMs = NEVER_MS }: Plan) {
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
   const requests: FlakeImageRequest[] = []
@@ -87,7 +96,7 @@ function begin({ outcomes, pausesMs }: Plan) {
       if (outcome) throw outcome
       return 'sha256:0'
     },
-    ...{ withdrawn, pausesMs, signal: stop.signal, logger: pino({ level: 'silent' }) },
+    ...{ withdrawn, pausesMs, againMs, signal: stop.signal, logger: pino({ level: 'silent' }) },
   })
   return { builds, requests, signals, withdrawn, attempts: () => requests.map(({ attempt }) => attempt?.number) }
 }

@@ -34,6 +34,21 @@ it('any number of changes are one write a second', async () => {
   expect(bed.written.at(-1)?.builds).toHaveLength(100)
 })
 
+it('a crowd of changes is looked through once', async () => {
+  const bed = begin()
+  await vi.advanceTimersByTimeAsync(2000)
+  const looks = vi.spyOn(bed.builds, 'dueAt')
+  const runs = Array.from({ length: 200 }, (_, tag) => {
+    bed.reporter.waiting(requestOf('web', { tag }))
+    return bed.reporter.started(recipe(tag))
+  })
+  for (const [ahead, run] of runs.entries()) run.progress({ phase: 'queued', ahead })
+  await vi.advanceTimersByTimeAsync(200)
+  expect(looks.mock.calls.length).toBeLessThan(5)
+  await vi.advanceTimersByTimeAsync(2000)
+  expect(bed.written.at(-1)?.builds).toHaveLength(200)
+})
+
 it('progress of many builds is written once a second at most, and less often with time', async () => {
   const bed = begin()
   const runs = [0, 1, 2, 3].map(tag => {
@@ -47,10 +62,12 @@ it('progress of many builds is written once a second at most, and less often wit
   expect(bed.written.length).toBeLessThan(30)
 })
 
-it('a new generation is written with the next build, or after its time', async () => {
+it('a new generation is written with the next build, or after its time if it has one', async () => {
   const bed = begin()
   await vi.advanceTimersByTimeAsync(5000)
-  bed.writer.observed(2, 60_000)
+  bed.writer.observed(2)
+  await vi.advanceTimersByTimeAsync(3_600_000)
+  expect(bed.written).toHaveLength(1)
   bed.reporter.refused(requestOf('web'), new FinalError('PolicyRefused', 'no rule'))
   await vi.advanceTimersByTimeAsync(60_000)
   expect(bed.written.map(({ observedGeneration }) => observedGeneration)).toEqual([undefined, 2])
@@ -110,7 +127,7 @@ function begin() {
     ...{ kube, node: NODE, facts, builds, signal: stop.signal, logger: pino({ level: 'silent' }) },
   })
   return {
-    ...{ reporter, writer, written },
+    ...{ builds, reporter, writer, written },
     failures: () => failures,
     fail(next: Error | undefined) {
       error = next
