@@ -1,6 +1,7 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import { namespaceOf } from '../../kube/mirror.ts'
-import { CONTROLLER } from '../../kube/resources/names.ts'
+import { leases } from '../../kube/resources/lease.ts'
+import { CONTROLLER, SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { nixNodes } from '../../kube/resources/nixnode.ts'
 import { planNixNode } from '../plan/plan-nixnode.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
@@ -16,7 +17,7 @@ export interface NixNodeReconcilerOptions {
   readonly createBuilds: NodeRecipes
   /** Reconciles the NixNode again at that time, also if this time fails. */
   readonly recheck: (node: string, time: number) => void
-  /** How long a NixNode stays without its Node, in milliseconds. */
+  /** How long a NixNode and a Lease stay without their Node, in milliseconds. */
   readonly lostGraceMs: number
 }
 
@@ -27,7 +28,7 @@ interface Written {
   readonly spec: NixNodeSpecView
 }
 
-/** Writes the spec of a NixNode and its owner, and deletes one whose Node is gone. */
+/** Writes the spec of a NixNode and its owner, and deletes one whose Node is gone, with the Lease of the shim. */
 export function createNixNodeReconciler(options: NixNodeReconcilerOptions): Reconciler {
   const { state, kube, createBuilds, recheck, lostGraceMs } = options
   const written = new Map<string, Written>()
@@ -37,14 +38,13 @@ export function createNixNodeReconciler(options: NixNodeReconcilerOptions): Reco
   async function reconcile(node: string): Promise<number | undefined> {
     const nixNode = state.nixNodes.get(node)
     const owner = state.nodes.uidOf(node)
-    if (!nixNode || nixNode.deleting || owner !== undefined) goneSince.delete(node)
     if (!nixNode) {
       written.delete(node)
       gonePods.forget(node)
-      return undefined
     }
-    if (nixNode.deleting) return undefined
-    if (owner === undefined) return removeLater(nixNode)
+    if (owner === undefined) return removeLater(node, nixNode?.deleting ? undefined : nixNode)
+    goneSince.delete(node)
+    if (!nixNode || nixNode.deleting) return undefined
     const { uids, recheckAt } = await gonePods.of(nixNode)
     const spec = planNixNode({
       nixNode,
@@ -60,11 +60,20 @@ export function createNixNodeReconciler(options: NixNodeReconcilerOptions): Reco
     return undefined
   }
 
-  async function removeLater({ name, uid }: NixNodeView): Promise<number | undefined> {
-    const since = goneSince.get(name) ?? Date.now()
-    goneSince.set(name, since)
+  async function removeLater(node: string, nixNode: NixNodeView | undefined): Promise<number | undefined> {
+    const aliveUntil = state.nodes.aliveUntil(node)
+    if (!nixNode && aliveUntil === undefined) {
+      goneSince.delete(node)
+      return undefined
+    }
+    const since = goneSince.get(node) ?? Date.now()
+    goneSince.set(node, since)
     if (Date.now() < since + lostGraceMs) return since + lostGraceMs
-    await kube.delete(nixNodes, { name, uid })
+    if (nixNode) await kube.delete(nixNodes, { name: node, uid: nixNode.uid })
+    if (aliveUntil === undefined) return undefined
+    // A living shim would only create its Lease again.
+    if (Date.now() <= aliveUntil) return aliveUntil + 1
+    await kube.delete(leases, { namespace: SYSTEM_NAMESPACE, name: shimLeaseName(node) })
     return undefined
   }
 

@@ -109,7 +109,10 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
 
   function onLease(key: string): void {
     const prefix = `${SYSTEM_NAMESPACE}/${shimLeaseName('')}`
-    nodes.leaseChanged(key.slice(prefix.length), leaseMirror.get(key))
+    const node = key.slice(prefix.length)
+    nodes.leaseChanged(node, leaseMirror.get(key))
+    // Nothing else reports a Lease whose Node has gone before.
+    if (!nodes.has(node)) onDue(workKey('nixnode', node))
   }
 
   function onBuild(key: string): void {

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ObjectName } from '../../kube/client/contract.ts'
+import { leases } from '../../kube/resources/lease.ts'
+import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { nixNodes } from '../../kube/resources/nixnode.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
@@ -43,6 +45,17 @@ describe('a NixNode', () => {
     await waitForSpec(node, { namespaces: expect.any(Array) })
     await world.removeNode(node)
     await vi.waitFor(async () => expect(await world.nixNode(node)).toBeUndefined(), PATIENT)
+  })
+
+  it('is deleted before the Lease of its node, which stays while the shim renews it', async () => {
+    const node = await world.addNode()
+    await waitForSpec(node, { namespaces: expect.any(Array) })
+    await world.removeNode(node)
+    await vi.waitFor(async () => expect(await world.nixNode(node)).toBeUndefined(), PATIENT)
+    const lease = () => world.kube.get(leases, { namespace: SYSTEM_NAMESPACE, name: shimLeaseName(node) })
+    expect(await lease()).toBeDefined()
+    await world.renewLease(node, { durationSeconds: 1 })
+    await vi.waitFor(async () => expect(await lease()).toBeUndefined(), PATIENT)
   })
 
   it('names the namespaces of NixBuilds made by hand', async () => {

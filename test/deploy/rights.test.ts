@@ -29,7 +29,7 @@ const CONTROLLER = rights({
   nodes: ['list', 'watch', 'patch'],
   events: ['create', 'patch'],
 })
-const CONTROLLER_LEASES = rights({ leases: ['get', 'list', 'watch', 'create', 'update'] })
+const CONTROLLER_LEASES = rights({ leases: ['get', 'list', 'watch', 'create', 'update', 'delete'] })
 const SHIM = rights({
   nixbuilds: ['get', 'list'],
   nixnodes: ['get', 'list', 'watch', 'create'],
@@ -192,6 +192,13 @@ describe('the controller may', () => {
       await controller.kube.list<unknown>(kind, { namespace }, () => {})
     }
   })
+
+  test('delete the Lease of a shim', async () => {
+    const lease = { namespace: 'enbi-system', name: 'enbi-shim-gone' }
+    await deployed.kube.create(leases, { ...lease, body: {} })
+    await controller.kube.delete(leases, lease)
+    expect(await deployed.kube.get(leases, lease)).toBeUndefined()
+  })
 })
 
 describe('the controller may not', () => {
@@ -213,7 +220,7 @@ describe('the controller may not', () => {
     ],
     ['read secrets', () => controller.kube.list(secrets, { namespace: 'enbi-system' }, () => {})],
     ['list Leases in other namespaces', () => controller.kube.list(leases, {}, () => {})],
-    ['delete Leases', () => controller.kube.delete(leases, { namespace: 'enbi-system', name: 'enbi-shim-node-1' })],
+    ['delete Leases in other namespaces', () => controller.kube.delete(leases, name)],
   ])('%s', async (_, attempt) => {
     await expect(attempt()).rejects.toThrow(NOT_ALLOWED)
   })

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createGonePods } from '../../../controller/reconcilers/gone-pods.ts'
 import { type NixNodeView, nixNodeView } from '../../../controller/views/nixnode.ts'
 import type { Kind, ObjectName } from '../../../kube/client/contract.ts'
-import { type NodeBuild, nixNodes } from '../../../kube/resources/nixnode.ts'
+import { NIXNODE_LIMITS, type NodeBuild, nixNodes } from '../../../kube/resources/nixnode.ts'
 import { startPods } from '../state/start.ts'
 import { somePod } from '../views.ts'
 
@@ -55,12 +55,13 @@ describe('a static pod', () => {
 
 it('deleted pods that the node does not name are gone if it may have left them out', async () => {
   const { gonePods, set } = start(() => undefined)
-  for (const { name, uid } of many(25)) set(`team/${name}`, somePod({ metadata: { name, uid } }))
+  const most = NIXNODE_LIMITS.pods
+  for (const { name, uid } of many(most)) set(`team/${name}`, somePod({ metadata: { name, uid } }))
   const deleted = (uid: string, parts = {}) => somePod({ metadata: { uid, deletionTimestamp: DELETED, ...parts } })
-  set('team/web-23', deleted('uid-23'))
+  set('team/last', deleted('last'))
   set('other/web', deleted('other', { namespace: 'other' }))
-  expect((await gonePods.of(nodeWith(many(20)))).uids).toEqual(['uid-23'])
-  expect((await gonePods.of(nodeWith(many(19)))).uids).toEqual([])
+  expect((await gonePods.of(nodeWith(many(most)))).uids).toEqual(['last'])
+  expect((await gonePods.of(nodeWith(many(most - 1)))).uids).toEqual([])
 })
 
 describe('pods that are not watched', () => {
