@@ -37,7 +37,7 @@ interface Times {
 const PLAIN_USE_MS = 60_000
 
 export interface NixBuildReconcilerOptions {
-  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes' | 'nodeBuilds' | 'assignments'>
+  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes' | 'nodeBuilds' | 'assignments' | 'nodeChanges'>
   readonly kube: Pick<Kube, 'patch' | 'delete'>
   readonly events: Pick<EventRecorder, 'record'>
   readonly limits: PlanLimits

@@ -3,7 +3,11 @@ import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
 import { type BuildToPlace, chooseNode } from '../plan/choose-node.ts'
 import type { NodeChoice } from '../plan/nixbuild-facts.ts'
 import { ASSIGNED_BYTES } from '../plan/plan-nixnode.ts'
+import type { Assignments } from '../state/assignments.ts'
+import type { Builds } from '../state/builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
+import type { NodeBuilds } from '../state/node-builds.ts'
+import type { Nodes } from '../state/nodes.ts'
 import { type NixBuildView, recipeId } from '../views/nixbuild.ts'
 import type { NodeState } from '../views/node.ts'
 
@@ -16,10 +20,31 @@ export interface Placement {
   countIn(namespace: string): number
 }
 
-export type PlacementState = Pick<ClusterState, 'builds' | 'nodes' | 'nodeBuilds' | 'assignments'>
+export interface PlacementState {
+  readonly builds: Pick<Builds, 'get'>
+  readonly nodes: Pick<Nodes, 'states'>
+  readonly nodeBuilds: Pick<NodeBuilds, 'has' | 'activeOn' | 'entry'>
+  readonly assignments: Pick<Assignments, 'onNode' | 'bytesOn' | 'countIn'>
+  readonly nodeChanges: ClusterState['nodeChanges']
+}
 
-export function createPlacement({ builds, nodes, nodeBuilds, assignments }: PlacementState): Placement {
+export function createPlacement(state: PlacementState): Placement {
+  const { builds, nodes, nodeBuilds, assignments } = state
   const assigning = new Map<string, string>()
+  /** Why no node can build, by system and labels: thousands of builds may ask after one change of a node. */
+  const refusals = new Map<string, NodeChoice>()
+  let changes = 0
+
+  function choose(key: string, build: NixBuildView): NodeChoice {
+    if (changes !== state.nodeChanges()) refusals.clear()
+    changes = state.nodeChanges()
+    const kind = JSON.stringify([build.system, build.nodeSelector])
+    const known = refusals.get(kind)
+    if (known) return known
+    const choice = chooseNode(candidates(), placeOf(key, build))
+    if ('none' in choice) refusals.set(kind, choice)
+    return choice
+  }
 
   function placeOf(key: string, { system, nodeSelector, namespace, recipe }: NixBuildView): BuildToPlace {
     return { system, nodeSelector, recipe: 'key' in recipe ? recipeId(namespace, recipe.key) : key, countRunning }
@@ -51,7 +76,7 @@ export function createPlacement({ builds, nodes, nodeBuilds, assignments }: Plac
   }
 
   return {
-    choose: (key, build) => chooseNode(candidates(), placeOf(key, build)),
+    choose,
     begin(key, node) {
       assigning.set(key, node)
     },

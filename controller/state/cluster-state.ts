@@ -33,6 +33,8 @@ export interface ClusterState {
   readonly nixNodes: NixNodes
   readonly nodeBuilds: NodeBuilds
   readonly assignments: Assignments
+  /** Grows whenever other nodes may be able to take a build. */
+  nodeChanges(): number
   /** Resolves once everything has been read, or the signal has aborted. */
   synced(): Promise<void>
   /** Kinds that have not been read yet. */
@@ -87,6 +89,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     onNode: node => onDue(workKey('node', node)),
   })
   const nodeBuilds = createNodeBuilds()
+  let nodeChanges = 0
   const assignments = createAssignments({ onNode: onAssignment, onRoom })
 
   const nodeMirror = mirror(nodeKind, node => node, onNodeObject)
@@ -127,6 +130,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
   }
 
   function onAssignment(node: string): void {
+    nodeChanges += 1
     onDue(workKey('nixnode', node))
     onDue(workKey('node', node))
   }
@@ -159,6 +163,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
   }
 
   function onNode(node: string, change: { readonly system: boolean }): void {
+    nodeChanges += 1
     pods.nodeChanged(node, change)
     onDue(workKey('nixnode', node))
     onBuildsOf(node)
@@ -179,13 +184,18 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     const ids = new Set(nodeBuilds.put(node, view?.entries))
     assignments.restore(node, view?.spec.assigned)
     onDue(workKey('nixnode', node))
-    if (isNew) onBuildsOf(node)
+    if (isNew) onNewNixNode(node)
     if (ids.size === 0) return
     for (const id of ids) onRecipe(id)
     for (const pod of pods.onNode(node)) {
       const { requests } = pods.requestsOf(pod)
       if (requests.some(({ key }) => ids.has(recipeId(namespaceOf(pod), key)))) onDue(workKey('pod', pod))
     }
+  }
+
+  function onNewNixNode(node: string): void {
+    nodeChanges += 1
+    onBuildsOf(node)
   }
 
   /** The shims look for NixBuilds only in the namespaces that their NixNodes name. */
@@ -205,6 +215,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     nixNodes: nixNodeMirror,
     nodeBuilds,
     assignments,
+    nodeChanges: () => nodeChanges,
     synced: async () => {
       await Promise.all(Object.values(mirrors).map(each => each.synced()))
     },
