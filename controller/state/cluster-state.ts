@@ -5,7 +5,6 @@ import { leases } from '../../kube/resources/lease.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type NixNode, nixNodes } from '../../kube/resources/nixnode.ts'
-import { isTooMany } from '../plan/plan-assignment.ts'
 import { nixBuildView, recipeId } from '../views/nixbuild.ts'
 import { isActive, type NixNodeView, type NodeEntry, nixNodeView } from '../views/nixnode.ts'
 import { type NodeRules, nodes as nodeKind } from '../views/node.ts'
@@ -16,6 +15,7 @@ import { type Builds, createBuilds } from './builds.ts'
 import { createNodeBuilds, type NodeBuilds } from './node-builds.ts'
 import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
+import { createWaitingBuilds } from './waiting-builds.ts'
 
 const KINDS = ['pod', 'build', 'namespace', 'node', 'nixnode'] as const
 
@@ -52,8 +52,6 @@ export interface ClusterStateOptions extends NodeRules {
 
 /** Pods that have ended need nothing. */
 const UNFINISHED_PODS = { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' }
-/** How many waiting NixBuilds are reconciled when there is room for another one. */
-const MAX_NEXT = 4
 
 export function createClusterState({ kube, onDue, signal, logger, ...rules }: ClusterStateOptions): ClusterState {
   function mirror<T, P>(
@@ -90,7 +88,11 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
   })
   const nodeBuilds = createNodeBuilds()
   let nodeChanges = 0
-  const assignments = createAssignments({ onNode: onAssignment, onRoom })
+  const assignments = createAssignments({ onNode: onAssignment, onRoom: namespace => waiting.roomIn(namespace) })
+  const waiting = createWaitingBuilds({
+    ...{ builds, assignments, signal },
+    onBuild: key => onDue(workKey('build', key)),
+  })
 
   const nodeMirror = mirror(nodeKind, node => node, onNodeObject)
   const nixNodeMirror = mirror(nixNodes, viewOfNixNode, onNixNode)
@@ -166,16 +168,8 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     nodeChanges += 1
     pods.nodeChanged(node, change)
     onDue(workKey('nixnode', node))
-    onBuildsOf(node)
+    waiting.nodeChanged(node)
     for (const entry of nodeBuilds.onNode(node)) if (isActive(entry)) onRecipe(entry.id)
-  }
-
-  function onBuildsOf(node: string): void {
-    for (const build of [...builds.unfinishedOn(node), ...builds.mayNeedNode()]) {
-      // One that no node has may have been waiting for this change.
-      const assigned = assignments.nodeOf(objectKey(build)) ?? build.buildNode
-      if (assigned === undefined || assigned === node) onDue(workKey('build', objectKey(build)))
-    }
   }
 
   function onNixNode(node: string): void {
@@ -195,17 +189,12 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
 
   function onNewNixNode(node: string): void {
     nodeChanges += 1
-    onBuildsOf(node)
+    waiting.nodeChanged(node)
   }
 
   /** The shims look for NixBuilds only in the namespaces that their NixNodes name. */
   function onNamespace(): void {
     for (const [name] of nixNodeMirror.entries()) onDue(workKey('nixnode', name))
-  }
-
-  function onRoom(namespace: string): void {
-    const waiting = builds.mayNeedNode().filter(build => build.namespace === namespace && isTooMany(build))
-    for (const build of waiting.slice(0, MAX_NEXT)) onDue(workKey('build', objectKey(build)))
   }
 
   return {
