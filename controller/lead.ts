@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Kube } from '../kube/client/contract.ts'
 import { createEventRecorder } from '../kube/event-recorder.ts'
 import { CONTROLLER } from '../kube/resources/names.ts'
-import { createWorkQueue } from '../kube/work-queue.ts'
+import { createWorkQueue, type WorkQueue } from '../kube/work-queue.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import type { ControllerOptions } from './flags.ts'
 import type { Metrics } from './metrics.ts'
@@ -19,6 +19,7 @@ import {
   groupOfWork,
   parseWorkKey,
   type WorkKind,
+  workKey,
 } from './state/cluster-state.ts'
 
 /** Number of workers, and so of concurrent writes. */
@@ -46,7 +47,8 @@ export async function lead(options: LeadOptions, signal: AbortSignal): Promise<v
     signal,
     logger,
   })
-  const reconcilers = createReconcilers({ ...options, kube }, state, signal)
+  const addAt = (key: string, time: number) => queue.addAt(key, time)
+  const reconcilers = createReconcilers({ ...options, kube, addAt }, state, signal)
   const queue = createWorkQueue({ work: reconcile, workers: WRITERS, groupOf: groupOfWork, onError, signal })
 
   async function reconcile(key: string): Promise<void> {
@@ -78,7 +80,7 @@ export async function lead(options: LeadOptions, signal: AbortSignal): Promise<v
 }
 
 function createReconcilers(
-  { kube, flags, host, logger }: LeadOptions,
+  { kube, flags, host, logger, addAt }: LeadOptions & Pick<WorkQueue, 'addAt'>,
   state: ClusterState,
   signal: AbortSignal,
 ): Readonly<Record<WorkKind, Reconciler>> {
@@ -93,12 +95,13 @@ function createReconcilers(
   const retention = { keepFinished: flags.keepFinished, keepFinishedForMs: flags.keepFinishedFor }
   const createNixBuild = createNixBuildCreator({ state, kube })
   const createBuilds = createNodeRecipes({ state, create: createNixBuild })
+  const recheck = (node: string, time: number) => addAt(workKey('nixnode', node), time)
   return {
     pod: createPodReconciler({ state, kube, createNixBuild, events, writesConditions: flags.podConditions }),
     build: createNixBuildReconciler({ state, kube, events, limits }),
     namespace: createNamespaceReconciler({ state, kube, limits: retention }),
     node: createNodeReconciler({ state, kube }),
-    nixnode: createNixNodeReconciler({ state, kube, createBuilds, lostGraceMs: flags.lostGrace }),
+    nixnode: createNixNodeReconciler({ state, kube, createBuilds, recheck, lostGraceMs: flags.lostGrace }),
   }
 }
 

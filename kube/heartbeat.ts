@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { pause } from '../lib/async/retry.ts'
+import { backOffMs, pause } from '../lib/async/retry.ts'
 import { messageOf } from '../lib/errors.ts'
 import { isConflict } from './client/api-error.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
@@ -24,18 +24,22 @@ export interface HeartbeatOptions {
  */
 export async function heartbeat(options: HeartbeatOptions): Promise<void> {
   const { durationMs, signal, logger } = options
+  const betweenMs = durationMs / RENEWALS_PER_LEASE
+  let failures = 0
   let lastError = ''
   while (!signal.aborted) {
     try {
       await renew(options)
       if (lastError !== '') logger.info('the lease is renewed again')
       lastError = ''
+      failures = 0
     } catch (error) {
+      failures += 1
       const message = messageOf(error)
       if (!signal.aborted && message !== lastError) logger.warn({ err: message }, 'cannot renew the lease')
       lastError = message
     }
-    await pause(durationMs / RENEWALS_PER_LEASE, signal)
+    await pause(failures === 0 ? betweenMs : backOffMs(failures, betweenMs), signal)
   }
 }
 

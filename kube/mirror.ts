@@ -36,6 +36,8 @@ export interface MirrorOptions<T, P> {
 export interface Mirror<P> {
   /** The key is an `objectKey`. */
   get(key: string): P | undefined
+  /** Replaces what is kept of an object until it changes. */
+  put(key: string, value: P | undefined): void
   entries(): Iterable<readonly [string, P]>
   values(): Iterable<P>
   readonly size: number
@@ -141,6 +143,7 @@ export function createMirror<T, P>(options: MirrorOptions<T, P>): Mirror<P> {
   const ended = run().finally(firstSync.resolve)
   return {
     get: key => store.values.get(key),
+    put: store.set,
     entries: () => store.values.entries(),
     values: () => store.values.values(),
     get size() {

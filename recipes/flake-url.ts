@@ -35,7 +35,7 @@ export interface FlakeContent {
   readonly url: string
 }
 
-/** In characters. */
+/** In characters, of the text and of its canonical form, which is longer if the query has characters to encode. */
 const MAX_LENGTH = 1024
 
 const EXAMPLES = 'github:owner/repo/REV, git+https://host/path?ref=main&dir=sub or path:/absolute/folder'
@@ -132,8 +132,11 @@ function parse(text: string): FlakeUrl {
   const place = `${nixForm(source)}${suffix}`
   const narHash = params.get('narHash')
   const withHash = without(params, params.get('host') === scheme.host ? ['host'] : [])
+  const url = `${place}${formatQuery(withHash)}`
+  if (url.length > MAX_LENGTH)
+    throw new GrammarError(`with its query encoded it has ${url.length} characters, at most ${MAX_LENGTH} are allowed`)
   return {
-    url: `${place}${formatQuery(withHash)}`,
+    url,
     scheme: name,
     source: withHost(source, withHash.get('host')),
     local: scheme.local,

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { lazy } from '../lib/async/lazy.ts'
 import { version } from '../lib/version.ts'
+import type { Policy } from '../recipes/policy/policy.ts'
 import { hostSystem } from '../recipes/system.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { Config } from './config/config.ts'
@@ -87,6 +88,7 @@ export function stagesPart({ config, images, isIdle, linking, env, logger }: Sta
 
 export interface ClusterPartOptions {
   readonly config: Config
+  readonly policy: Policy
   readonly images: () => Promise<ImageRecords>
   readonly logger: Logger
 }
@@ -94,6 +96,7 @@ export interface ClusterPartOptions {
 /** Undefined if the config has no `kubernetes`. Resolves to undefined if the cluster's side cannot be made: the shim works without it. */
 export function clusterPart({
   config,
+  policy,
   images,
   logger,
 }: ClusterPartOptions): (() => Promise<Cluster | undefined>) | undefined {
@@ -108,6 +111,7 @@ export function clusterPart({
       lookupMs: kubernetes.lookupTimeout,
       stateDir,
       images,
+      policy,
       shimVersion: version(),
       system: hostSystem(),
       layerMode: config.import.layers,

@@ -54,7 +54,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const linking = { identity: createIdentity(stateDir), onLinking: createLinkingLogger(logger) }
   const isIdle = () => !pullLog.runs().some(({ progress }) => isReading(progress))
   const stages = stagesPart({ config, images, isIdle, linking, env, logger })
-  const cluster = clusterPart({ config, images, logger })
+  const policy = createPolicy(config.policy)
+  const cluster = clusterPart({ config, policy, images, logger })
   const hub = createProgressHub()
   const runs = createSharedRuns<PullOutcome>({
     abandonAfterMs: nix.abandonAfter,
@@ -62,7 +63,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     maxPerNamespace: nix.maxQueuedPerNamespace,
   })
   const service = createImageService({
-    policy: createPolicy(config.policy),
+    policy,
     names: createNames({ rules: config.names, flakeNames: config.flakeNames, system }),
     system,
     images,

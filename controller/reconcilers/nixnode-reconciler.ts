@@ -14,6 +14,8 @@ export interface NixNodeReconcilerOptions {
   readonly kube: Pick<Kube, 'get' | 'patch' | 'delete'>
   /** Creates the NixBuilds of recipes that only the node knows. */
   readonly createBuilds: NodeRecipes
+  /** Reconciles the NixNode again at that time, also if this time fails. */
+  readonly recheck: (node: string, time: number) => void
   /** How long a NixNode stays without its Node, in milliseconds. */
   readonly lostGraceMs: number
 }
@@ -27,7 +29,7 @@ interface Written {
 
 /** Writes the spec of a NixNode and its owner, and deletes one whose Node is gone. */
 export function createNixNodeReconciler(options: NixNodeReconcilerOptions): Reconciler {
-  const { state, kube, createBuilds, lostGraceMs } = options
+  const { state, kube, createBuilds, recheck, lostGraceMs } = options
   const written = new Map<string, Written>()
   const goneSince = new Map<string, number>()
   const gonePods = createGonePods({ pods: state.pods, kube })
@@ -43,7 +45,6 @@ export function createNixNodeReconciler(options: NixNodeReconcilerOptions): Reco
     }
     if (nixNode.deleting) return undefined
     if (owner === undefined) return removeLater(nixNode)
-    await createBuilds(node)
     const { uids, recheckAt } = await gonePods.of(nixNode)
     const spec = planNixNode({
       nixNode,
@@ -54,7 +55,9 @@ export function createNixNodeReconciler(options: NixNodeReconcilerOptions): Reco
       namespaces: state.builds.namespacesByHand,
     })
     if (spec) await write(nixNode, owner, spec)
-    return recheckAt
+    if (recheckAt !== undefined) recheck(node, recheckAt)
+    await createBuilds(node)
+    return undefined
   }
 
   async function removeLater({ name, uid }: NixNodeView): Promise<number | undefined> {

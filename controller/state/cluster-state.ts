@@ -72,6 +72,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
   })
   const pods = createPods({
     mirrored: key => podMirror.get(key),
+    keepLess: (key, kept) => podMirror.put(key, kept),
     systemOf: nodes.systemOf,
     recipesOf: id => builds.recipesOf(id),
     onPod: key => onDue(workKey('pod', key)),
@@ -178,6 +179,8 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     const ids = new Set(nodeBuilds.put(node, view?.entries))
     assignments.restore(node, view?.spec.assigned)
     onDue(workKey('nixnode', node))
+    // One that was deleted while no controller led has no event.
+    for (const { key } of view?.spec.assigned ?? []) if (!builds.get(key)) onDue(workKey('build', key))
     if (isNew) onNewNixNode(node)
     if (ids.size === 0) return
     for (const id of ids) onRecipe(id)

@@ -26,6 +26,8 @@ export interface Pods {
   isWaitedForOn(id: string, node: string): boolean
   /** Whether a living pod uses the `imageId` that has no annotations for it. */
   isImageUsed(id: string): boolean
+  /** The same for a pod of the node. It does not count pods that need no reconciling. */
+  isImageUsedOn(id: string, node: string): boolean
   /** What to keep of a pod that the watch reports. */
   kept(key: string, pod: PodView): KeptPod | undefined
   /** Reads a pod again after a watch event. */
@@ -42,6 +44,8 @@ export type KeptPod = PodView | UsedImages
 
 export interface PodsOptions {
   readonly mirrored: (key: string) => KeptPod | undefined
+  /** Replaces what is mirrored of a pod, and marks it as changed. */
+  readonly keepLess: (key: string, kept: KeptPod | undefined) => void
   readonly systemOf: (node: string) => string | undefined
   /** The recipes of an `imageId` in NixBuilds. */
   readonly recipesOf: (id: string) => readonly RecipeView[]
@@ -59,7 +63,11 @@ const MAX_PLAIN = 20_000
 /** Limit per namespace, so that pods that never start do not displace those of other namespaces. */
 const MAX_PLAIN_PER_NAMESPACE = MAX_PLAIN / 4
 
-export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, now = Date.now }: PodsOptions): Pods {
+/** How often started pods give up their places when all are taken, in milliseconds. */
+const SWEEP_MS = 10_000
+
+export function createPods(options: PodsOptions): Pods {
+  const { mirrored, keepLess, systemOf, recipesOf, onPod, onRequest, now = Date.now } = options
   const index = createRequestIndex()
   const byNode = createGroupIndex()
   const byImage = createMultiIndex()
@@ -67,6 +75,7 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
   const stale = new Set<string>()
   const recent = createRecentWrites<PodView>(onPod)
   const use = createImageUse()
+  let sweptAt = 0
 
   const get = (key: string) => recent.get(key) ?? wholePod(mirrored(key))
   const requestsNothing = (key: string) => {
@@ -96,6 +105,18 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
     for (const id of index.update(key, pod, { system, namedRecipes })) onRequest(id)
   }
 
+  /** No event reports that a started pod need not be kept whole any more. */
+  function canHold(key: string): boolean {
+    if (plain.canHold(key)) return true
+    if (now() < sweptAt + SWEEP_MS) return false
+    sweptAt = now()
+    for (const each of plain.keys()) {
+      const pod = wholePod(mirrored(each))
+      if (pod && !mayBeNamed(pod, now())) keepLess(each, use.of(pod))
+    }
+    return plain.canHold(key)
+  }
+
   /** A pod with annotations for the image requests it, and nothing else. */
   function usesImage(key: string, id: string): boolean {
     const { requests } = index.requestsOf(key)
@@ -119,7 +140,9 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
           .requests.some(request => !request.started && recipeId(namespaceOf(key), request.key) === id),
       ),
     isImageUsed: id => use.isUsed(id) || [...byImage.keysIn(id)].some(key => usesImage(key, id)),
-    kept: (key, pod) => (isRelevant(pod) || (mayBeNamed(pod, now()) && plain.canHold(key)) ? pod : use.of(pod)),
+    isImageUsedOn: (id, node) =>
+      [...byNode.keysIn(node)].some(key => byImage.groupsOf(key).includes(id) && usesImage(key, id)),
+    kept: (key, pod) => (isRelevant(pod) || (mayBeNamed(pod, now()) && canHold(key)) ? pod : use.of(pod)),
     changed,
     nodeChanged(node, { system }) {
       for (const key of [...byNode.keysIn(node)]) system ? changed(key) : onPod(key)
@@ -145,6 +168,8 @@ function imagesOf({ namespace, living, images }: PodView): string[] {
 /** A limited set of keys, of which each group may use only a part. */
 interface SharedQuota {
   has(key: string): boolean
+  /** A copy. */
+  keys(): readonly string[]
   /** Whether it contains the key, or could add it. */
   canHold(key: string): boolean
   add(key: string): void
@@ -165,6 +190,7 @@ function createSharedQuota({ most, maxPerGroup, groupOf }: SharedQuotaOptions): 
 
   return {
     has: key => keys.has(key),
+    keys: () => [...keys],
     canHold: key => keys.has(key) || (keys.size < most && shareOf(key) < maxPerGroup),
     add(key) {
       if (keys.has(key)) return

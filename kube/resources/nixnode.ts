@@ -15,8 +15,8 @@ export const NIXNODE_LIMITS = {
   message: 1_024,
   logTail: 4_096,
   progress: 256,
-  /** Waiting pods of one build. */
-  pods: 20,
+  /** Waiting pods of one build: those of a node, which by default has at most 110. */
+  pods: 256,
   assigned: 1_000,
   letGo: 1_000,
   namespaces: 1_000,

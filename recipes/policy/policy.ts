@@ -44,6 +44,16 @@ export interface PolicyRule {
  */
 export type Policy = (namespace: string, recipe: Recipe) => PolicyRule
 
+export function isAllowed(policy: Policy, namespace: string, recipe: Recipe): boolean {
+  try {
+    policy(namespace, recipe)
+    return true
+  } catch (error) {
+    if (error instanceof FinalError) return false
+    throw error
+  }
+}
+
 /**
  * Compiles the rules. The first rule that matches namespace, image, flake and contents decides. Without a rule nothing is built.
  */

@@ -35,6 +35,8 @@ export interface BackgroundTasks {
 
 /** Longest time that the first write waits for containerd to say which images are present. */
 const RESTORE_MS = 10_000
+/** Longest time that the orders of the controller wait for the first write: the API server may refuse it for long. */
+const FIRST_WRITE_MS = 10_000
 
 /** Starts all tasks. None ends before `signal` aborts. */
 export function startBackgroundTasks(options: BackgroundTasksOptions): BackgroundTasks {
@@ -51,7 +53,7 @@ export function startBackgroundTasks(options: BackgroundTasksOptions): Backgroun
   async function report(): Promise<void> {
     await within(RESTORE_MS, options.restored)
     writer = createNixNodeWriter(options)
-    await writer.begun
+    await within(FIRST_WRITE_MS, writer.begun)
     if (!signal.aborted)
       await followOwnNixNode({
         ...options,

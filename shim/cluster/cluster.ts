@@ -8,6 +8,7 @@ import { within } from '../../lib/async/bounded-wait.ts'
 import { lazy } from '../../lib/async/lazy.ts'
 import { backOff } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError } from '../../lib/errors.ts'
+import { isAllowed, type Policy } from '../../recipes/policy/policy.ts'
 import type { ClusterSide, ImageRecords, PodWarning, PullImage } from '../pull/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { BackgroundTasks } from './background-tasks.ts'
@@ -29,6 +30,7 @@ export interface ClusterOptions {
   readonly stateDir: string
   readonly images: () => Promise<ImageRecords>
   readonly shimVersion: string
+  readonly policy: Policy
   /** Nix system of this node. */
   readonly system: string
   readonly layerMode: string
@@ -68,6 +70,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     nixBuildsOf: async query => listRecipes(await kube(), query),
     mayHave: namespace => tasks?.mayHaveNixBuild(namespace) ?? true,
     nixBuildNamed: async ({ signal, ...name }) => (await kube()).get(nixBuilds, name, { signal }),
+    mayBuild: (namespace, recipe) => isAllowed(options.policy, namespace, recipe),
     known: createKnownImages({ file: join(stateDir, 'known-images.json'), logger }),
     ...{ system, timeoutMs: options.lookupMs, logger },
   })

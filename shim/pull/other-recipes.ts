@@ -68,7 +68,8 @@ export function createOtherRecipes({ system, images, pull, logger }: OtherRecipe
       return error => {
         if (ownId !== undefined) conclude(ownId, error)
         if (error?.code === 'Cancelled') cancelled.abort(error)
-        else pullEnded.abort(new RetryableError('StillBuilding', 'the pod has not pulled this image yet'))
+        // After `cancelled`: a request that is withdrawn gets no promise. Those of earlier results expire from now on.
+        pullEnded.abort(new RetryableError('StillBuilding', 'the pod has not pulled this image yet'))
       }
     },
   }

@@ -1,8 +1,10 @@
 import type { Logger } from 'pino'
 import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import { FinalError, toShimError } from '../../lib/errors.ts'
+import { STATUS } from '../../lib/grpc/status.ts'
 import { quote } from '../../lib/text/quote.ts'
 import { findRecipe } from '../../recipes/find-recipe.ts'
+import type { FlakeUrl } from '../../recipes/flake-url.ts'
 import type { Names } from '../../recipes/names/names.ts'
 import type { Policy, PolicyRule } from '../../recipes/policy/policy.ts'
 import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
@@ -69,7 +71,7 @@ export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
     signal.addEventListener('abort', () => ended(callerLeft(signal)), { once: true })
     if (!found) {
       const afterwards = (grpcStatus: number) => {
-        ended()
+        ended(grpcStatus === STATUS.CANCELLED ? callerLeft(signal) : undefined)
         warnDrifted(parts, call, grpcStatus)
       }
       return { kind: 'forward', afterwards }
@@ -140,16 +142,36 @@ async function shareRun(
   { rule, runRequest }: Admitted,
   { signal, hold }: RequestLimits,
 ): Promise<PullOutcome> {
-  const record = await findRecord(await images(), recipe.image, signal)
+  const records = await images()
+  const record = await findRecord(records, recipe.image, signal)
   if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
   const usable = await stages()
   const terms = termsOf(rule)
   const isOfCluster = (pod ?? nixBuild) !== undefined
-  const lock = async () =>
-    isOfCluster && isFlakeRecipe(recipe) ? findLock?.({ recipe, namespace, nixBuild }) : undefined
-  const start = (call: RunCall) =>
-    reportRun(reporter, { ...call, recipe, record, terms, findLock: lock }, run => buildAndImport(usable, run))
-  return runRequest.join({ start, terms: JSON.stringify(terms), signal, hold })
+  const lockOf = async (owner: string) =>
+    isOfCluster && isFlakeRecipe(recipe)
+      ? findLock?.({ recipe, namespace: owner, nixBuild: owner === namespace ? nixBuild : undefined })
+      : undefined
+  const start = (call: RunCall) => {
+    const run = { ...call, recipe, record, terms, findLock: () => findSharedLock(call.owners.current(), lockOf) }
+    return reportRun(reporter, run, work => buildAndImport(usable, work))
+  }
+  const stillHolds = async ({ imageId }: PullOutcome) =>
+    (await presentId(records, record, { recipe, signal })) === imageId
+  return runRequest.join({ start, terms: JSON.stringify(terms), signal, hold, stillHolds })
+}
+
+/** Beyond this number, the API server is not asked. */
+const MAX_LOCKS = 10
+
+/** The lock that all namespaces have: none of them may choose what the others run. */
+async function findSharedLock(
+  namespaces: readonly string[],
+  lockOf: (namespace: string) => Promise<FlakeUrl | undefined>,
+): Promise<FlakeUrl | undefined> {
+  if (namespaces.length > MAX_LOCKS) return undefined
+  const [first, ...others] = await Promise.all(namespaces.map(lockOf))
+  return others.every(other => other?.url === first?.url) ? first : undefined
 }
 
 async function reportRun(

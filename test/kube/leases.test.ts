@@ -6,6 +6,7 @@ import type { Kube } from '../../kube/client/contract.ts'
 import { heartbeat } from '../../kube/heartbeat.ts'
 import { leaderElection } from '../../kube/leader-election.ts'
 import { leases } from '../../kube/resources/lease.ts'
+import { RetryableError } from '../../lib/errors.ts'
 import type { OwnCluster } from '../cluster/cluster.ts'
 import { PATIENT } from '../patience.ts'
 import { startApiServer } from './own-api-server.ts'
@@ -46,6 +47,19 @@ test('a heartbeat continues after the API server was away, and ends with its sig
   await cluster.controlPlane.apiServer.start()
   await expect.poll(() => beat.logged.join(), PATIENT).toContain('renewed again')
   await beat[Symbol.asyncDispose]()
+})
+
+test('a heartbeat that has failed once does not wait as long as after a success', async () => {
+  let failures = 0
+  const flaky: Kube = {
+    ...kube,
+    patch(...call) {
+      failures += 1
+      return failures > 2 ? kube.patch(...call) : Promise.reject(new RetryableError('ClusterAway', 'away'))
+    },
+  }
+  await using beat = begin(heart({ kube: flaky, durationMs: 3_600_000 }))
+  await expect.poll(() => read(beat.name), PATIENT).toBeDefined()
 })
 
 test('one of two candidates leads, and the other takes over when it ends', async () => {
@@ -121,7 +135,7 @@ interface Running {
   readonly work: (signal: AbortSignal) => Promise<void>
 }
 
-function heart() {
+function heart(plan: { kube?: Kube; durationMs?: number } = {}) {
   return ({ name, signal, logger }: Running) =>
     heartbeat({
       kube,
@@ -131,6 +145,7 @@ function heart() {
       durationMs: 1_000,
       signal,
       logger,
+      ...plan,
     })
 }
 

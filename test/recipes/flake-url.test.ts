@@ -235,6 +235,10 @@ describe('a flake URL is rejected:', () => {
     ['git+ext://sh -c id', /white space/],
     ['GITHUB:o/r', /no scheme/],
     [`github:o/${'r'.repeat(1024)}`, /characters, at most 1024/],
+    [
+      `git+https://h.example/a?publicKey=${'/'.repeat(900)}`,
+      /with its query encoded it has 2734 characters, at most 1024/,
+    ],
   ])('%j', (text, problem) => {
     expect(() => parseFlakeUrl(text)).toThrow(problem)
     expect(() => parseFlakeUrl(text)).toThrow(

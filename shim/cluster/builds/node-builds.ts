@@ -105,10 +105,7 @@ export function createNodeBuilds({ node, now, onPresent }: NodeBuildsOptions): N
     leave: request => find(request)?.leave(request),
     follow: (request, run) => find(request)?.follow(run),
     conclude: (request, state) => find(request)?.conclude(state),
-    withdraw(request) {
-      const build = find(request)
-      if (build?.result?.state === 'Queued') build.setResult(undefined)
-    },
+    withdraw: request => find(request)?.withdraw(),
     imageMade(key, state) {
       for (const build of tracked.values())
         if (build.result?.state === 'Present' && build.result.key === key) build.conclude(state)

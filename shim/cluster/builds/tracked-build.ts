@@ -16,6 +16,8 @@ export interface TrackedBuild {
   readonly changedAt: number
   join(request: FlakeImageRequest): void
   leave(request: FlakeImageRequest): void
+  /** It has no further attempt. */
+  withdraw(): void
   /** Shows this run until it ends, and then its result. */
   follow(run: ReportedRun): void
   /** Shows the result of a run that it did not follow, or of a request that had none. */
@@ -96,6 +98,14 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
     },
     leave(request) {
       requests.delete(request)
+      // A build with another attempt to come keeps it until it is withdrawn.
+      if (request.attempt === attempt && result?.state !== 'Queued') attempt = undefined
+      changed()
+    },
+    withdraw() {
+      attempt = undefined
+      if (result?.state !== 'Queued') return
+      result = undefined
       changed()
     },
     follow(next) {

@@ -26,6 +26,8 @@ export interface ClusterLookupOptions extends AskOptions {
   }) => Promise<NixBuild | undefined>
   /** Whether the namespace may have NixBuilds made by hand. By default, every namespace may. */
   readonly mayHave?: (namespace: string) => boolean
+  /** Whether the policy allows the recipe: only such a recipe makes an image outdated. */
+  readonly mayBuild: (namespace: string, recipe: FlakeRecipe) => boolean
   readonly known: KnownImages
   /** Nix system of this node. */
   readonly system: string
@@ -46,7 +48,7 @@ const MAX_NAMESPACES = 10
  * NixBuild, unless the last look-up found one: a registry could have a stranger's image of that name.
  */
 export function createClusterLookup(options: ClusterLookupOptions): ClusterLookup {
-  const { nixBuildsOf, nixBuildNamed, mayHave = () => true, known, system } = options
+  const { nixBuildsOf, nixBuildNamed, mayHave = () => true, mayBuild, known, system } = options
   const ask = createAsk(options)
 
   /** Undefined if there is no answer. */
@@ -71,10 +73,10 @@ export function createClusterLookup(options: ClusterLookupOptions): ClusterLooku
     async isOutdated(image, recipe) {
       const namespaces = (await known.namespacesOf(image)).slice(0, MAX_NAMESPACES)
       const differs = async (namespace: string) => {
-        // The pull that follows reports the error.
-        const answer = await lookUp(namespace, image).catch(() => 'broken' as const)
-        if (answer === 'broken') return true
-        return answer?.found !== undefined && recipeKey(answer.found.recipe) !== recipe
+        // Images are shared by all namespaces: one whose pulls can only fail takes no image from the others.
+        const answer = await lookUp(namespace, image).catch(() => undefined)
+        const found = answer?.found?.recipe
+        return found !== undefined && recipeKey(found) !== recipe && mayBuild(namespace, found)
       }
       return (await Promise.all(namespaces.map(differs))).includes(true)
     },

@@ -35,6 +35,8 @@ export interface NixNodeWriterOptions {
 
 /** Shortest time between two writes. */
 const BETWEEN_WRITES_MS = 1000
+/** Changes come in crowds: a build that ends moves all that are queued. To find what is due costs time for each. */
+const CROWD_MS = 50
 /** Longest pause while the API server is away. */
 const LONGEST_PAUSE_MS = 10_000
 /** Longest pause while it refuses: the kind NixNode or the rights may be missing until someone installs them. */
@@ -52,6 +54,7 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
   let failures = 0
   let lastError = ''
   let writing: Promise<void> | undefined
+  let crowd: NodeJS.Timeout | undefined
   let isOver = signal.aborted
 
   function dueAt(): number | undefined {
@@ -62,6 +65,15 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
   function schedule(): void {
     const due = isOver || writing ? undefined : dueAt()
     if (due !== undefined) alarm.set(Math.max(due, earliest))
+  }
+
+  function scheduleSoon(): void {
+    if (crowd || isOver) return
+    crowd = setTimeout(() => {
+      crowd = undefined
+      schedule()
+    }, CROWD_MS)
+    crowd.unref()
   }
 
   async function writeIfDue(): Promise<void> {
@@ -121,7 +133,7 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
     schedule()
   }
 
-  builds.onChange(schedule)
+  builds.onChange(scheduleSoon)
   schedule()
   return {
     begun: begun.promise,
@@ -137,6 +149,7 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
         (writing ?? Promise.resolve()).then(() => (dueAt() === undefined ? undefined : write())),
       )
       isOver = true
+      clearTimeout(crowd)
       alarm.clear()
     },
   }

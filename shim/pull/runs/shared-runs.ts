@@ -38,6 +38,8 @@ export interface Join<Result> {
   /** Withdraws this request alone: the run continues while another waits for it, and for `abandonAfterMs` longer. */
   readonly signal: AbortSignal
   readonly hold?: Hold | undefined
+  /** Whether the result of a promised run that has ended is still true. By default, it is. */
+  readonly stillHolds?: ((result: Result) => Promise<boolean>) | undefined
 }
 
 /** A caller that may have to ask again. */
@@ -63,6 +65,8 @@ interface ActiveRun<Result> {
   readonly controller: AbortController
   readonly terms: string
   waiting: number
+  /** On the clock of `performance`. Undefined while it runs. */
+  endedAt?: number
   abandonTimer?: NodeJS.Timeout | undefined
 }
 
@@ -89,6 +93,7 @@ export function createSharedRuns<Result>({
     requests.started(key)
     const ended = () => {
       clearTimeout(run.abandonTimer)
+      run.endedAt = performance.now()
       if (runs.get(key) !== run) return
       runs.delete(key)
       requests.ended(key)
@@ -113,14 +118,16 @@ export function createSharedRuns<Result>({
 
   async function join(key: string, call: Join<Result>, promised?: ActiveRun<Result>): Promise<Result> {
     const { signal, terms } = call
-    if (signal.aborted) throw callerLeft(signal)
+    const kept =
+      promised && (promised.endedAt === undefined || (await isCurrent(promised, call))) ? promised : undefined
     // An aborted run is not joined, and no other run with its key starts before it has ended.
     for (let run = runs.get(key); run?.controller.signal.aborted; run = runs.get(key))
       await orCancelled(Promise.allSettled([run.result]), signal)
+    if (signal.aborted) throw callerLeft(signal)
     if (isClosed) throw shuttingDown()
     const failure = failures.find(key, terms)
     if (failure) throw failure
-    const run = runs.get(key) ?? promised ?? startRun(key, call)
+    const run = runs.get(key) ?? kept ?? startRun(key, call)
     try {
       return await waitFor(key, run, call)
     } catch (error) {
@@ -133,6 +140,15 @@ export function createSharedRuns<Result>({
         throw error
     }
     return join(key, call)
+  }
+
+  /** The caller gets a failure once if it is recent: a run that is started again each time would only be called still building. */
+  function isCurrent({ result, endedAt = 0 }: ActiveRun<Result>, { stillHolds }: Join<Result>): Promise<boolean> {
+    const isRecent = performance.now() - endedAt < promiseMs
+    return result.then(
+      value => stillHolds?.(value) ?? true,
+      () => isRecent,
+    )
   }
 
   async function waitFor(key: string, run: ActiveRun<Result>, { signal, hold }: Join<Result>): Promise<Result> {

@@ -73,6 +73,9 @@ export function nixNodeSuite({ deployed, shim }: TakenOverNode): void {
       const contents = Array.from({ length: 128 }, () => 'x'.repeat(256))
       const recipes = entries(40, '').map(entry => ({ ...entry, recipe: { ...entry.recipe, contents } }))
       await expect(write({ builds: recipes })).rejects.toThrow(refusal('characters'))
+      const pods = Array.from({ length: NIXNODE_LIMITS.pods }, () => ({ name: '', uid: '' }))
+      const crowded = entries(100, '').map(entry => ({ ...entry, pods }))
+      await expect(write({ builds: crowded })).rejects.toThrow(refusal('characters'))
     })
   })
 

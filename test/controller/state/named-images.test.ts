@@ -189,4 +189,20 @@ describe('pods without annotations', () => {
     for (const namespace of ['team', 'a', 'b', 'c']) fill(namespace)
     expect(['a/0', 'other/new'].map(key => pods.kept(key, pod) === pod)).toEqual([true, false])
   })
+  it('that have started give up their places, but remain users of their images', () => {
+    const start = Date.now()
+    let now = start
+    const { pods, set } = startPods(KNOWN, new Map(), () => now)
+    const metadata = { creationTimestamp: new Date(start).toISOString() }
+    const young = named({ metadata, status: started })
+    for (let n = 0; n < 4_999; n += 1) set(`team/${n}`, young)
+    set('team/waiting', named())
+    const isKept = () => pods.kept('team/new', named({ spec: { containers: [{ name: 'b', image: 'b:1' }] } }))
+    expect(isKept()).not.toHaveProperty('createdAt')
+    now = start + 60_000
+    expect(isKept()).toHaveProperty('createdAt')
+    expect([pods.get('team/0'), pods.get('team/waiting')]).toEqual([undefined, named()])
+    set('team/waiting', undefined)
+    expect(pods.isImageUsed(IMAGE)).toBe(true)
+  })
 })

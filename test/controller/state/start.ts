@@ -8,21 +8,26 @@ export const idOf = (build: NixBuildView) => recipeId('team', 'key' in build.rec
 export const APP = idOf(someBuild())
 
 /** Pods whose mirror the test fills. */
-export function startPods(systems: Map<string, string>, recipes = new Map<string, RecipeView[]>()) {
+export function startPods(systems: Map<string, string>, recipes = new Map<string, RecipeView[]>(), now = Date.now) {
   const mirror = new Map<string, KeptPod>()
   const due: string[] = []
   const pods = createPods({
     mirrored: key => mirror.get(key),
+    keepLess: put,
     systemOf: node => systems.get(node),
     recipesOf: id => recipes.get(id) ?? [],
     onPod: key => void due.push(`pod ${key}`),
     onRequest: id => void due.push(`request ${id.slice(0, id.indexOf('/'))}`),
+    now,
   })
-  const set = (key: string, pod: KeptPod | undefined) => {
-    due.length = 0
+  function put(key: string, pod: KeptPod | undefined): void {
     if (pod) mirror.set(key, pod)
     else mirror.delete(key)
     pods.changed(key)
+  }
+  const set = (key: string, pod: KeptPod | undefined) => {
+    due.length = 0
+    put(key, pod)
     return [...due]
   }
   return { pods, set, due }

@@ -57,6 +57,16 @@ describe('a pull that has waited for nix.holdPulls', () => {
     expect(await countBuilds(shim, pull.image)).toBe(1)
   })
 
+  it('is not answered with a result whose image was removed meanwhile', async () => {
+    const { pull, open } = await makeGated('removed')
+    await expect(kubelet.pullImage(pull)).rejects.toMatchObject(STILL_BUILDING)
+    await open()
+    await untilLogged(shim, 'pull of a recipe done', pull.image)
+    await bed.cri().removeImage(pull.image)
+    await expect.poll(() => pullOnce(pull), PATIENT).toMatch(/^sha256:/)
+    expect(await bed.cri().imageStatus(pull.image)).toBeDefined()
+  })
+
   it('does not end before its image is there if it is not for a pod', async () => {
     const [held, { pull, open }] = await Promise.all([makeGated('beside'), makeGated('by-hand')])
     const byHand = kubelet.pullImage({ ...pull, podName: '' })

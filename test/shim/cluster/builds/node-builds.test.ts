@@ -63,6 +63,12 @@ describe('what the node reports of a pull', () => {
     expect(bed.presents()).toBe(1)
   })
 
+  it('names every pod that waits, also of a recipe that all pods of the node want', () => {
+    const bed = begin()
+    for (let pod = 0; pod < 110; pod += 1) bed.reporter.waiting(requestOf(`web-${pod}`))
+    expect(bed.shown()[0]?.pods).toHaveLength(110)
+  })
+
   it('is one build for each namespace', async () => {
     const bed = begin()
     const others = requestOf('web', { namespace: 'other' })
@@ -212,6 +218,33 @@ describe('the builds of a node', () => {
     expect(bed.write()).toMatchObject([{ state: 'Queued', nixBuild: 'web', attempts: 1 }])
     bed.builds.withdraw(request)
     expect(bed.write()).toEqual([])
+  })
+
+  it('wait for no other attempt if the pull of a pod fails after the assigned build has ended', async () => {
+    const bed = begin()
+    const request = { ...requestOf('none'), pod: undefined, nixBuild: 'web', attempt: { number: 1, max: 2 } }
+    const assigned = bed.reporter.waiting(request)
+    const pod = bed.reporter.waiting(requestOf('web'))
+    const run = bed.reporter.started(recipe())
+    assigned.failed(new RetryableError('Cancelled', 'not assigned any more'))
+    bed.builds.withdraw(request)
+    const failure = new RetryableError('NixDaemonAway', 'away')
+    run.failed(failure)
+    await settled()
+    pod.failed(failure)
+    expect(bed.shown()).toMatchObject([{ state: 'Failed', message: 'away', retryable: true }])
+    await makeImage(bed)
+    bed.builds.retain(() => false)
+    bed.reporter.refused(requestOf('web'), failure)
+    expect(bed.shown()).toMatchObject([{ state: 'Failed', message: 'away' }])
+  })
+
+  it('wait for another attempt although the pull of a pod fails meanwhile', () => {
+    const bed = begin()
+    const request = { ...requestOf('none'), pod: undefined, nixBuild: 'web', attempt: { number: 1, max: 2 } }
+    bed.reporter.refused(request, new RetryableError('QueueFull', 'full'))
+    bed.reporter.refused(requestOf('web'), new RetryableError('QueueFull', 'full'))
+    expect(bed.shown()).toMatchObject([{ state: 'Queued', attempts: 1 }])
   })
 })
 

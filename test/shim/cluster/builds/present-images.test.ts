@@ -30,6 +30,17 @@ it('the images that an earlier shim reported are reported again if they are stil
   expect(bed.builds.present()).toEqual([image('there')])
 })
 
+it('the images that a shim of version 0.1 listed are reported with what containerd knows of them', async () => {
+  const there = record('there')
+  const labels = { ...there.labels, 'enbi.hrzn.ee/image-id': 'sha256:1', 'enbi.hrzn.ee/store-path': '/nix/store/x' }
+  await using bed = await begin(async () => [{ ...there, labels, updatedAt: Date.UTC(2026, 0, 1) }])
+  const older = (recipe: string) => ({ namespace: 'team', name: `nixbuild-${recipe}`, recipe })
+  await bed.write(JSON.stringify([older('there'), older('gone')]))
+  await bed.images.restore()
+  const facts = { nixBuild: 'nixbuild-there', imageDigest: 'sha256:1', storePath: '/nix/store/x' }
+  expect(bed.builds.present()).toEqual([{ ...image('there'), ...facts }])
+})
+
 it('what is saved while images are restored does not replace them', async () => {
   const { promise: answered, resolve: answer } = Promise.withResolvers<Listed>()
   await using bed = await begin(() => answered)
@@ -57,15 +68,11 @@ it('an image that is removed is not reported any more', async () => {
 })
 
 it('an image whose recipe is being built again is still reported', async () => {
-  let looks = 0
-  await using bed = await begin(async () => {
-    looks += 1
-    return []
-  }, ['active'])
+  await using bed = await begin(async () => [], ['active'])
   bed.builds.restore([image('active'), image('idle')])
   bed.images.check()
   await expect.poll(() => bed.builds.present(), PATIENT).toEqual([image('active')])
-  expect(looks).toBe(1)
+  expect(bed.looks()).toBe(1)
 })
 
 it('many changes of images during a check cause one more check', async () => {
@@ -88,21 +95,50 @@ it('many changes of images during a check cause one more check', async () => {
   expect(looks).toBe(2)
 })
 
+it('a shim that ends while containerd is away forgets no image', async () => {
+  await using bed = await begin(() => Promise.reject(new Error('containerd is away')))
+  await bed.write(JSON.stringify([image('old')]))
+  const restored = bed.images.restore()
+  await expect.poll(bed.looks, PATIENT).toBeGreaterThan(0)
+  bed.stop()
+  await restored
+  bed.builds.restore([image('new')])
+  await bed.images.saved()
+  expect(JSON.parse(await bed.saved())).toEqual([image('old'), image('new')])
+})
+
+it('a shim that ends during a check forgets no image', async () => {
+  await using bed = await begin(() => Promise.reject(new Error('containerd is away')))
+  bed.builds.restore([image('web')])
+  bed.images.check()
+  await expect.poll(bed.looks, PATIENT).toBeGreaterThan(0)
+  bed.stop()
+  await new Promise(setImmediate)
+  expect(bed.builds.present()).toEqual([image('web')])
+})
+
 async function begin(withLabel: () => Promise<Listed>, active: readonly string[] = []) {
   const folder = await mkdtempDisposable(join(tmpdir(), 'present-images-'))
   const file = join(folder.path, 'nixbuilds.json')
   const stop = new AbortController()
+  let looks = 0
+  const look = () => {
+    looks += 1
+    return withLabel()
+  }
   const builds = createNodeBuilds({ node: NODE, now: Date.now, onPresent: () => images.save() })
   const images = createPresentImages({
     stateDir: folder.path,
     builds,
-    images: async () => ({ withLabel }),
+    images: async () => ({ withLabel: look }),
     activeKeys: () => new Set(active),
     signal: stop.signal,
     logger: pino({ level: 'silent' }),
   })
   return {
     ...{ builds, images },
+    looks: () => looks,
+    stop: () => stop.abort(),
     write: (text: string) => writeFile(file, text),
     saved: () => readFile(file, 'utf8').catch(() => ''),
     async [Symbol.asyncDispose]() {

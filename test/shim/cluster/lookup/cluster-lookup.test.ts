@@ -37,6 +37,7 @@ function lookupWith(...answers: readonly Answer[]) {
       asked.push(name)
       return (named[asked.length - 1] ?? (async () => undefined))(limit)
     },
+    mayBuild: (_namespace, { flake }) => flake.source !== 'github:team/refused',
     mayHave: namespace => namespace !== 'without',
     known: createKnownImages({ file: join(dir, `${randomUUID()}.json`), logger }),
     logger,
@@ -141,9 +142,14 @@ describe('an image that a NixBuild gave to a pod', () => {
     ['is not outdated if it has no NixBuild any more', async () => [], false],
     ['is not outdated while the API server does not answer', away, false],
     [
-      'is outdated if its NixBuild is invalid now, so that the pull reports it',
+      'is not outdated if its NixBuild has a recipe now that the policy does not allow',
+      async () => [nixBuild({ spec: { flakeUrl: 'github:team/refused' } })],
+      false,
+    ],
+    [
+      'is not outdated if its NixBuild is invalid now',
       async () => [nixBuild({ spec: { flakeUrl: 'path:relative' } })],
-      true,
+      false,
     ],
   ])('%s', async (_, answer, expected) => {
     const { find, isOutdated } = lookupWith(found, answer)

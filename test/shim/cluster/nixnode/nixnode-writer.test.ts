@@ -34,6 +34,21 @@ it('any number of changes are one write a second', async () => {
   expect(bed.written.at(-1)?.builds).toHaveLength(100)
 })
 
+it('a crowd of changes is looked through once', async () => {
+  const bed = begin()
+  await vi.advanceTimersByTimeAsync(2000)
+  const looks = vi.spyOn(bed.builds, 'dueAt')
+  const runs = Array.from({ length: 200 }, (_, tag) => {
+    bed.reporter.waiting(requestOf('web', { tag }))
+    return bed.reporter.started(recipe(tag))
+  })
+  for (const [ahead, run] of runs.entries()) run.progress({ phase: 'queued', ahead })
+  await vi.advanceTimersByTimeAsync(200)
+  expect(looks.mock.calls.length).toBeLessThan(5)
+  await vi.advanceTimersByTimeAsync(2000)
+  expect(bed.written.at(-1)?.builds).toHaveLength(200)
+})
+
 it('progress of many builds is written once a second at most, and less often with time', async () => {
   const bed = begin()
   const runs = [0, 1, 2, 3].map(tag => {
@@ -112,7 +127,7 @@ function begin() {
     ...{ kube, node: NODE, facts, builds, signal: stop.signal, logger: pino({ level: 'silent' }) },
   })
   return {
-    ...{ reporter, writer, written },
+    ...{ builds, reporter, writer, written },
     failures: () => failures,
     fail(next: Error | undefined) {
       error = next

@@ -18,6 +18,7 @@ interface JoinOptions {
   readonly terms?: string
   readonly run?: (call: RunCall) => Promise<string>
   readonly hold?: Hold
+  readonly stillHolds?: (result: string) => Promise<boolean>
 }
 
 function setUp() {
@@ -34,9 +35,9 @@ function setUp() {
       signal.addEventListener('abort', () => reject(signal.reason))
     })
   const join = async (signal = never(), options: JoinOptions = {}) => {
-    const { key = 'key', namespace = 'a', terms = '', run = start, hold } = options
+    const { key = 'key', namespace = 'a', terms = '', run = start, hold, stillHolds } = options
     using request = runs.request(key, namespace)
-    return await request.join({ start: run, terms, signal, hold })
+    return await request.join({ start: run, terms, signal, hold, stillHolds })
   }
   return { runs, started, join }
 }
@@ -211,6 +212,48 @@ describe('a request that is held', () => {
     await vi.advanceTimersByTimeAsync(PROMISE_MS)
     void join(undefined, { hold: holdOf().hold })
     expect(started).toHaveLength(2)
+  })
+
+  it('starts another run if the result of the last one does not hold any more', async () => {
+    const { started, join } = setUp()
+    const { hold, end } = holdOf()
+    const held = join(undefined, { hold })
+    end()
+    await expect(held).rejects.toBe(stillBuilding)
+    started[0]?.resolve('gone')
+    await vi.advanceTimersByTimeAsync(0)
+    const again = join(undefined, { hold: holdOf().hold, stillHolds: async result => result !== 'gone' })
+    await vi.advanceTimersByTimeAsync(0)
+    expect(started).toHaveLength(2)
+    started[1]?.resolve('id')
+    await expect(again).resolves.toBe('id')
+  })
+
+  it('joins a run that has not ended without asking whether its result holds', async () => {
+    const { started, join } = setUp()
+    const { hold, end } = holdOf()
+    const held = join(undefined, { hold })
+    end()
+    await expect(held).rejects.toBe(stillBuilding)
+    const again = join(undefined, { hold: holdOf().hold, stillHolds: async () => false })
+    await vi.advanceTimersByTimeAsync(0)
+    started[0]?.resolve('id')
+    await expect(again).resolves.toBe('id')
+    expect(started).toHaveLength(1)
+  })
+
+  it('by a caller that asks again in any case starts another run if the last one failed long ago', async () => {
+    const { started, join } = setUp()
+    const { hold, end } = holdOf()
+    const ahead = join(undefined, { hold: { ...hold, asksAgain: true } })
+    started[0]?.reject(new RetryableError('FetchFailed', 'no network'))
+    await expect(ahead).rejects.toThrow('no network')
+    await vi.advanceTimersByTimeAsync(PROMISE_MS)
+    end()
+    const own = join(undefined, { hold: holdOf().hold })
+    await vi.advanceTimersByTimeAsync(0)
+    started[1]?.resolve('id')
+    await expect(own).resolves.toBe('id')
   })
 
   it('by a caller that asks again in any case gets the result of a run that ended before', async () => {

@@ -1,0 +1,105 @@
+import { expect, it } from 'vitest'
+import { createNixNodeReconciler } from '../../../controller/reconcilers/nixnode-reconciler.ts'
+import { createNodeRecipes } from '../../../controller/reconcilers/node-recipes.ts'
+import { createAssignments } from '../../../controller/state/assignments.ts'
+import { createNodeBuilds } from '../../../controller/state/node-builds.ts'
+import { nixNodeView } from '../../../controller/views/nixnode.ts'
+import type { Kind } from '../../../kube/client/contract.ts'
+import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
+import { type NodeBuild, nixNodes } from '../../../kube/resources/nixnode.ts'
+import { RetryableError } from '../../../lib/errors.ts'
+import { recipeKey } from '../../../recipes/recipe.ts'
+import { startBuilds, startPods } from '../state/start.ts'
+import { ANNOTATIONS, somePod } from '../views.ts'
+
+const METADATA = { name: 'node-1', uid: 'uid-1', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
+const KNOWN = new Map([['node-1', 'x86_64-linux']])
+const REFUSED = new RetryableError('ClusterConflict', 'no')
+
+function buildOf(imageTag: string, pods: NodeBuild['pods'] = []): NodeBuild {
+  const recipe = { flakeUrl: 'github:team/app', imageTag, packageName: 'app', system: 'x86_64-linux' }
+  const key = recipeKey(recipeOf({ spec: recipe }))
+  return { namespace: 'team', key, recipe, state: 'Building', since: METADATA.creationTimestamp, pods }
+}
+
+/** A node with pods without annotations, which reports these builds. */
+function start(reported: readonly NodeBuild[], podOf = somePod({ metadata: { name: 'web', annotations: {} } })) {
+  const nodeBuilds = createNodeBuilds()
+  const view = nixNodeView(nixNodes.parse({ metadata: METADATA, status: { builds: reported } }), {
+    ofRecipe: nodeBuilds.ofRecipe,
+    isWatched: nodeBuilds.has,
+    now: Date.now(),
+  })
+  nodeBuilds.put('node-1', view.entries)
+  const { pods, set } = startPods(KNOWN)
+  set('team/web', podOf)
+  const { builds } = startBuilds()
+  const created: string[] = []
+  const written: object[] = []
+  const rechecks: string[] = []
+  const createBuilds = createNodeRecipes({
+    state: { pods, builds, nodeBuilds },
+    async create({ image }) {
+      created.push(image)
+      if (image.endsWith('app:1')) throw REFUSED
+      return true
+    },
+  })
+  const reconcile = createNixNodeReconciler({
+    state: {
+      pods,
+      builds,
+      nodes: {
+        has: () => true,
+        uidOf: () => 'node-uid',
+        systemOf: node => KNOWN.get(node),
+        state: () => undefined,
+        states: () => [],
+        keepAnnotations: () => undefined,
+        aliveUntil: () => undefined,
+        nodeChanged: () => {},
+        leaseChanged: () => {},
+      },
+      nixNodes: { get: () => view },
+      nodeBuilds,
+      assignments: createAssignments({ onNode: () => {}, onRoom: () => {} }),
+    },
+    kube: {
+      get: async <T>(kind: Kind<T>) =>
+        kind.parse({
+          metadata: { ...METADATA, name: 'plain', namespace: 'team', uid: 'plain' },
+          spec: { containers: [] },
+        }),
+      async patch(kind, { body }) {
+        written.push(body)
+        return kind.parse({ metadata: { ...METADATA, generation: 2 } })
+      },
+      delete: async () => {},
+    },
+    createBuilds,
+    recheck: node => rechecks.push(node),
+    lostGraceMs: 0,
+  })
+  return { reconcile, created, written, rechecks }
+}
+
+it('a NixNode is written and checked again although a NixBuild of its node cannot be created', async () => {
+  const [first, second] = ['app:1', 'other:1'].map(image => buildOf(image, [{ name: 'plain', uid: 'plain' }]))
+  const images = { containers: ['app:1', 'other:1'].map(image => ({ name: image, image })) }
+  const pod = somePod({ metadata: { annotations: {} }, spec: images })
+  if (!first || !second) throw new Error('no builds')
+  const { reconcile, created, written, rechecks } = start([first, second], pod)
+  await expect(reconcile('node-1')).rejects.toBe(REFUSED)
+  expect(written).toMatchObject([{ metadata: { uid: 'uid-1' }, spec: { letGo: [], namespaces: [] } }])
+  expect(created).toEqual(['docker.io/library/app:1', 'docker.io/library/other:1'])
+  expect(rechecks).toEqual(['node-1'])
+})
+
+it('a failed recipe gets no NixBuild if the pods of its image have another one now', async () => {
+  const { reconcile, created } = start(
+    [{ ...buildOf('app:1'), state: 'Failed', buildJobName: 'run' }],
+    somePod({ metadata: { annotations: { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-flakeUrl': 'github:team/new' } } }),
+  )
+  await reconcile('node-1')
+  expect(created).toEqual([])
+})
