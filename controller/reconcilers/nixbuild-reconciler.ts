@@ -1,6 +1,5 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
-import { namespaceOf } from '../../kube/mirror.ts'
 import { CONTROLLER } from '../../kube/resources/names.ts'
 import {
   isFinished,
@@ -10,20 +9,17 @@ import {
   nixBuilds,
 } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
-import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
-import { type BuildToPlace, chooseNode } from '../plan/choose-node.ts'
 import type { NixBuildAction, NixBuildMemory, NixBuildPlan, PlanLimits } from '../plan/nixbuild-facts.ts'
 import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
 import { nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
-import { ASSIGNED_BYTES } from '../plan/plan-nixnode.ts'
 import { soonest } from '../plan/soonest.ts'
 import { imageId } from '../state/builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { type NixBuildView, nixBuildView, recipeId } from '../views/nixbuild.ts'
 import { isActive } from '../views/nixnode.ts'
-import type { NodeState } from '../views/node.ts'
+import { createPlacement } from './placement.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
 /** A NixBuild of more nodes or pods is planned at most once in this time, in milliseconds: each changes at any time. */
@@ -41,7 +37,7 @@ interface Times {
 const PLAIN_USE_MS = 60_000
 
 export interface NixBuildReconcilerOptions {
-  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes' | 'nodeBuilds' | 'assignments'>
+  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes' | 'nodeBuilds' | 'assignments' | 'nodeChanges'>
   readonly kube: Pick<Kube, 'patch' | 'delete'>
   readonly events: Pick<EventRecorder, 'record'>
   readonly limits: PlanLimits
@@ -50,8 +46,7 @@ export interface NixBuildReconcilerOptions {
 export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerOptions): Reconciler {
   const { pods, builds, nodes, nodeBuilds, assignments } = state
   const memories = new Map<string, { readonly uid: string; readonly memory: NixBuildMemory } & Times>()
-  /** Nodes that builds are being assigned to right now. These builds count as running there. */
-  const assigning = new Map<string, string>()
+  const placement = createPlacement(state)
 
   async function reconcile(key: string): Promise<number | undefined> {
     const build = builds.get(key)
@@ -91,11 +86,11 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       isHeard: nodeBuilds.has,
       ...useOf(build, id),
       assignedNode: assignments.nodeOf(key),
-      assignedInNamespace: assignments.countIn(build.namespace) + countAssigning(build.namespace),
+      assignedInNamespace: placement.countIn(build.namespace),
       problemOfNode: node => nodeProblem(node, nodes.state(node)),
       problemOfShim: node => shimProblem(node, nodes.state(node)),
       isRequestedOn: requestingNodes(id),
-      chooseNode: () => chooseNode(candidates(), placeOf(key, build)),
+      chooseNode: () => placement.choose(key, build),
       memory: isSame ? last.memory : {},
       writtenAt: isSame ? last.writtenAt : undefined,
       limits,
@@ -148,41 +143,9 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return problem === undefined && repelProblem(node, nodeState) === undefined
   }
 
-  function placeOf(key: string, { system, nodeSelector, namespace, recipe }: NixBuildView): BuildToPlace {
-    return { system, nodeSelector, recipe: 'key' in recipe ? recipeId(namespace, recipe.key) : key, countRunning }
-  }
-
   /** A started pod may pull its image again, but its requests are not known if it never waited for a NixBuild. */
   function isUsed({ namespace, recipe }: NixBuildView): boolean {
     return 'image' in recipe && pods.isImageUsed(imageId(namespace, recipe.image))
-  }
-
-  /** A node without a NixNode has an older shim, which gets no assigned builds. */
-  function candidates(): NodeState[] {
-    const all = nodes.states().map(node => (nodeBuilds.has(node.name) ? node : { ...node, shim: 'none' as const }))
-    return all.filter(({ name }) => !isFull(name))
-  }
-
-  function isFull(node: string): boolean {
-    const isOverfull = assignments.bytesOn(node) > ASSIGNED_BYTES.full
-    return isOverfull || assignments.onNode(node).size >= NIXNODE_LIMITS.assigned
-  }
-
-  function countRunning(): (node: string) => number {
-    const beginning = Map.groupBy(assigning.values(), node => node)
-    return node => {
-      const waiting = [...assignments.onNode(node)].filter(key => !isAtWork(key, node))
-      return nodeBuilds.activeOn(node) + waiting.length + (beginning.get(node)?.length ?? 0)
-    }
-  }
-
-  function isAtWork(key: string, node: string): boolean {
-    const build = builds.get(key)
-    return build !== undefined && nodeBuilds.entry(idOf(build), node) !== undefined
-  }
-
-  function countAssigning(namespace: string): number {
-    return [...assigning.keys()].filter(key => namespaceOf(key) === namespace).length
   }
 
   /** When the Lease of a shim expires whose node counts as working on it, or of those that it waits for. */
@@ -208,7 +171,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     if (action.type === 'none') return
     const { namespace, name, uid, resourceVersion } = build
     if (action.type === 'delete') return kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
-    if (action.type === 'assign') assigning.set(key, action.node)
+    if (action.type === 'assign') placement.begin(key, action.node)
     try {
       const answer = await writeStatus(build, action)
       if (!answer) return
@@ -222,7 +185,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       const event = nixBuildEvent(build, action)
       if (event) events.record(event)
     } finally {
-      assigning.delete(key)
+      placement.end(key)
     }
   }
 

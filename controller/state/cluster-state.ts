@@ -5,7 +5,6 @@ import { leases } from '../../kube/resources/lease.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type NixNode, nixNodes } from '../../kube/resources/nixnode.ts'
-import { isTooMany } from '../plan/plan-assignment.ts'
 import { nixBuildView, recipeId } from '../views/nixbuild.ts'
 import { isActive, type NixNodeView, type NodeEntry, nixNodeView } from '../views/nixnode.ts'
 import { type NodeRules, nodes as nodeKind } from '../views/node.ts'
@@ -16,6 +15,7 @@ import { type Builds, createBuilds } from './builds.ts'
 import { createNodeBuilds, type NodeBuilds } from './node-builds.ts'
 import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
+import { createWaitingBuilds } from './waiting-builds.ts'
 
 const KINDS = ['pod', 'build', 'namespace', 'node', 'nixnode'] as const
 
@@ -33,6 +33,8 @@ export interface ClusterState {
   readonly nixNodes: NixNodes
   readonly nodeBuilds: NodeBuilds
   readonly assignments: Assignments
+  /** Grows whenever other nodes may be able to take a build. */
+  nodeChanges(): number
   /** Resolves once everything has been read, or the signal has aborted. */
   synced(): Promise<void>
   /** Kinds that have not been read yet. */
@@ -50,8 +52,6 @@ export interface ClusterStateOptions extends NodeRules {
 
 /** Pods that have ended need nothing. */
 const UNFINISHED_PODS = { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' }
-/** How many waiting NixBuilds are reconciled when there is room for another one. */
-const MAX_NEXT = 4
 
 export function createClusterState({ kube, onDue, signal, logger, ...rules }: ClusterStateOptions): ClusterState {
   function mirror<T, P>(
@@ -88,7 +88,12 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     onNode: node => onDue(workKey('node', node)),
   })
   const nodeBuilds = createNodeBuilds()
-  const assignments = createAssignments({ onNode: onAssignment, onRoom })
+  let nodeChanges = 0
+  const assignments = createAssignments({ onNode: onAssignment, onRoom: namespace => waiting.roomIn(namespace) })
+  const waiting = createWaitingBuilds({
+    ...{ builds, assignments, signal },
+    onBuild: key => onDue(workKey('build', key)),
+  })
 
   const nodeMirror = mirror(nodeKind, node => node, onNodeObject)
   const nixNodeMirror = mirror(nixNodes, viewOfNixNode, onNixNode)
@@ -131,6 +136,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
   }
 
   function onAssignment(node: string): void {
+    nodeChanges += 1
     onDue(workKey('nixnode', node))
     onDue(workKey('node', node))
   }
@@ -163,18 +169,11 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
   }
 
   function onNode(node: string, change: { readonly system: boolean }): void {
+    nodeChanges += 1
     pods.nodeChanged(node, change)
     onDue(workKey('nixnode', node))
-    onBuildsOf(node)
+    waiting.nodeChanged(node)
     for (const entry of nodeBuilds.onNode(node)) if (isActive(entry)) onRecipe(entry.id)
-  }
-
-  function onBuildsOf(node: string): void {
-    for (const build of [...builds.unfinishedOn(node), ...builds.mayNeedNode()]) {
-      // One that no node has may have been waiting for this change.
-      const assigned = assignments.nodeOf(objectKey(build)) ?? build.buildNode
-      if (assigned === undefined || assigned === node) onDue(workKey('build', objectKey(build)))
-    }
   }
 
   function onNixNode(node: string): void {
@@ -185,7 +184,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     onDue(workKey('nixnode', node))
     // One that was deleted while no controller led has no event.
     for (const { key } of view?.spec.assigned ?? []) if (!builds.get(key)) onDue(workKey('build', key))
-    if (isNew) onBuildsOf(node)
+    if (isNew) onNewNixNode(node)
     if (ids.size === 0) return
     for (const id of ids) onRecipe(id)
     for (const pod of pods.onNode(node)) {
@@ -194,14 +193,14 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     }
   }
 
+  function onNewNixNode(node: string): void {
+    nodeChanges += 1
+    waiting.nodeChanged(node)
+  }
+
   /** The shims look for NixBuilds only in the namespaces that their NixNodes name. */
   function onNamespace(): void {
     for (const [name] of nixNodeMirror.entries()) onDue(workKey('nixnode', name))
-  }
-
-  function onRoom(namespace: string): void {
-    const waiting = builds.mayNeedNode().filter(build => build.namespace === namespace && isTooMany(build))
-    for (const build of waiting.slice(0, MAX_NEXT)) onDue(workKey('build', objectKey(build)))
   }
 
   return {
@@ -211,6 +210,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     nixNodes: nixNodeMirror,
     nodeBuilds,
     assignments,
+    nodeChanges: () => nodeChanges,
     synced: async () => {
       await Promise.all(Object.values(mirrors).map(each => each.synced()))
     },
