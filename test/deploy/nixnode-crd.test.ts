@@ -96,7 +96,11 @@ describe('the API server rejects a NixNode whose', () => {
     ['entry has an invalid time', { builds: [{ ...ENTRY, since: 'yesterday' }] }, 'status.builds[0].since'],
     ['log is too long', { builds: [{ ...ENTRY, logTail: 'x'.repeat(NIXNODE_LIMITS.logTail + 1) }] }, 'logTail'],
     ['message is too long', { builds: [{ ...ENTRY, message: 'x'.repeat(NIXNODE_LIMITS.message + 1) }] }, 'message'],
-    ['waiting pods are too many', { builds: [{ ...ENTRY, pods: many(NIXNODE_LIMITS.pods + 1, { name: 'a', uid: 'u' }) }] }, 'pods'],
+    [
+      'waiting pods are too many',
+      { builds: [{ ...ENTRY, pods: many(NIXNODE_LIMITS.pods + 1, { name: 'a', uid: 'u' }) }] },
+      'pods',
+    ],
   ])('%s', async (_, status, field) => {
     const name = await create({})
     await expect(kube.patch(nixNodes, { name, body: { status } }, STATUS)).rejects.toThrow(refusal(field))
