@@ -108,6 +108,6 @@ export function readOwnFile(folder: string, path: string): string | undefined {
 const OTHERS_WRITE = 0o022
 
 /** Whether the shim owns it and no other user can write to it. */
-export function isOurs({ uid, mode }: Stats): boolean {
+function isOurs({ uid, mode }: Stats): boolean {
   return uid === process.geteuid?.() && (mode & OTHERS_WRITE) === 0
 }
