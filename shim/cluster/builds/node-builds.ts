@@ -126,13 +126,14 @@ export function createNodeBuilds({ node, now, onPresent }: NodeBuildsOptions): N
       return due.length > 0 ? Math.min(...due) : undefined
     },
     snapshot() {
-      forgetExcess()
       const all = describeAll()
       const excess = new Set(findExcessBuilds(all))
-      // Builds beyond the limits count as written: they have no place until others are done, which is a change.
-      const described = new Map(all.map(({ source, build }) => [source, build]))
+      const kept = all.filter(one => one.isActive || !excess.has(one))
+      for (const { source, isActive } of excess) if (!isActive) source.setResult(undefined)
+      // Work beyond the limits counts as written: it has no place until others are done, which is a change.
+      const described = new Map(kept.map(({ source, build }) => [source, build]))
       return {
-        builds: all.filter(one => !excess.has(one)).map(({ build }) => build),
+        builds: kept.filter(one => !excess.has(one)).map(({ build }) => build),
         written(at) {
           for (const [id, build] of tracked) {
             build.written(described.get(build), at)
