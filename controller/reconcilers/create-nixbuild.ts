@@ -1,4 +1,5 @@
 import type { Kube } from '../../kube/client/contract.ts'
+import { objectKey } from '../../kube/mirror.ts'
 import { describeTakenNames, nixBuildNames } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type NixBuildOptions, nixBuildOf } from '../../kube/resources/nixbuild-recipe.ts'
@@ -25,7 +26,7 @@ export function createNixBuildCreator({ state, kube }: CreateNixBuildOptions): C
   async function createUnderFreeName(recipe: FlakeRecipe, options: NixBuildOptions): Promise<void> {
     const key = recipeKey(recipe)
     for (const name of nixBuildNames(recipe)) {
-      const there = state.builds.get(`${options.namespace}/${name}`)
+      const there = state.builds.get(objectKey({ namespace: options.namespace, name }))
       if (there && !('key' in there.recipe && there.recipe.key === key)) continue
       const created = await kube.create(nixBuilds, nixBuildOf(recipe, { ...options, name }))
       return state.builds.recordWrite(nixBuildView(created))

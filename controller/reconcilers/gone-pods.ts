@@ -1,5 +1,5 @@
 import type { Kube, ObjectName } from '../../kube/client/contract.ts'
-import { namespaceOf } from '../../kube/mirror.ts'
+import { namespaceOf, objectKey } from '../../kube/mirror.ts'
 import { NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { isActive, type NixNodeView, type NodeEntry, type WaitingPod } from '../views/nixnode.ts'
@@ -43,7 +43,7 @@ export function createGonePods({ pods, kube }: GonePodsOptions): GonePods {
 
   /** Undefined: the watch does not tell. */
   function isGoneByWatch({ namespace, name, uid }: WaitingPod): boolean | undefined {
-    const pod = pods.get(`${namespace}/${name}`)
+    const pod = pods.get(objectKey({ namespace, name }))
     return pod?.uid === uid ? !pod.living : undefined
   }
 

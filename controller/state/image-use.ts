@@ -48,9 +48,9 @@ export function createImageUse(): ImageUse {
   }
 
   return {
-    of({ living, namespace, images }) {
-      if (!living) return undefined
-      const ids = images.map(image => imageId(namespace, readableReference(image) ?? image))
+    of(pod) {
+      if (!pod.living) return undefined
+      const ids = imageIdsOf(pod)
       return shared.get(textOf(ids)) ?? { images: ids }
     },
     set(podKey, used) {
@@ -64,6 +64,11 @@ export function createImageUse(): ImageUse {
     },
     isUsed: image => sets.has(image),
   }
+}
+
+/** Each an `imageId`. */
+export function imageIdsOf({ namespace, images }: PodView): string[] {
+  return images.map(image => imageId(namespace, readableReference(image) ?? image))
 }
 
 function textOf(images: readonly string[]): string {

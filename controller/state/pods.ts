@@ -1,10 +1,9 @@
 import { namespaceOf } from '../../kube/mirror.ts'
-import { readableReference } from '../../recipes/reference.ts'
 import type { PodImageRequest, PodRequests } from '../plan/pod-requests.ts'
 import { type RecipeView, recipeId } from '../views/nixbuild.ts'
 import { isRelevant, mayBeNamed, type PodView } from '../views/pod.ts'
 import { imageId } from './builds.ts'
-import { createImageUse, type UsedImages } from './image-use.ts'
+import { createImageUse, imageIdsOf, type UsedImages } from './image-use.ts'
 import { createGroupIndex, createMultiIndex } from './indices.ts'
 import { createRecentWrites } from './recent-writes.ts'
 import { createRequestIndex } from './request-index.ts'
@@ -92,7 +91,7 @@ export function createPods(options: PodsOptions): Pods {
     if (pod && !isRelevant(pod)) plain.add(key)
     else plain.delete(key)
     byNode.put(key, pod?.node)
-    byImage.put(key, pod ? imagesOf(pod) : [])
+    byImage.put(key, pod?.living ? [...new Set(imageIdsOf(pod))] : [])
     read(key, pod)
     if (!isIdle || !requestsNothing(key)) onPod(key)
   }
@@ -158,11 +157,6 @@ export function createPods(options: PodsOptions): Pods {
 
 function wholePod(kept: KeptPod | undefined): PodView | undefined {
   return kept && 'createdAt' in kept ? kept : undefined
-}
-
-function imagesOf({ namespace, living, images }: PodView): string[] {
-  if (!living) return []
-  return [...new Set(images.map(image => imageId(namespace, readableReference(image) ?? image)))]
 }
 
 /** A limited set of keys, of which each group may use only a part. */

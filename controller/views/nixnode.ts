@@ -1,3 +1,4 @@
+import { objectKey } from '../../kube/mirror.ts'
 import type { NixBuildRecipe } from '../../kube/resources/nixbuild.ts'
 import type { NixNode, NodeBuild, NodeBuildState } from '../../kube/resources/nixnode.ts'
 import { cutLines } from '../../lib/text/cut.ts'
@@ -101,10 +102,7 @@ export function nixNodeView({ metadata, spec, status }: NixNode, known: KnownEnt
     deleting: deletionTimestamp !== undefined,
     owner: ownerReferences.find(({ kind }) => kind === 'Node')?.uid,
     spec: {
-      assigned: spec.assigned.map(each => ({
-        key: `${each.namespace}/${each.name}`,
-        recipe: each.recipe,
-      })),
+      assigned: spec.assigned.map(each => ({ key: objectKey(each), recipe: each.recipe })),
       letGo: spec.letGo,
       namespaces: spec.namespaces,
     },
