@@ -9,7 +9,7 @@ import type { ClusterRecipe } from '../../pull/contract.ts'
 /**
  * Chooses a recipe from a namespace's NixBuilds of one image. NixBuilds for this node's system come first, then those
  * made by hand, then the newest. Throws RecipeInvalid if all are malformed, and RecipeConflict if two made by hand
- * differ. NixBuilds made by shims are ignored: no node may choose what others build.
+ * differ. NixBuilds of recipes that only a shim has told are ignored: no node may choose what others build.
  */
 export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): ClusterRecipe | undefined {
   const read = nixBuilds.filter(isTrusted).map(readOne)
@@ -27,7 +27,7 @@ export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): Cl
   return best && { recipe: best.recipe, nixBuild: best.nixBuild }
 }
 
-/** Admission makes shims set that label. Pods with annotations do not need these NixBuilds. */
+/** The controller sets that label. Pods whose images' names are recipes do not need these NixBuilds. */
 function isTrusted({ metadata }: NixBuild): boolean {
   return metadata.labels[MANAGED_BY_LABEL] !== SHIM
 }

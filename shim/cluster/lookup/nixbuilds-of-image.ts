@@ -35,7 +35,7 @@ function withoutUnreadFields(nixBuild: NixBuild): NixBuild {
   return { ...nixBuild, metadata: { ...nixBuild.metadata, ownerReferences: [] } }
 }
 
-/** The selector leaves out NixBuilds made by shims: a compromised node could make any number of them. */
+/** The selector leaves out NixBuilds of recipes that only a shim has told: a compromised node could tell any number of them. */
 async function listBounded(
   kube: Pick<Kube, 'list'>,
   { namespace, image, signal }: ImageQuery,
