@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import type { ObjectName } from '../../kube/client/contract.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
+import { firstBuild } from './first-build.ts'
 import { ANNOTATIONS, CREATED_FOR_PODS, pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
@@ -93,7 +94,7 @@ describe('a NixBuild for pods', () => {
       const node = await world.addNode({ arch, ...options })
       const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-system': system }
       const pod = await world.addPod(namespace, node, { annotations })
-      const build = await firstBuild()
+      const build = await firstBuild(world, namespace)
       await waitForBuild(build, { status: pending('NoNode', expect.stringContaining('no node can build it')) })
       await waitForCondition(pod, 'Pending', new RegExp(`has not started: .*${problem}`))
       const builder = await world.addNode({ arch })
@@ -115,14 +116,6 @@ describe('a NixBuild for pods', () => {
       await waitForAnnotations(builder, {})
     },
   )
-
-  async function firstBuild(): Promise<ObjectName> {
-    return vi.waitFor(async () => {
-      const [build] = await world.builds(namespace)
-      if (!build) throw new Error('no NixBuild')
-      return { namespace, name: build.metadata.name }
-    }, PATIENT)
-  }
 })
 
 describe('a node that builds for others', () => {

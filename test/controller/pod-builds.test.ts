@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import type { ObjectName } from '../../kube/client/contract.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
+import { firstBuild } from './first-build.ts'
 import { ANNOTATIONS, pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
@@ -34,19 +35,11 @@ async function createOwner() {
   return { apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid, controller: true }
 }
 
-function firstBuild(): Promise<ObjectName> {
-  return vi.waitFor(async () => {
-    const [build] = await world.builds(namespace)
-    if (!build) throw new Error('no NixBuild')
-    return { namespace, name: build.metadata.name }
-  }, PATIENT)
-}
-
 describe('a NixBuild for a pod', () => {
   it('stays with a node that is not ready while its shim lives', async () => {
     const node = await world.addNode({ arch: 'arm64' })
     const pod = await world.addPod(namespace, node)
-    const build = await firstBuild()
+    const build = await firstBuild(world, namespace)
     await world.report(node, build, { state: 'Building' })
     const byHand = await world.addBuild(namespace, { system: 'aarch64-linux', imageTag: 'other:1' })
     await vi.waitFor(async () => expect(await world.assignedNode(byHand)).toBe(node), PATIENT)
@@ -61,7 +54,7 @@ describe('a NixBuild for a pod', () => {
     const other = await world.addNode()
     await world.addPod(namespace, node)
     const pod = await world.addPod(namespace, other)
-    const build = await firstBuild()
+    const build = await firstBuild(world, namespace)
     await world.report(node, build, { state: 'Building' })
     await vi.waitFor(async () => {
       expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
@@ -84,7 +77,7 @@ describe('a NixBuild that no pod waits for any more', () => {
 
   it('is removed when its pods are gone, even if it is being built', async () => {
     const pod = await world.addPod(namespace, node)
-    await world.report(node, await firstBuild(), { state: 'Building' })
+    await world.report(node, await firstBuild(world, namespace), { state: 'Building' })
     await vi.waitFor(async () => {
       expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
     }, PATIENT)
@@ -139,9 +132,14 @@ describe('a NixBuild that no pod waits for any more', () => {
 
   it('is created again if it is removed while a pod waits', async () => {
     await world.addPod(namespace, node)
-    const uid = async () => (await world.build(await firstBuild()))?.metadata.uid
+    const uid = async () => (await world.build(await firstBuild(world, namespace)))?.metadata.uid
     const before = await uid()
-    await world.cluster.kubectl(['delete', 'nixbuild', (await firstBuild()).name, `--namespace=${namespace}`])
+    await world.cluster.kubectl([
+      'delete',
+      'nixbuild',
+      (await firstBuild(world, namespace)).name,
+      `--namespace=${namespace}`,
+    ])
     await vi.waitFor(async () => expect([before, undefined]).not.toContain(await uid()), PATIENT)
   })
 })
@@ -150,7 +148,7 @@ describe('the nodes of a NixBuild', () => {
   it('are counted, with a few names, until they are gone', async () => {
     const [one, two, three] = [await world.addNode(), await world.addNode(), await world.addNode()]
     for (const node of [one, two, three]) await world.addPod(namespace, node)
-    const build = await firstBuild()
+    const build = await firstBuild(world, namespace)
     await world.report(one, build, { state: 'Present', imageDigest: 'sha256:1' })
     await world.report(two, build, { state: 'Present', imageDigest: 'sha256:1' })
     await world.report(three, build, { state: 'Building' })
@@ -164,7 +162,7 @@ describe('the nodes of a NixBuild', () => {
     const [one, two] = [await world.addNode(), await world.addNode()]
     await world.addPod(namespace, one)
     const pod = await world.addPod(namespace, two)
-    const build = await firstBuild()
+    const build = await firstBuild(world, namespace)
     await world.report(one, build, { state: 'Present', imageDigest: 'sha256:1' })
     await world.report(two, build, { state: 'Failed', message: 'no space left' })
     await waitForBuild(build, {
