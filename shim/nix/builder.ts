@@ -81,8 +81,8 @@ export async function createBuilder({
     build: (recipe, call) =>
       active.during(recipeKey(recipe), () =>
         inTurn(call, async () => {
-          const lock = isLocked(recipe) ? undefined : await call.findLock?.()
-          return withJob(recipe, call, job => helpers.make(lock ? { ...job, lock } : job, call))
+          const content = isLocked(recipe) || !call.findLock ? undefined : ((await call.findLock()) ?? 'current')
+          return withJob(recipe, call, job => helpers.make(content ? { ...job, content } : job, call))
         }),
       ),
     withArchive: (program, { recipe, ...call }, use) => {

@@ -15,7 +15,7 @@ export interface BuildCall {
   readonly onProgress: (progress: BuildProgress) => void
   /**
    * Finds the content that the unlocked flake of the recipe had elsewhere, once the build has left the queue. It is built unless it
-   * is gone. Never throws.
+   * is gone. Never throws. If missing, the result has no `lockedFlakeUrl` for an unlocked flake, which saves a nix command.
    */
   readonly findLock?: (() => Promise<FlakeUrl | undefined>) | undefined
 }

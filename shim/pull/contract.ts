@@ -60,8 +60,8 @@ export interface Run {
   /** Image record that had the image's name before the run. */
   readonly record: ImageRecord | undefined
   readonly terms: RunTerms
-  /** The content to build if the flake is not locked. Undefined: its current one. */
-  readonly findLock: () => Promise<FlakeUrl | undefined>
+  /** The content to build if the flake is not locked. Undefined: its current one. Missing on a node without a cluster. */
+  readonly findLock: (() => Promise<FlakeUrl | undefined>) | undefined
   /** Aborted when no request waits for the run any more. */
   readonly signal: AbortSignal
   readonly onProgress: (progress: PullProgress) => void

@@ -152,8 +152,9 @@ async function shareRun(
       ? findLock?.({ recipe, namespace: owner, nixBuild: owner === namespace ? nixBuild : undefined })
       : undefined
   const start = (call: RunCall) => {
-    const run = { ...call, recipe, record, terms, findLock: () => findSharedLock(call.owners.current(), lockOf) }
-    return reportRun(reporter, run, work => buildAndImport(usable, work))
+    const run = { ...call, recipe, record, terms }
+    const findShared = findLock && (() => findSharedLock(call.owners.current(), lockOf))
+    return reportRun(reporter, { ...run, findLock: findShared }, work => buildAndImport(usable, work))
   }
   const stillHolds = async ({ imageId }: PullOutcome) =>
     (await presentId(records, record, { recipe, signal })) === imageId

@@ -86,8 +86,13 @@ describe('a user can', () => {
 })
 
 test('the controller adds an owner to a NixBuild, whatever else its author has added', async () => {
-  const name = await create(tenant, { ownerReferences: owners(32) })
-  const metadata = { ownerReferences: owners(33) }
+  // One that exists: the garbage collector deletes a NixBuild whose owners are all gone.
+  const { uid } = JSON.parse(
+    await cluster.kubectl(['get', 'configmap', 'kube-root-ca.crt', '--namespace', namespace, '--output=json']),
+  ).metadata
+  const existing = { apiVersion: 'v1', kind: 'ConfigMap', name: 'kube-root-ca.crt', uid }
+  const name = await create(tenant, { ownerReferences: [existing, ...owners(31)] })
+  const metadata = { ownerReferences: [existing, ...owners(32)] }
   const changed = await controller.patch(nixBuilds, { namespace, name, body: { metadata } }, MERGE)
   expect(changed?.metadata.ownerReferences).toHaveLength(33)
 })

@@ -19,6 +19,9 @@ const CONTAINERD_LIMIT_MS = 10 * 60_000
 const LIMIT_MS = 60_000
 /** A store may have hundreds of thousands of paths. */
 const MOST_ENTRIES = 1000
+/** What runs of nix leave in the store for their own time: locks, and the root folders of sandboxes. */
+const TEMPORARY = /\.(?:lock|chroot)$/
+const MOST_TRIALS = 3
 
 /**
  * A program that finds out how files of the store get into containerd's snapshots. Argument: a LinkingProbe as JSON. It writes a
@@ -29,9 +32,7 @@ const MOST_ENTRIES = 1000
 process.stdin.once('end', () => process.exit(1)).resume()
 try {
   lowerPriority()
-  const path = someStorePath()
-  const report = path === undefined ? null : await probe(path, v.parse(probeSchema, JSON.parse(process.argv[2] ?? '')))
-  process.stdout.write(JSON.stringify(report))
+  process.stdout.write(JSON.stringify(await probe(v.parse(probeSchema, JSON.parse(process.argv[2] ?? '')))))
 } catch (error) {
   process.stderr.write(messageOf(toContainerdFailure(error)))
   process.exitCode = 1
@@ -39,7 +40,19 @@ try {
   process.stdin.destroy()
 }
 
-async function probe(
+async function probe(setup: LinkingProbe): Promise<LinkingReport | null> {
+  let report: LinkingReport | null = null
+  for (let trial = 0; trial < MOST_TRIALS; trial += 1) {
+    const path = someStorePath()
+    if (path === undefined) break
+    report = await probeWith(path, setup)
+    // A path that is not valid, or not any more, can go at any time.
+    if (findFile(path) !== undefined) break
+  }
+  return report
+}
+
+async function probeWith(
   path: string,
   { containerd, viewFolder, trustStore, ...owner }: LinkingProbe,
 ): Promise<LinkingReport> {
@@ -65,7 +78,7 @@ function someStorePath(): string | undefined {
       const entry = folder.readSync()
       if (entry === null) break
       const path = join(STORE_DIR, entry.name)
-      if (isStorePath(path) && !entry.name.endsWith('.lock') && findFile(path) !== undefined) return path
+      if (isStorePath(path) && !TEMPORARY.test(entry.name) && findFile(path) !== undefined) return path
     }
     return undefined
   } finally {

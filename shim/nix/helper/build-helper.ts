@@ -45,14 +45,14 @@ await serveAsHelper(work, {
 async function work(order: unknown, { signal, report }: HelperCall): Promise<void> {
   const tell = (message: BuildReport) => report(message)
   const batches = createProgressBatches(progress => tell({ kind: 'progress', progress: [...progress] }))
-  const { recipe, lock, program, namespaces, dir, user, nix, logLevel } = v.parse(jobSchema, order)
+  const { recipe, content, program, namespaces, dir, user, nix, logLevel } = v.parse(jobSchema, order)
   const call = { namespaces, signal, onProgress: batches.push }
   logger.level = logLevel
   const onGroup = (group: number, kind: 'began' | 'ended') => tell({ kind, group })
   const setup = { dir, user, nix, results: createResults(dir), logger: logger.child({ stage: 'build' }), onGroup }
   const make = async (): Promise<BuildReport> => {
     if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe }) }
-    return { kind: 'done', result: await buildRecipe(setup, { recipe, lock }, call) }
+    return { kind: 'done', result: await buildRecipe(setup, { recipe, content }, call) }
   }
   const last = await make().catch(asFailure)
   batches.flush()

@@ -27,17 +27,17 @@ import { addMissingPaths, fetchArgs, readRealisation, realisationArgs } from '..
 import type { BuildResult, SavedResult } from '../store/results.ts'
 import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
 
-/** A recipe, and the content to build if its flake is not locked. */
+/** A recipe, and the content to build if its flake is not locked. See the schema of a job. */
 export interface WantedBuild {
   readonly recipe: Recipe
-  readonly lock?: FlakeUrl | undefined
+  readonly content?: FlakeUrl | 'current' | undefined
 }
 
 /** Makes a recipe: evaluates the flake if there is one, realises the package, and remembers the result. Throws a ShimError. */
-export function buildRecipe(setup: NixSetup, { recipe, lock }: WantedBuild, call: NixRunCall): Promise<BuildResult> {
+export function buildRecipe(setup: NixSetup, { recipe, content }: WantedBuild, call: NixRunCall): Promise<BuildResult> {
   return withNix(setup, { recipe, what: 'build' }, call, async session => {
     const made = await (isFlakeRecipe(recipe)
-      ? buildPackage(setup, recipe, lock, session)
+      ? buildPackage(setup, recipe, content, session)
       : fetchStorePath(setup, recipe, session))
     const { runId } = session
     await setup.results.save(recipeKey(recipe), { ...made, runId })
@@ -51,12 +51,12 @@ type Made = Omit<SavedResult, 'runId'>
 async function buildPackage(
   setup: NixSetup,
   recipe: FlakeRecipe,
-  lock: FlakeUrl | undefined,
+  content: WantedBuild['content'],
   session: NixSession,
 ): Promise<Made> {
   const { runId, onProgress } = session
   onProgress({ phase: 'evaluating', runId })
-  const { flake, derivation } = await evaluateContent(setup, recipe, lock, session)
+  const { flake, derivation } = await evaluateContent(setup, recipe, content, session)
   const storePath = await realise(setup, recipe, session, derivation)
   const { output, package: hints } = derivation
   return {
@@ -70,16 +70,16 @@ async function buildPackage(
 }
 
 interface Evaluation {
-  /** Locked, unless nix does not tell which content it has. */
+  /** Not locked if nobody asks which content it has, or nix does not tell. */
   readonly flake: FlakeUrl
   readonly derivation: Derivation
 }
 
-/** Evaluates the given content of an unlocked flake, or its current one if that is gone. */
+/** Evaluates the given content of an unlocked flake, or its current one if none is given, or it is gone. */
 async function evaluateContent(
   setup: NixSetup,
   recipe: FlakeRecipe,
-  lock: FlakeUrl | undefined,
+  content: WantedBuild['content'],
   session: NixSession,
 ): Promise<Evaluation> {
   const { runId, onProgress } = session
@@ -91,15 +91,16 @@ async function evaluateContent(
     await checkLockedContent(recipe, recipe.flake, session)
     return evaluateAt(recipe.flake)
   }
-  if (lock) {
+  if (content === undefined) return evaluateAt(recipe.flake)
+  if (content !== 'current') {
     try {
-      await checkLockedContent(recipe, lock, session)
-      return await evaluateAt(lock)
+      await checkLockedContent(recipe, content, session)
+      return await evaluateAt(content)
     } catch (error) {
       if (session.signal.aborted || !isGone(error)) throw error
       onProgress({
         phase: 'log',
-        line: `${lock.url} cannot be fetched: building what ${recipe.flake.url} is now`,
+        line: `${content.url} cannot be fetched: building what ${recipe.flake.url} is now`,
       })
     }
   }

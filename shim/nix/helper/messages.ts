@@ -34,8 +34,11 @@ export const jobSchema = v.strictObject({
   program: v.exactOptional(
     v.strictObject({ path: text, storePath: text, shell: v.strictObject({ path: text, argument: text }) }),
   ),
-  /** Builds this content of the recipe's unlocked flake, unless it is gone. */
-  lock: v.exactOptional(flake),
+  /**
+   * For an unlocked flake. A lock: builds this content, unless it is gone. `current`: what the flake has now. If missing, the same,
+   * but the result does not say which content that was.
+   */
+  content: v.exactOptional(v.union([flake, v.literal('current')])),
   /** For the log only. */
   namespaces: v.array(text),
   dir: v.strictObject({ root: text, gcroots: text, home: text, config: text, caches: text, logs: text, results: text }),
