@@ -13,14 +13,8 @@ import { createNixNodeReconciler } from './reconcilers/nixnode-reconciler.ts'
 import { createNodeRecipes } from './reconcilers/node-recipes.ts'
 import { createNodeReconciler } from './reconcilers/node-reconciler.ts'
 import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconciler.ts'
-import {
-  type ClusterState,
-  createClusterState,
-  groupOfWork,
-  parseWorkKey,
-  type WorkKind,
-  workKey,
-} from './state/cluster-state.ts'
+import { type ClusterState, createClusterState } from './state/cluster-state.ts'
+import { groupOfWork, parseWorkKey, type WorkKind, workKey } from './state/work-keys.ts'
 
 /** Number of workers, and so of concurrent writes. */
 const WRITERS = 16

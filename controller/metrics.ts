@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { NIXBUILD_PHASES } from '../kube/resources/nixbuild.ts'
 import type { WorkQueue } from '../kube/work-queue.ts'
 import { addProcessMetrics, createGauges } from '../lib/http/gauges.ts'
-import { parseWorkKey, type WorkKind } from './state/cluster-state.ts'
+import { parseWorkKey, type WorkKind } from './state/work-keys.ts'
 import type { NixBuildView } from './views/nixbuild.ts'
 
 /** In seconds. */
