@@ -14,8 +14,10 @@ export interface Health {
    * yet.
    */
   problems(): string[]
-  /** Drops the problems of a former leader: it makes no more requests that could resolve them. */
-  forgetLeaderProblems(): void
+  /** Drops the problems of a former leader's writes: it makes no more that could resolve them. */
+  forgetProblemsOfLead(): void
+  /** Drops the problems of watches that have ended. */
+  forgetProblemsOfWatches(): void
 }
 
 export function createHealth(kube: Kube): Health {
@@ -52,6 +54,10 @@ export function createHealth(kube: Kube): Health {
     }
   }
 
+  function forget(isForgotten: (request: string) => boolean): void {
+    for (const request of problems.keys()) if (isForgotten(request)) problems.delete(request)
+  }
+
   return {
     kube: {
       ...kube,
@@ -68,10 +74,8 @@ export function createHealth(kube: Kube): Health {
       const found = [...new Set(problems.values())]
       return answered || found.length > 0 ? found : ['the API server has not answered yet']
     },
-    forgetLeaderProblems() {
-      // A replica that does not lead reads only the Lease.
-      for (const key of problems.keys()) if (!key.startsWith('get ')) problems.delete(key)
-    },
+    forgetProblemsOfLead: () => forget(request => request !== 'get leases' && !request.startsWith('watch ')),
+    forgetProblemsOfWatches: () => forget(request => request.startsWith('watch ')),
   }
 }
 

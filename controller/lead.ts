@@ -1,10 +1,13 @@
 import type { Logger } from 'pino'
 import type { Kube } from '../kube/client/contract.ts'
 import { createEventRecorder } from '../kube/event-recorder.ts'
+import type { Lead } from '../kube/leader-election.ts'
 import { CONTROLLER } from '../kube/resources/names.ts'
 import { createWorkQueue, type WorkQueue } from '../kube/work-queue.ts'
+import { unlessAborted } from '../lib/async/bounded-wait.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import type { ControllerOptions } from './flags.ts'
+import { createLeadKube } from './lead-kube.ts'
 import type { Metrics } from './metrics.ts'
 import { createNixBuildCreator } from './reconcilers/create-nixbuild.ts'
 import { createNamespaceReconciler } from './reconcilers/namespace-reconciler.ts'
@@ -13,36 +16,28 @@ import { createNixNodeReconciler } from './reconcilers/nixnode-reconciler.ts'
 import { createNodeRecipes } from './reconcilers/node-recipes.ts'
 import { createNodeReconciler } from './reconcilers/node-reconciler.ts'
 import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconciler.ts'
-import { type ClusterState, createClusterState } from './state/cluster-state.ts'
+import type { ClusterState } from './state/cluster-state.ts'
 import { groupOfWork, parseWorkKey, type WorkKind, workKey } from './state/work-keys.ts'
 
 /** Number of workers, and so of concurrent writes. */
 const WRITERS = 16
 
 export interface LeadOptions {
+  readonly state: ClusterState
   readonly kube: Kube
   readonly flags: ControllerOptions
   readonly host: string
   readonly metrics: Metrics
   readonly logger: Logger
-  /** Called with a function that lists the kinds that have not been read yet. */
-  readonly onUnsynced: (unsynced: () => string[]) => void
 }
 
-/** Does the leader's work until the signal aborts. */
-export async function lead(options: LeadOptions, signal: AbortSignal): Promise<void> {
-  const { flags, metrics, logger } = options
-  const kube = withSignal(options.kube, signal)
-  const state = createClusterState({
-    kube,
-    repels: flags.nodeRepel,
-    tolerations: flags.tolerate,
-    onDue: key => queue.add(key),
-    signal,
-    logger,
-  })
+/** Does the leader's work until the lead is lost. */
+export async function leadCluster(options: LeadOptions, lead: Lead): Promise<void> {
+  const { state, flags, metrics, logger } = options
+  const { signal } = lead
+  const kube = createLeadKube(options.kube, lead, { qps: flags.kubeApiQps, burst: flags.kubeApiBurst })
   const addAt = (key: string, time: number) => queue.addAt(key, time)
-  const reconcilers = createReconcilers({ ...options, kube, addAt }, state, signal)
+  const reconcilers = createReconcilers({ ...options, kube, addAt }, signal)
   const queue = createWorkQueue({ work: reconcile, workers: WRITERS, groupOf: groupOfWork, onError, signal })
 
   async function reconcile(key: string): Promise<void> {
@@ -61,21 +56,21 @@ export async function lead(options: LeadOptions, signal: AbortSignal): Promise<v
     )
   }
 
-  options.onUnsynced(state.unsynced)
   metrics.setLeading({ queue, builds: () => state.builds.all() })
   try {
-    await state.synced()
-    if (!signal.aborted) logger.info('all objects have been read')
+    await unlessAborted(state.synced(), signal).catch(() => {})
+    if (signal.aborted) return
+    logger.info('all objects have been read')
+    state.deliverTo(queue.add)
     await queue.run()
-    await state.ended
   } finally {
+    state.deliverTo(undefined)
     metrics.setLeading(undefined)
   }
 }
 
 function createReconcilers(
-  { kube, flags, host, logger, addAt }: LeadOptions & Pick<WorkQueue, 'addAt'>,
-  state: ClusterState,
+  { state, kube, flags, host, logger, addAt }: LeadOptions & Pick<WorkQueue, 'addAt'>,
   signal: AbortSignal,
 ): Readonly<Record<WorkKind, Reconciler>> {
   const events = createEventRecorder({ kube, component: CONTROLLER, host, signal, logger })
@@ -96,18 +91,5 @@ function createReconcilers(
     namespace: createNamespaceReconciler({ state, kube, limits: retention }),
     node: createNodeReconciler({ state, kube }),
     nixnode: createNixNodeReconciler({ state, kube, createBuilds, recheck, lostGraceMs: flags.lostGrace }),
-  }
-}
-
-/** Cancels all calls when the signal aborts, so that a former leader writes nothing more. */
-function withSignal(kube: Kube, signal: AbortSignal): Kube {
-  return {
-    ...kube,
-    get: (kind, name, options) => kube.get(kind, name, { signal, ...options }),
-    list: (kind, selection, onItem, options) => kube.list(kind, selection, onItem, { signal, ...options }),
-    create: (kind, object, options) => kube.create(kind, object, { signal, ...options }),
-    patch: (kind, object, options) => kube.patch(kind, object, { signal, ...options }),
-    replace: (kind, object, options) => kube.replace(kind, object, { signal, ...options }),
-    delete: (kind, name, options) => kube.delete(kind, name, { signal, ...options }),
   }
 }

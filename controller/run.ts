@@ -3,28 +3,39 @@ import type { Server } from 'node:http'
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { createKube } from '../kube/client/client.ts'
-import { limitRequests } from '../kube/client/request-limit.ts'
 import { leaderElection } from '../kube/leader-election.ts'
 import { CONTROLLER, SYSTEM_NAMESPACE } from '../kube/resources/names.ts'
 import { type HttpPlan, serveHttp } from '../lib/http/serve-http.ts'
 import { createLogger } from '../lib/logger.ts'
 import type { ControllerOptions } from './flags.ts'
+import { followState } from './followed-state.ts'
 import { createHealth } from './health.ts'
-import { lead } from './lead.ts'
+import { leadCluster } from './lead.ts'
 import { createMetrics } from './metrics.ts'
+import { type ClusterState, createClusterState } from './state/cluster-state.ts'
 
 /** Runs until the signal aborts. Throws ConfigInvalid or ListenAddressInUse, and retries after any other failure. */
 export async function runController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
   const logger = createLogger(options.logLevel)
   const health = createHealth(createKube({ kubeconfig: options.kubeconfig, component: CONTROLLER }))
-  const limited = limitRequests(health.kube, { qps: options.kubeApiQps, burst: options.kubeApiBurst })
   const metrics = createMetrics()
   const host = hostname()
-  let unsynced: (() => string[]) | undefined
+  /** Undefined while this replica does not lead. */
+  let leading: ClusterState | undefined
+  const followed = followState(signal =>
+    createClusterState({
+      ...{ kube: health.kube, signal, logger },
+      repels: options.nodeRepel,
+      tolerations: options.tolerate,
+    }),
+  )
   const servers = await serveAll(options, {
     registry: metrics.registry,
-    obstacles: () => [...health.problems(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
-    state: () => (unsynced ? 'leading' : 'another replica leads'),
+    obstacles: () => [
+      ...health.problems(),
+      ...(leading?.unsynced() ?? []).map(kind => `not all ${kind} have been read yet`),
+    ],
+    state: () => (leading ? 'leading' : 'another replica leads'),
     logger,
   })
   try {
@@ -35,16 +46,18 @@ export async function runController(options: ControllerOptions, signal: AbortSig
       leaseMs: options.leaderElectLease,
       renewWithinMs: options.leaderElectRenew,
       retryMs: options.leaderElectRetry,
-      work: async leading => {
-        const onUnsynced = (list: () => string[]) => {
-          unsynced = list
-        }
+      async work(lead) {
+        leading = followed.get()
         try {
-          await lead({ kube: limited, flags: options, host, metrics, logger, onUnsynced }, leading)
+          await leadCluster({ state: leading, kube: health.kube, flags: options, host, metrics, logger }, lead)
         } finally {
-          unsynced = undefined
-          health.forgetLeaderProblems()
+          leading = undefined
+          health.forgetProblemsOfLead()
         }
+      },
+      onOther() {
+        followed.drop()
+        health.forgetProblemsOfWatches()
       },
       signal,
       logger,
@@ -52,6 +65,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     logger.info({ reason: signal.reason }, 'stopping')
   } finally {
     for (const server of servers) end(server)
+    await followed.end()
     await health.kube.close()
   }
   logger.info('stopped')

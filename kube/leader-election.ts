@@ -15,13 +15,26 @@ export interface LeaseObservation {
   readonly observedAt: number
 }
 
+/** One time of leading. */
+export interface Lead {
+  /** Aborts when the lead is lost. */
+  readonly signal: AbortSignal
+  /** Compares the clock, as the timer that aborts the signal may be late. If the lead is lost, it aborts the signal. */
+  isHeld(): boolean
+}
+
 export interface LeaderElectionOptions {
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>
   readonly lease: ObjectName
   /** Must be unique among running processes. */
   readonly identity: string
-  /** The leader's work. It must end soon after its signal aborts. If it ends by itself, the election fails. */
-  readonly work: (signal: AbortSignal) => Promise<void>
+  /** The leader's work. It must end soon after the lead's signal aborts. If it ends by itself, the election fails. */
+  readonly work: (lead: Lead) => Promise<void>
+  /**
+   * Called when another process leads, or may have led since this one did. It is not called if this process loses the
+   * lead only because it cannot reach the API server, and then gets the Lease back.
+   */
+  readonly onOther?: () => void
   readonly signal: AbortSignal
   readonly logger: Logger
   /** How long others wait for a leader that does not renew the Lease, in milliseconds. */
@@ -36,28 +49,42 @@ export interface LeaderElectionOptions {
  * Waits for the Lease, leads while it holds it, and starts over, until the signal aborts. It then releases the Lease.
  */
 export async function leaderElection(options: LeaderElectionOptions): Promise<void> {
-  const { leaseMs = 15_000, renewWithinMs = 10_000, retryMs = 2_000, ...rest } = options
-  const timing = { leaseMs, renewWithinMs, retryMs }
+  const { leaseMs = 15_000, renewWithinMs = 10_000, retryMs = 2_000, onOther = () => {}, ...rest } = options
+  const election = { ...rest, leaseMs, renewWithinMs, retryMs, onOther }
   while (!options.signal.aborted) {
-    const lease = await acquire({ ...rest, ...timing })
-    if (lease) await lead({ ...rest, ...timing }, lease)
+    const acquired = await acquire(election)
+    if (acquired) await lead(election, acquired)
   }
 }
 
 type Election = Required<LeaderElectionOptions>
 
+/** The Lease as this process has written it. */
+interface OwnLease {
+  readonly lease: Lease
+  /** When the request was sent, by performance.now(). */
+  readonly renewedAt: number
+}
+
 /** Undefined once the signal aborts. */
-async function acquire(election: Election): Promise<Lease | undefined> {
-  const { signal, identity, retryMs, logger } = election
+async function acquire(election: Election): Promise<OwnLease | undefined> {
+  const { signal, identity, retryMs, renewWithinMs, logger, onOther } = election
+  /** A leader cannot renew either while the API server is away. It goes on without reading everything again. */
+  const longestGapMs = renewWithinMs + 2 * retryMs
   let observation: LeaseObservation | undefined
+  let readAt = 0
   let lastHolder = ''
   while (!signal.aborted) {
     try {
       const lease = await election.kube.get(leases, election.lease, { signal, timeoutMs: retryMs })
-      if (!lease) return await createLease(election)
-      observation = observeLease(observation, lease, performance.now())
-      const holder = lease.spec.holderIdentity
-      if (timeUntilFree(observation, identity, performance.now()) === 0) return await takeLease(election, lease)
+      const now = performance.now()
+      const holder = lease?.spec.holderIdentity ?? ''
+      if (holder !== identity) onOther()
+      if (!lease) return { lease: await createLease(election), renewedAt: now }
+      observation = observeLease(now - readAt > longestGapMs ? undefined : observation, lease, now)
+      readAt = now
+      if (timeUntilFree(observation, identity, now) === 0)
+        return { lease: await takeLease(election, lease), renewedAt: now }
       if (holder !== lastHolder) logger.info({ holder }, 'another replica leads')
       lastHolder = holder
     } catch (error) {
@@ -69,48 +96,64 @@ async function acquire(election: Election): Promise<Lease | undefined> {
   return undefined
 }
 
-async function lead(election: Election, acquired: Lease): Promise<void> {
+async function lead(election: Election, acquired: OwnLease): Promise<void> {
   const { logger, identity, work } = election
   const leading = new AbortController()
   const stop = () => leading.abort()
   election.signal.addEventListener('abort', stop, { once: true })
   if (election.signal.aborted) stop()
   logger.info({ identity }, 'leading')
-  const renewing = keepRenewing(election, acquired, leading)
+  const renewal = startRenewing(election, acquired, leading)
   try {
-    await work(leading.signal)
+    await work({ signal: leading.signal, isHeld: renewal.isHeld })
     if (!leading.signal.aborted) throw new Error('the work of the leader has ended unexpectedly')
   } finally {
     stop()
     election.signal.removeEventListener('abort', stop)
-    const last = await renewing
+    const last = await renewal.ended
     if (last) await release(election, last)
     logger.info({ identity }, 'stopped leading')
   }
 }
 
-/** Resolves once leading has ended, with the Lease as last written. Undefined if the Lease was lost. */
-async function keepRenewing(election: Election, acquired: Lease, leading: AbortController): Promise<Lease | undefined> {
+interface Renewal {
+  isHeld(): boolean
+  /** Resolves once leading has ended, with the Lease as last written. Undefined if the Lease was lost. */
+  readonly ended: Promise<Lease | undefined>
+}
+
+function startRenewing(election: Election, acquired: OwnLease, leading: AbortController): Renewal {
   const { renewWithinMs, retryMs, logger } = election
-  let lease = acquired
-  let renewedAt = performance.now()
-  while (!leading.signal.aborted) {
-    await pause(Math.min(retryMs, Math.max(0, renewedAt + renewWithinMs - performance.now())), leading.signal)
-    if (leading.signal.aborted) break
-    const left = renewedAt + renewWithinMs - performance.now()
-    try {
-      if (left <= 0) throw new Error('it could not be renewed in time')
-      const begin = performance.now()
-      lease = await renew(election, lease, Math.min(left, retryMs * 2))
-      renewedAt = begin
-    } catch (error) {
-      logger.warn({ err: messageOf(error) }, 'cannot renew the lease')
-      if (left > 0 && !(error instanceof LostLease)) continue
-      leading.abort(error)
-      return undefined
+  let { lease, renewedAt } = acquired
+  let isLost = false
+  const msLeft = () => renewedAt + renewWithinMs - performance.now()
+
+  function lose(error: unknown): void {
+    isLost = true
+    leading.abort(error)
+  }
+
+  function isHeld(): boolean {
+    if (!leading.signal.aborted && msLeft() <= 0) lose(new Error('the lease could not be renewed in time'))
+    return !leading.signal.aborted
+  }
+
+  async function run(): Promise<Lease | undefined> {
+    while (true) {
+      await pause(Math.min(retryMs, Math.max(0, msLeft())), leading.signal)
+      if (!isHeld()) return isLost ? undefined : lease
+      try {
+        const begin = performance.now()
+        lease = await renew(election, lease, Math.min(msLeft(), retryMs * 2))
+        renewedAt = begin
+      } catch (error) {
+        logger.warn({ err: messageOf(error) }, 'cannot renew the lease')
+        if (error instanceof LostLease) lose(error)
+      }
     }
   }
-  return lease
+
+  return { isHeld, ended: run() }
 }
 
 class LostLease extends Error {}

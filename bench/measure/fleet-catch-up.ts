@@ -5,11 +5,9 @@ import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { type NodeBuild, nixNodes } from '../../kube/resources/nixnode.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
-import { writeKubeconfig } from '../../test/cluster/access.ts'
-import { type Controller, startController } from '../../test/cluster/controller.ts'
+import { startControllerBehind, startCountingProxy } from '../../test/controller/counting-proxy.ts'
 import { startWorld, type World } from '../../test/controller/world.ts'
 import { readApiServerMetrics } from '../fixtures/api-server-metrics.ts'
-import { type CountingProxy, startCountingProxy } from '../fixtures/counting-proxy.ts'
 import { concurrently, pick, range } from '../fixtures/crowd.ts'
 import { countOf, follow } from '../fixtures/follow.ts'
 import { CONTROLLER_PROGRAM } from '../fixtures/node.ts'
@@ -24,8 +22,6 @@ const POLL_MS = 1_000
 const AWAY_MS = 30_000
 /** All watches have come back by then, and the last of them continues. */
 const SETTLE_MS = 20_000
-/** The controller keeps the lead while the API server is away. */
-const PATIENT_LEADER = ['--leader-elect-lease=5m', '--leader-elect-renew=4m']
 
 /** A controller begins in a cluster whose nodes have every image, and then loses the API server for a while. */
 export async function measureCatchUp() {
@@ -93,10 +89,10 @@ function isBuilt({ status }: Pod): boolean {
   return status.conditions.some(each => each.type === IMAGE_BUILT_CONDITION && each.status === 'True')
 }
 
-/** What a controller reads after an outage, in percent of what it reads when it begins. */
+/** What a controller reads after an outage, in which it loses the lead, in percent of what it reads when it begins. */
 async function relistShare(world: World): Promise<number> {
   await using proxy = await startCountingProxy(world.cluster.access.server)
-  await using _controller = await startBehind(proxy, world)
+  await using _controller = await startControllerBehind(proxy, world.cluster, CONTROLLER_PROGRAM)
   await untilItWorks(world)
   const all = proxy.received
   proxy.cut()
@@ -105,12 +101,6 @@ async function relistShare(world: World): Promise<number> {
   const before = proxy.received
   await untilItWorks(world)
   return (100 * (proxy.received - before)) / all
-}
-
-function startBehind(proxy: CountingProxy, { cluster }: World): Promise<Controller> {
-  const access = { ...cluster.access, server: proxy.url }
-  const behind = { createToken: cluster.createToken, kubeconfig: writeKubeconfig.bind(undefined, access) }
-  return startController(behind, { ...CONTROLLER_PROGRAM, flags: PATIENT_LEADER })
 }
 
 /** A new pod gets its NixBuild. */

@@ -7,6 +7,8 @@ import { type AssignedView, sizeOfAssigned } from '../views/nixnode.ts'
  * the controller begins, and what is here from then on.
  */
 export interface Assignments {
+  /** Of the assigned NixBuilds. */
+  keys(): Iterable<string>
   nodeOf(key: string): string | undefined
   recipeOf(key: string): NixBuildRecipe | undefined
   /** Keys of NixBuilds, in order of assignment. */
@@ -67,6 +69,7 @@ export function createAssignments({ onNode, onRoom }: AssignmentsOptions): Assig
   }
 
   return {
+    keys: () => all.keys(),
     nodeOf: key => all.get(key)?.node,
     recipeOf: key => all.get(key)?.recipe,
     onNode: node => byNode.get(node) ?? NONE,

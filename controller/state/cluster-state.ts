@@ -1,17 +1,13 @@
 import type { Logger } from 'pino'
-import type { Kind, Kube, Selection } from '../../kube/client/contract.ts'
-import { createMirror, type Mirror, namespaceOf, objectKey } from '../../kube/mirror.ts'
-import { leases } from '../../kube/resources/lease.ts'
+import type { Kube } from '../../kube/client/contract.ts'
+import { type Mirror, namespaceOf, objectKey } from '../../kube/mirror.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
-import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { type NixNode, nixNodes } from '../../kube/resources/nixnode.ts'
-import { nixBuildView, recipeId } from '../views/nixbuild.ts'
+import { recipeId } from '../views/nixbuild.ts'
 import { isActive, type NixNodeView, type NodeEntry, nixNodeView } from '../views/nixnode.ts'
-import { type NodeRules, nodes as nodeKind } from '../views/node.ts'
-import { pods as podKind } from '../views/pod.ts'
-import { shimLeaseOf } from '../views/shim-lease.ts'
+import type { NodeRules } from '../views/node.ts'
 import { type Assignments, createAssignments } from './assignments.ts'
 import { type Builds, createBuilds } from './builds.ts'
+import { createMirrors } from './mirrors.ts'
 import { createNodeBuilds, type NodeBuilds } from './node-builds.ts'
 import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
@@ -31,6 +27,11 @@ export interface ClusterState {
   readonly assignments: Assignments
   /** Grows whenever other nodes may be able to take a build. */
   nodeChanges(): number
+  /**
+   * Calls the function with the work key of each object, and from then on of each that is to be reconciled. Undefined:
+   * nobody reconciles.
+   */
+  deliverTo(onDue: ((key: string) => void) | undefined): void
   /** Resolves once everything has been read, or the signal has aborted. */
   synced(): Promise<void>
   /** Kinds that have not been read yet. */
@@ -40,47 +41,37 @@ export interface ClusterState {
 
 export interface ClusterStateOptions extends NodeRules {
   readonly kube: Kube
-  /** Called with the work key of each object to reconcile. */
-  readonly onDue: (key: string) => void
+  /** Ends the watches. */
   readonly signal: AbortSignal
   readonly logger: Logger
 }
 
-/** Pods that have ended need nothing. */
-const UNFINISHED_PODS = { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' }
-
-export function createClusterState({ kube, onDue, signal, logger, ...rules }: ClusterStateOptions): ClusterState {
-  function mirror<T, P>(
-    kind: Kind<T>,
-    project: (object: T) => P | undefined,
-    onChange: (key: string) => void,
-    selection: Selection = {},
-  ): Mirror<P> {
-    return createMirror({ kube, kind, project, selection, onChange, signal, logger })
-  }
+export function createClusterState({ kube, signal, logger, ...rules }: ClusterStateOptions): ClusterState {
+  let onDue: (key: string) => void = () => {}
 
   const nodes = createNodes({
-    mirrored: node => nodeMirror.get(node),
-    allMirrored: () => nodeMirror.values(),
+    mirrored: node => mirrors.nodes.get(node),
+    allMirrored: () => mirrors.nodes.values(),
     ...rules,
     onChange: onNode,
     now: Date.now,
   })
   const pods = createPods({
-    mirrored: key => podMirror.get(key),
-    keepLess: (key, kept) => podMirror.put(key, kept),
+    mirrored: key => mirrors.pods.get(key),
+    allMirrored: () => mirrors.pods.entries(),
+    keepLess: (key, kept) => mirrors.pods.put(key, kept),
     systemOf: nodes.systemOf,
     recipesOf: id => builds.recipesOf(id),
     onPod: key => onDue(workKey('pod', key)),
     onRequest,
   })
   const builds = createBuilds({
-    mirrored: key => buildMirror.get(key),
-    allMirrored: () => buildMirror.values(),
+    mirrored: key => mirrors.builds.get(key),
+    allMirrored: () => mirrors.builds.values(),
     onUnconfirmedWrite: onBuild,
     onImage: pods.imageChanged,
     onNamespace,
-    isSynced: () => buildMirror.isSynced,
+    isSynced: () => mirrors.builds.isSynced,
     onNode: node => onDue(workKey('node', node)),
   })
   const nodeBuilds = createNodeBuilds()
@@ -91,27 +82,17 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
     onBuild: key => onDue(workKey('build', key)),
   })
 
-  const nodeMirror = mirror(nodeKind, node => node, onNodeObject)
-  const nixNodeMirror = mirror(nixNodes, viewOfNixNode, onNixNode)
-  const leaseMirror = mirror(leases, shimLeaseOf, onLease, { namespace: SYSTEM_NAMESPACE })
-  const buildMirror = mirror(nixBuilds, nixBuildView, onBuild)
-  const podMirror = mirror(podKind, pod => pods.kept(objectKey(pod), pod), onPod, UNFINISHED_PODS)
-  const mirrors = {
-    nodes: nodeMirror,
-    leases: leaseMirror,
-    nixnodes: nixNodeMirror,
-    nixbuilds: buildMirror,
-    pods: podMirror,
-  }
-
-  function viewOfNixNode(nixNode: NixNode): NixNodeView {
-    return nixNodeView(nixNode, { ofRecipe: nodeBuilds.ofRecipe, isWatched: nodeBuilds.has, now: Date.now() })
-  }
+  const mirrors = createMirrors({
+    ...{ kube, signal, logger },
+    viewOfNixNode: nixNode =>
+      nixNodeView(nixNode, { ofRecipe: nodeBuilds.ofRecipe, isWatched: nodeBuilds.has, now: Date.now() }),
+    keptOfPod: pods.kept,
+    onChange: { node: onNodeObject, lease: onLease, nixNode: onNixNode, build: onBuild, pod: onPod },
+  })
 
   function onLease(key: string): void {
-    const prefix = `${SYSTEM_NAMESPACE}/${shimLeaseName('')}`
-    const node = key.slice(prefix.length)
-    nodes.leaseChanged(node, leaseMirror.get(key))
+    const node = nodeOfLease(key)
+    nodes.leaseChanged(node, mirrors.leases.get(key))
     // Nothing else reports a Lease whose Node has gone before.
     if (!nodes.has(node)) onDue(workKey('nixnode', node))
   }
@@ -173,7 +154,7 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
   }
 
   function onNixNode(node: string): void {
-    const view = nixNodeMirror.get(node)
+    const view = mirrors.nixNodes.get(node)
     const isNew = nodeBuilds.has(node) !== (view !== undefined)
     const ids = new Set(nodeBuilds.put(node, view?.entries))
     assignments.restore(node, view?.spec.assigned)
@@ -196,23 +177,40 @@ export function createClusterState({ kube, onDue, signal, logger, ...rules }: Cl
 
   /** The shims look for NixBuilds only in the namespaces that their NixNodes name. */
   function onNamespace(): void {
-    for (const [name] of nixNodeMirror.entries()) onDue(workKey('nixnode', name))
+    for (const [name] of mirrors.nixNodes.entries()) onDue(workKey('nixnode', name))
+  }
+
+  function* allKeys(): Iterable<string> {
+    for (const [node] of mirrors.nodes.entries()) yield* [workKey('node', node), workKey('nixnode', node)]
+    for (const [node] of mirrors.nixNodes.entries()) yield workKey('nixnode', node)
+    for (const [lease] of mirrors.leases.entries()) yield workKey('nixnode', nodeOfLease(lease))
+    for (const key of assignments.keys()) yield workKey('build', key)
+    for (const [key] of mirrors.builds.entries()) yield* [workKey('build', key), workKey('namespace', namespaceOf(key))]
+    for (const key of pods.toReconcile()) yield workKey('pod', key)
   }
 
   return {
     pods,
     builds,
     nodes,
-    nixNodes: nixNodeMirror,
+    nixNodes: mirrors.nixNodes,
     nodeBuilds,
     assignments,
     nodeChanges: () => nodeChanges,
-    synced: async () => {
-      await Promise.all(Object.values(mirrors).map(each => each.synced()))
+    deliverTo(next) {
+      onDue = next ?? (() => {})
+      if (next) for (const key of allKeys()) next(key)
     },
-    unsynced: () => Object.entries(mirrors).flatMap(([name, { isSynced }]) => (isSynced ? [] : [name])),
-    ended: Promise.all(Object.values(mirrors).map(({ ended }) => ended)),
+    synced: mirrors.synced,
+    unsynced: mirrors.unsynced,
+    ended: mirrors.ended,
   }
+}
+
+const LEASE_PREFIX = `${SYSTEM_NAMESPACE}/${shimLeaseName('')}`
+
+function nodeOfLease(key: string): string {
+  return key.slice(LEASE_PREFIX.length)
 }
 
 function needsPods({ details }: NodeEntry): boolean {

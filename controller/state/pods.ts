@@ -19,6 +19,8 @@ export interface Pods {
   podsRequesting(id: string): ReadonlyMap<string, PodImageRequest>
   /** The node of a pod as the index has it: after a watch event, the old one until `changed` is called. */
   nodeOf(key: string): string | undefined
+  /** Keys of all pods that need reconciling. */
+  toReconcile(): Iterable<string>
   /** Keys of the pods of a node. */
   onNode(node: string): Iterable<string>
   /** Whether a pod of the node that has not started requests the `recipeId`. */
@@ -43,6 +45,7 @@ export type KeptPod = PodView | UsedImages
 
 export interface PodsOptions {
   readonly mirrored: (key: string) => KeptPod | undefined
+  readonly allMirrored: () => Iterable<readonly [string, KeptPod]>
   /** Replaces what is mirrored of a pod, and marks it as changed. */
   readonly keepLess: (key: string, kept: KeptPod | undefined) => void
   readonly systemOf: (node: string) => string | undefined
@@ -66,7 +69,7 @@ const MAX_PLAIN_PER_NAMESPACE = MAX_PLAIN / 4
 const SWEEP_MS = 10_000
 
 export function createPods(options: PodsOptions): Pods {
-  const { mirrored, keepLess, systemOf, recipesOf, onPod, onRequest, now = Date.now } = options
+  const { mirrored, allMirrored, keepLess, systemOf, recipesOf, onPod, onRequest, now = Date.now } = options
   const index = createRequestIndex()
   const byNode = createGroupIndex()
   const byImage = createMultiIndex()
@@ -130,6 +133,12 @@ export function createPods(options: PodsOptions): Pods {
       return index.requestsOf(key)
     },
     podsRequesting: index.podsRequesting,
+    *toReconcile() {
+      for (const [key, kept] of allMirrored()) {
+        const pod = wholePod(kept)
+        if (pod && (isRelevant(pod) || !requestsNothing(key))) yield key
+      }
+    },
     nodeOf: byNode.groupOf,
     onNode: node => byNode.keysIn(node),
     isWaitedForOn: (id, node) =>

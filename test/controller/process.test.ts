@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'v
 import type { Controller } from '../cluster/controller.ts'
 import { CONTROLLER_MAIN } from '../node/own-programs.ts'
 import { PATIENCE_MS, PATIENT } from '../patience.ts'
+import { startControllerBehind, startCountingProxy } from './counting-proxy.ts'
 import { QUICK_ELECTION, startWorld, type World } from './world.ts'
 
 let world: World
@@ -76,12 +77,34 @@ describe('a controller', () => {
     await expectToWork()
   })
 
+  it('reads nothing again after it was cut off for so long that it lost the lead', async () => {
+    const size = 200_000
+    const large = await world.addNode()
+    await world.changeNode(large, { metadata: { annotations: { 'example.com/large': 'x'.repeat(size) } } })
+    onTestFinished(() => world.removeNode(large))
+    await using proxy = await startCountingProxy(world.cluster.access.server)
+    await using controller = await startControllerBehind(proxy, world.cluster, { flags: QUICK_ELECTION })
+    await waitForReadiness(controller, 200, 'ok: leading\n')
+    expect(proxy.received).toBeGreaterThan(size)
+    proxy.cut()
+    const before = proxy.received
+    await vi.waitFor(
+      async () => expect((await read(controller, '/metrics')).text).toMatch(/^enbi_controller_leader 0$/m),
+      PATIENT,
+    )
+    proxy.mend()
+    await expectToWork()
+    expect(proxy.received - before).toBeLessThan(size)
+  })
+
   it('continues after the API server has lost all old resource versions', async () => {
     const { apiServer } = world.cluster.controlPlane
     await using controller = await start('--log-level=debug')
     await waitForReadiness(controller, 200, 'ok: leading\n')
     // A restart empties the watch cache: earlier watches are answered with 410 or from etcd.
-    await apiServer.restart()
+    // It ends without waiting for the watches.
+    await apiServer.kill()
+    await apiServer.start()
     await expectToWork()
   })
 

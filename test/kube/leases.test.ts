@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { createKube } from '../../kube/client/client.ts'
 import type { Kube } from '../../kube/client/contract.ts'
 import { heartbeat } from '../../kube/heartbeat.ts'
-import { leaderElection } from '../../kube/leader-election.ts'
+import { type Lead, leaderElection } from '../../kube/leader-election.ts'
 import { leases } from '../../kube/resources/lease.ts'
 import { RetryableError } from '../../lib/errors.ts'
 import type { OwnCluster } from '../cluster/cluster.ts'
@@ -103,6 +103,35 @@ test('a leader whose Lease was taken stops and waits for it again', async () => 
   await expect.poll(one.isLeading, PATIENT).toBe(false)
   await expect.poll(one.isLeading, PATIENT).toBe(true)
   expect(one.starts()).toBe(2)
+  expect(one.others()).toBe(true)
+})
+
+test('a leader that was away like everybody leads again, before others take its Lease', async () => {
+  const [ofOne, ofTwo] = [createLink(), createLink()]
+  await using one = begin(candidate('one', { kube: ofOne.kube }))
+  await expect.poll(one.isLeading, PATIENT).toBe(true)
+  await using two = begin(candidate('two', { kube: ofTwo.kube }), one.name)
+  await expect.poll(() => two.logged.join(), PATIENT).toContain('another replica leads')
+  one.forgetOthers()
+  for (const link of [ofOne, ofTwo]) link.cut()
+  await expect.poll(one.isLeading, PATIENT).toBe(false)
+  // Longer than the Lease lasts.
+  await expect.poll(ofTwo.refused, PATIENT).toBeGreaterThan(TIMING.leaseMs / TIMING.retryMs)
+  ofTwo.mend()
+  await expect.poll(ofTwo.answered, PATIENT).toBeGreaterThan(0)
+  ofOne.mend()
+  await expect.poll(one.isLeading, PATIENT).toBe(true)
+  expect([one.others(), two.starts()]).toEqual([false, 0])
+})
+
+test('a leader whose timers are late knows by the clock that it has lost the lead', async () => {
+  await using one = begin(candidate('one'))
+  await expect.poll(one.isLeading, PATIENT).toBe(true)
+  const now = performance.now()
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(now + TIMING.renewWithinMs)
+  onTestFinished(() => clock.mockRestore())
+  expect(one.lead()?.isHeld()).toBe(false)
+  expect(one.lead()?.signal.aborted).toBe(true)
 })
 
 test('a leader whose Lease is deleted creates it again and keeps leading', async () => {
@@ -132,7 +161,8 @@ interface Running {
   readonly name: string
   readonly signal: AbortSignal
   readonly logger: pino.Logger
-  readonly work: (signal: AbortSignal) => Promise<void>
+  readonly work: (lead: Lead) => Promise<void>
+  readonly onOther: () => void
 }
 
 function heart(plan: { kube?: Kube; durationMs?: number } = {}) {
@@ -149,9 +179,46 @@ function heart(plan: { kube?: Kube; durationMs?: number } = {}) {
     })
 }
 
+/** An API server that can be cut off. */
+function createLink() {
+  let isCut = false
+  let refused = 0
+  let answered = 0
+
+  async function ask<T>(call: () => Promise<T>): Promise<T> {
+    if (isCut) {
+      refused += 1
+      throw new RetryableError('ClusterAway', 'away')
+    }
+    const answer = await call()
+    answered += 1
+    return answer
+  }
+
+  const link: Kube = {
+    ...kube,
+    get: (...call) => ask(() => kube.get(...call)),
+    create: (...call) => ask(() => kube.create(...call)),
+    replace: (...call) => ask(() => kube.replace(...call)),
+  }
+  return {
+    kube: link,
+    cut() {
+      isCut = true
+      answered = 0
+    },
+    mend() {
+      isCut = false
+    },
+    refused: () => refused,
+    /** Since it was cut. */
+    answered: () => answered,
+  }
+}
+
 function candidate(identity: string, plan: { kube?: Kube; leaseMs?: number } = {}) {
-  return ({ name, signal, logger, work }: Running) =>
-    leaderElection({ kube, lease: { namespace, name }, identity, work: work, signal, logger, ...TIMING, ...plan })
+  return ({ name, signal, logger, work, onOther }: Running) =>
+    leaderElection({ kube, lease: { namespace, name }, identity, work, onOther, signal, logger, ...TIMING, ...plan })
 }
 
 function begin(run: (running: Running) => Promise<void>, name: string = randomUUID()) {
@@ -160,13 +227,19 @@ function begin(run: (running: Running) => Promise<void>, name: string = randomUU
   const logger = pino({}, { write: line => logged.push(line) })
   let leading = 0
   let starts = 0
-  const work = async (signal: AbortSignal) => {
+  let others = false
+  let current: Lead | undefined
+  const work = async (lead: Lead) => {
+    current = lead
     starts += 1
     leading += 1
-    await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
+    await new Promise(resolve => lead.signal.addEventListener('abort', resolve, { once: true }))
     leading -= 1
   }
-  const ended = run({ name, signal: ending.signal, logger, work })
+  const onOther = () => {
+    others = true
+  }
+  const ended = run({ name, signal: ending.signal, logger, work, onOther })
   ended.catch(() => {})
   return {
     name,
@@ -174,6 +247,12 @@ function begin(run: (running: Running) => Promise<void>, name: string = randomUU
     ended,
     isLeading: () => leading > 0,
     starts: () => starts,
+    lead: () => current,
+    /** Whether another candidate leads or may have led. */
+    others: () => others,
+    forgetOthers() {
+      others = false
+    },
     async [Symbol.asyncDispose]() {
       ending.abort()
       await ended

@@ -35,6 +35,7 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
   })
   const pods = createPods({
     mirrored: () => pod,
+    allMirrored: () => [],
     keepLess: onNothing,
     systemOf: nodes.systemOf,
     recipesOf: () => [],

@@ -41,6 +41,7 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
     }),
     pods: createPods({
       mirrored: onNothing,
+      allMirrored: () => [],
       keepLess: onNothing,
       systemOf: onNothing,
       recipesOf: () => [],

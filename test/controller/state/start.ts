@@ -13,6 +13,7 @@ export function startPods(systems: Map<string, string>, recipes = new Map<string
   const due: string[] = []
   const pods = createPods({
     mirrored: key => mirror.get(key),
+    allMirrored: () => mirror.entries(),
     keepLess: put,
     systemOf: node => systems.get(node),
     recipesOf: id => recipes.get(id) ?? [],
