@@ -13,6 +13,7 @@ import { createNixBuildCreator } from './reconcilers/create-nixbuild.ts'
 import { createNamespaceReconciler } from './reconcilers/namespace-reconciler.ts'
 import { createNixBuildReconciler } from './reconcilers/nixbuild-reconciler.ts'
 import { createNixNodeReconciler } from './reconcilers/nixnode-reconciler.ts'
+import { createNodeBuildsReconciler } from './reconcilers/node-builds-reconciler.ts'
 import { createNodeRecipes } from './reconcilers/node-recipes.ts'
 import { createNodeReconciler } from './reconcilers/node-reconciler.ts'
 import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconciler.ts'
@@ -84,12 +85,13 @@ function createReconcilers(
   const retention = { keepFinished: flags.keepFinished, keepFinishedForMs: flags.keepFinishedFor }
   const createNixBuild = createNixBuildCreator({ state, kube })
   const createBuilds = createNodeRecipes({ state, create: createNixBuild })
-  const recheck = (node: string, time: number) => addAt(workKey('nixnode', node), time)
+  const recheck = (node: string, time: number) => addAt(workKey('nodebuilds', node), time)
   return {
     pod: createPodReconciler({ state, kube, createNixBuild, events, writesConditions: flags.podConditions }),
     build: createNixBuildReconciler({ state, kube, events, limits }),
     namespace: createNamespaceReconciler({ state, kube, limits: retention }),
     node: createNodeReconciler({ state, kube }),
-    nixnode: createNixNodeReconciler({ state, kube, createBuilds, recheck, lostGraceMs: flags.lostGrace }),
+    nixnode: createNixNodeReconciler({ state, kube, lostGraceMs: flags.lostGrace }),
+    nodebuilds: createNodeBuildsReconciler({ state, kube, createBuilds, recheck }),
   }
 }

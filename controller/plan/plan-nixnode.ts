@@ -1,15 +1,18 @@
 import { ALL_NAMESPACES, NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
 import { type AssignedView, type NixNodeSpecView, type NixNodeView, sizeOfAssigned } from '../views/nixnode.ts'
 
+/** What a node is told about builds. */
+export type NodeBuildsSpec = Pick<NixNodeSpecView, 'assigned' | 'letGo'>
+
+/** Where a node looks for NixBuilds. */
+export type NodeLookupSpec = Pick<NixNodeSpecView, 'namespaces'>
+
 export interface NixNodeFacts {
-  readonly nixNode: NixNodeView
-  /** The spec as it was last written or seen. */
-  readonly spec: NixNodeSpecView
+  readonly nixNode: Pick<NixNodeView, 'owner'>
+  /** As it was last written or seen. */
+  readonly spec: NodeLookupSpec
   /** UID of the Node. */
   readonly node: string
-  readonly assigned: readonly AssignedView[]
-  /** UIDs of pods that are gone and that the node still works for. */
-  readonly letGo: readonly string[]
   readonly namespaces: ReadonlySet<string>
 }
 
@@ -19,18 +22,23 @@ export interface NixNodeFacts {
  */
 export const ASSIGNED_BYTES = { full: 200_000, written: 400_000 }
 
-/** The spec to write, together with the owner; undefined if the NixNode is as it should be. */
-export function planNixNode({ nixNode, spec, node, ...wanted }: NixNodeFacts): NixNodeSpecView | undefined {
-  const next: NixNodeSpecView = {
+/** The part to write, together with the owner; undefined if both are as they should be. */
+export function planNixNode({ nixNode, spec, node, namespaces }: NixNodeFacts): NodeLookupSpec | undefined {
+  const next = namespacesOf(namespaces)
+  return nixNode.owner === node && covers(spec.namespaces, next) ? undefined : { namespaces: next }
+}
+
+/**
+ * The part to write; undefined if it is as it should be. `wanted.letGo` has the UIDs of pods that are gone and that the
+ * node still works for.
+ */
+export function planNodeBuilds(spec: NodeBuildsSpec, wanted: NodeBuildsSpec): NodeBuildsSpec | undefined {
+  const next = {
     assigned: fitting(wanted.assigned.slice(0, NIXNODE_LIMITS.assigned)),
     letGo: wanted.letGo.slice(0, NIXNODE_LIMITS.letGo),
-    namespaces: namespacesOf(wanted.namespaces),
   }
   const isSame =
-    nixNode.owner === node &&
-    textOf(next.assigned) === textOf(spec.assigned) &&
-    next.letGo.toSorted().join() === spec.letGo.toSorted().join() &&
-    covers(spec.namespaces, next.namespaces ?? [])
+    textOf(next.assigned) === textOf(spec.assigned) && next.letGo.toSorted().join() === spec.letGo.toSorted().join()
   return isSame ? undefined : next
 }
 

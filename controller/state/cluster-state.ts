@@ -109,12 +109,12 @@ export function createClusterState({ kube, signal, logger, ...rules }: ClusterSt
 
   /** Only the nodes know the recipe of an image whose name is its recipe. */
   function onLostBuild(id: string): void {
-    for (const [node, entry] of nodeBuilds.ofRecipe(id)) if (entry.details.recipe) onDue(workKey('nixnode', node))
+    for (const [node, entry] of nodeBuilds.ofRecipe(id)) if (entry.details.recipe) onDue(workKey('nodebuilds', node))
   }
 
   function onAssignment(node: string): void {
     nodeChanges += 1
-    onDue(workKey('nixnode', node))
+    onDue(workKey('nodebuilds', node))
     onDue(workKey('node', node))
   }
 
@@ -136,13 +136,12 @@ export function createClusterState({ kube, signal, logger, ...rules }: ClusterSt
     const before = pods.nodeOf(key)
     pods.changed(key)
     const node = pods.nodeOf(key) ?? before
-    if (node !== undefined && nodeBuilds.onNode(node).some(needsPods)) onDue(workKey('nixnode', node))
+    if (node !== undefined && nodeBuilds.onNode(node).some(needsPods)) onDue(workKey('nodebuilds', node))
   }
 
   function onNodeObject(node: string): void {
     nodes.nodeChanged(node)
-    onDue(workKey('node', node))
-    onDue(workKey('nixnode', node))
+    for (const kind of ['node', 'nixnode', 'nodebuilds'] as const) onDue(workKey(kind, node))
   }
 
   function onNode(node: string, change: { readonly system: boolean }): void {
@@ -158,7 +157,7 @@ export function createClusterState({ kube, signal, logger, ...rules }: ClusterSt
     const isNew = nodeBuilds.has(node) !== (view !== undefined)
     const ids = new Set(nodeBuilds.put(node, view?.entries))
     assignments.restore(node, view?.spec.assigned)
-    onDue(workKey('nixnode', node))
+    for (const kind of ['nixnode', 'nodebuilds'] as const) onDue(workKey(kind, node))
     // One that was deleted while no controller led has no event.
     for (const { key } of view?.spec.assigned ?? []) if (!builds.get(key)) onDue(workKey('build', key))
     if (isNew) onNewNixNode(node)
@@ -182,7 +181,7 @@ export function createClusterState({ kube, signal, logger, ...rules }: ClusterSt
 
   function* allKeys(): Iterable<string> {
     for (const [node] of mirrors.nodes.entries()) yield* [workKey('node', node), workKey('nixnode', node)]
-    for (const [node] of mirrors.nixNodes.entries()) yield workKey('nixnode', node)
+    for (const [node] of mirrors.nixNodes.entries()) yield* [workKey('nixnode', node), workKey('nodebuilds', node)]
     for (const [lease] of mirrors.leases.entries()) yield workKey('nixnode', nodeOfLease(lease))
     for (const key of assignments.keys()) yield workKey('build', key)
     for (const [key] of mirrors.builds.entries()) yield* [workKey('build', key), workKey('namespace', namespaceOf(key))]

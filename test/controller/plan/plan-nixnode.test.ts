@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { planNixNode } from '../../../controller/plan/plan-nixnode.ts'
+import { planNixNode, planNodeBuilds } from '../../../controller/plan/plan-nixnode.ts'
 import { type NixNodeSpecView, nixNodeView } from '../../../controller/views/nixnode.ts'
 import { nixNodes } from '../../../kube/resources/nixnode.ts'
 
@@ -19,7 +19,9 @@ function plan(spec: object, { assigned = [], letGo = [], namespaces = [], node =
   const metadata = { name: 'a', uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
   const parsed = nixNodes.parse({ metadata: { ...metadata, ownerReferences }, spec })
   const nixNode = nixNodeView(parsed, { ofRecipe: () => new Map(), isWatched: () => false, now: 0 })
-  return planNixNode({ nixNode, spec: nixNode.spec, node, assigned, letGo, namespaces: new Set(namespaces) })
+  const lookups = planNixNode({ nixNode, spec: nixNode.spec, node, namespaces: new Set(namespaces) })
+  const builds = planNodeBuilds(nixNode.spec, { assigned, letGo })
+  return lookups || builds ? { ...lookups, ...builds } : undefined
 }
 
 const asWritten = { namespace: 'team', name: 'app', recipe: RECIPE }
@@ -57,7 +59,7 @@ describe('a NixNode', () => {
       namespaces: ['a', 'b'],
     })
     const full = plan({}, { namespaces: many, letGo: many, assigned: many.map(key => ({ ...ASSIGNED, key })) })
-    expect([full?.namespaces, full?.letGo.length, full?.assigned.length]).toEqual([['*'], 1_000, 1_000])
+    expect([full?.namespaces, full?.letGo?.length, full?.assigned?.length]).toEqual([['*'], 1_000, 1_000])
   })
 
   it('is written with as many builds as the API server can store', () => {

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest'
-import { createNixNodeReconciler } from '../../../controller/reconcilers/nixnode-reconciler.ts'
+import { createNodeBuildsReconciler } from '../../../controller/reconcilers/node-builds-reconciler.ts'
 import { createNodeRecipes } from '../../../controller/reconcilers/node-recipes.ts'
 import { createAssignments } from '../../../controller/state/assignments.ts'
 import { createNodeBuilds } from '../../../controller/state/node-builds.ts'
 import { nixNodeView } from '../../../controller/views/nixnode.ts'
-import type { Kind } from '../../../kube/client/contract.ts'
+import type { Kind, ObjectName } from '../../../kube/client/contract.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { type NodeBuild, nixNodes } from '../../../kube/resources/nixnode.ts'
 import { RetryableError } from '../../../lib/errors.ts'
@@ -45,10 +45,9 @@ function start(reported: readonly NodeBuild[], podOf = somePod({ metadata: { nam
       return true
     },
   })
-  const reconcile = createNixNodeReconciler({
+  const reconcile = createNodeBuildsReconciler({
     state: {
       pods,
-      builds,
       nodes: {
         has: () => true,
         uidOf: () => 'node-uid',
@@ -61,36 +60,38 @@ function start(reported: readonly NodeBuild[], podOf = somePod({ metadata: { nam
         leaseChanged: () => {},
       },
       nixNodes: { get: () => view },
-      nodeBuilds,
       assignments: createAssignments({ onNode: () => {}, onRoom: () => {} }),
     },
     kube: {
-      get: async <T>(kind: Kind<T>) =>
-        kind.parse({
-          metadata: { ...METADATA, name: 'plain', namespace: 'team', uid: 'plain' },
-          spec: { containers: [] },
-        }),
+      // One pod is gone, and the other one is not.
+      get: async <T>(kind: Kind<T>, { name }: ObjectName) =>
+        name === 'gone'
+          ? undefined
+          : kind.parse({ metadata: { ...METADATA, name, namespace: 'team', uid: name }, spec: { containers: [] } }),
       async patch(kind, { body }) {
         written.push(body)
         return kind.parse({ metadata: { ...METADATA, generation: 2 } })
       },
-      delete: async () => {},
     },
     createBuilds,
     recheck: node => rechecks.push(node),
-    lostGraceMs: 0,
   })
   return { reconcile, created, written, rechecks }
 }
 
-it('a NixNode is written and checked again although a NixBuild of its node cannot be created', async () => {
-  const [first, second] = ['app:1', 'other:1'].map(image => buildOf(image, [{ name: 'plain', uid: 'plain' }]))
+it('a node is told which pods to let go, and checked again, although a NixBuild of its node cannot be created', async () => {
+  const [first, second] = ['app:1', 'other:1'].map(image =>
+    buildOf(
+      image,
+      ['gone', 'plain'].map(name => ({ name, uid: name })),
+    ),
+  )
   const images = { containers: ['app:1', 'other:1'].map(image => ({ name: image, image })) }
   const pod = somePod({ metadata: { annotations: {} }, spec: images })
   if (!first || !second) throw new Error('no builds')
   const { reconcile, created, written, rechecks } = start([first, second], pod)
   await expect(reconcile('node-1')).rejects.toBe(REFUSED)
-  expect(written).toMatchObject([{ metadata: { uid: 'uid-1' }, spec: { letGo: [], namespaces: [] } }])
+  expect(written).toMatchObject([{ metadata: { uid: 'uid-1' }, spec: { assigned: [], letGo: ['gone'] } }])
   expect(created).toEqual(['docker.io/library/app:1', 'docker.io/library/other:1'])
   expect(rechecks).toEqual(['node-1'])
 })

@@ -1,0 +1,58 @@
+import type { Kube } from '../../kube/client/contract.ts'
+import { namespaceOf } from '../../kube/mirror.ts'
+import { planNodeBuilds } from '../plan/plan-nixnode.ts'
+import type { ClusterState } from '../state/cluster-state.ts'
+import type { AssignedView } from '../views/nixnode.ts'
+import { createGonePods } from './gone-pods.ts'
+import type { NodeRecipes } from './node-recipes.ts'
+import type { Reconciler } from './pod-reconciler.ts'
+import { createSpecWriter } from './spec-writer.ts'
+
+export interface NodeBuildsReconcilerOptions {
+  readonly state: Pick<ClusterState, 'pods' | 'nodes' | 'nixNodes' | 'assignments'>
+  readonly kube: Pick<Kube, 'get' | 'patch'>
+  /** Creates the NixBuilds of recipes that only the node knows. */
+  readonly createBuilds: NodeRecipes
+  /** Reconciles the node again at that time, also if this time fails. */
+  readonly recheck: (node: string, time: number) => void
+}
+
+/** Tells a node in its NixNode what to build and which pods to let go, and creates the NixBuilds of its recipes. */
+export function createNodeBuildsReconciler(options: NodeBuildsReconcilerOptions): Reconciler {
+  const { state, kube, createBuilds, recheck } = options
+  const gonePods = createGonePods({ pods: state.pods, kube })
+  const specs = createSpecWriter({
+    kube,
+    partOf: ({ assigned, letGo }) => ({ assigned, letGo }),
+    bodyOf: (_, { assigned, letGo }) => ({
+      spec: { assigned: assigned.map(({ key, recipe }) => ({ ...nameOf(key), recipe })), letGo },
+    }),
+  })
+
+  function assignedTo(node: string): AssignedView[] {
+    return [...state.assignments.onNode(node)].flatMap(key => {
+      const recipe = state.assignments.recipeOf(key)
+      return recipe === undefined ? [] : [{ key, recipe }]
+    })
+  }
+
+  return async node => {
+    const nixNode = state.nixNodes.get(node)
+    if (!nixNode) {
+      specs.forget(node)
+      gonePods.forget(node)
+    }
+    if (!nixNode || nixNode.deleting || !state.nodes.has(node)) return undefined
+    const { uids, recheckAt } = await gonePods.of(nixNode)
+    const spec = planNodeBuilds(specs.read(nixNode), { assigned: assignedTo(node), letGo: uids })
+    if (spec) await specs.write(nixNode, spec)
+    if (recheckAt !== undefined) recheck(node, recheckAt)
+    await createBuilds(node)
+    return undefined
+  }
+}
+
+function nameOf(key: string) {
+  const namespace = namespaceOf(key)
+  return { namespace, name: key.slice(namespace.length + 1) }
+}
