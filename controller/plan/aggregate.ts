@@ -12,7 +12,10 @@ import { isActive, type NodeEntry } from '../views/nixnode.ts'
 
 export interface NodeReports {
   readonly build: NixBuildView
-  /** Failures that were learned earlier are of another NixBuild of the recipe. In milliseconds since 1970. */
+  /**
+   * Failures that were learned earlier are of another NixBuild of the recipe, and count only for pods that they
+   * concerned. In milliseconds since 1970.
+   */
   readonly bornAt: number
   /** What the nodes say about the recipe, by node. */
   readonly entries: ReadonlyMap<string, NodeEntry>
@@ -21,6 +24,8 @@ export interface NodeReports {
    * says may be forged, and decides nothing.
    */
   readonly isTrusted: (node: string) => boolean
+  /** Since when a pod of the node waits for the recipe, in milliseconds since 1970; infinite if none does. */
+  readonly waitingSince: (node: string) => number
   /** Whether the work of the node counts: the node is not lost. */
   readonly counts: (node: string, entry: NodeEntry) => boolean
   /** Whether the node says anything about its builds. Those with older shims do not. */
@@ -65,9 +70,9 @@ export function aggregate(reports: NodeReports): Aggregate {
   return { ready, building, failed, main, isLeft: (present ?? builder ?? failure) === undefined }
 }
 
-function collect({ build, bornAt, entries, isTrusted, counts }: NodeReports): Found {
+function collect(reports: NodeReports): Found {
+  const { build, entries, isTrusted, counts } = reports
   const groups = { ready: createGroup(), building: createGroup(), failed: createGroup() }
-  const born = Math.floor(bornAt / 1000)
   let present: Report | undefined
   let builder: Report | undefined
   let failure: Report | undefined
@@ -79,7 +84,7 @@ function collect({ build, bornAt, entries, isTrusted, counts }: NodeReports): Fo
     if (!isTrusted(node)) continue
     if (isPresent) present = earlier(build, present, report)
     else if (entry.state === 'Failed') {
-      if (entry.at < born) continue
+      if (isOfBefore(reports, report)) continue
       groups.failed.add(node)
       failure = earlier(build, failure, report)
     } else if (counts(node, entry)) {
@@ -89,6 +94,11 @@ function collect({ build, bornAt, entries, isTrusted, counts }: NodeReports): Fo
   }
   const { ready, building, failed } = groups
   return { ready: ready.count(), building: building.count(), failed: failed.count(), present, builder, failure }
+}
+
+/** Times of entries are in whole seconds. */
+function isOfBefore({ bornAt, waitingSince }: NodeReports, { node, entry }: Report): boolean {
+  return entry.at < Math.floor(Math.min(bornAt, waitingSince(node)) / 1000)
 }
 
 interface Group {

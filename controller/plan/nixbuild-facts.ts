@@ -32,6 +32,8 @@ export interface NixBuildFacts {
   readonly entries: ReadonlyMap<string, NodeEntry>
   /** Whether a pod of the node requests the recipe. */
   readonly isRequestedOn: (node: string) => boolean
+  /** When the first of these pods was created that has not started, in milliseconds since 1970; infinite without one. */
+  readonly waitingSince: (node: string) => number
   /** Whether the node says anything about its builds. Those with older shims do not. */
   readonly isHeard: (node: string) => boolean
   /** Whether a living pod requests the image. Started pods count, as they may pull it again. */

@@ -41,13 +41,15 @@ function planProgress(facts: NixBuildFacts): NixBuildPlan {
 }
 
 function aggregateOf(facts: NixBuildFacts): Aggregate {
-  const { build, seenAt, entries, assignedNode, isRequestedOn, isHeard, problemOfNode, problemOfShim } = facts
+  const { build, seenAt, entries, assignedNode, isRequestedOn, waitingSince, isHeard, problemOfNode, problemOfShim } =
+    facts
   return aggregate({
     build,
     // The clock of the API server may be ahead.
     bornAt: Math.min(build.createdAt, seenAt),
     entries,
     isTrusted: node => node === build.buildNode || node === assignedNode || isRequestedOn(node),
+    waitingSince,
     // One that has a problem may still come back.
     isHeard: node => isHeard(node) && problemOfNode(node) === undefined && problemOfShim(node) === undefined,
     // The node of the status keeps its build for the grace time.

@@ -10,7 +10,7 @@ import {
 } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
-import type { NixBuildAction, NixBuildMemory, NixBuildPlan, PlanLimits } from '../plan/nixbuild-facts.ts'
+import type { NixBuildAction, NixBuildFacts, NixBuildMemory, NixBuildPlan, PlanLimits } from '../plan/nixbuild-facts.ts'
 import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
 import { nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
@@ -25,6 +25,8 @@ import type { Reconciler } from './pod-reconciler.ts'
 /** A NixBuild of more nodes or pods is planned at most once in this time, in milliseconds: each changes at any time. */
 const LARGE_PLAN_MS = 1_000
 const LARGE = 100
+
+const NEVER = Number.POSITIVE_INFINITY
 
 interface Times {
   readonly seenAt: number
@@ -89,7 +91,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       assignedInNamespace: placement.countIn(build.namespace),
       problemOfNode: node => nodeProblem(node, nodes.state(node)),
       problemOfShim: node => shimProblem(node, nodes.state(node)),
-      isRequestedOn: requestingNodes(id),
+      ...requestingNodes(id),
       chooseNode: () => placement.choose(key, build),
       memory: isSame ? last.memory : {},
       writtenAt: isSame ? last.writtenAt : undefined,
@@ -98,12 +100,27 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     })
   }
 
-  function requestingNodes(id: string): (node: string) => boolean {
-    let found: ReadonlySet<string | undefined> | undefined
-    return node => {
-      found ??= new Set(Array.from(pods.podsRequesting(id).keys(), pod => pods.get(pod)?.node))
-      return found.has(node)
+  function requestingNodes(id: string): Pick<NixBuildFacts, 'isRequestedOn' | 'waitingSince'> {
+    /** By node: when the first pod that waits was created. Read only if it is needed. */
+    let found: ReadonlyMap<string | undefined, number> | undefined
+    const all = () => {
+      found ??= readRequestingNodes(id)
+      return found
     }
+    return {
+      isRequestedOn: node => all().has(node),
+      waitingSince: node => all().get(node) ?? NEVER,
+    }
+  }
+
+  function readRequestingNodes(id: string): ReadonlyMap<string | undefined, number> {
+    const found = new Map<string | undefined, number>()
+    for (const [key, { started }] of pods.podsRequesting(id)) {
+      const pod = pods.get(key)
+      const since = pod && !started ? pod.createdAt : NEVER
+      found.set(pod?.node, Math.min(since, found.get(pod?.node) ?? NEVER))
+    }
+    return found
   }
 
   /** Keeps the times of the first plan and of the last write. */

@@ -144,6 +144,47 @@ describe('a NixBuild that no pod waits for any more', () => {
   })
 })
 
+describe('a failure of before a NixBuild was made again', () => {
+  const remove = ({ name }: ObjectName) =>
+    world.cluster.kubectl(['delete', 'nixbuild', name, `--namespace=${namespace}`])
+
+  it('counts while the pod still waits that it concerned', async () => {
+    const node = await world.addNode()
+    await world.addPod(namespace, node)
+    const build = await firstBuild(world, namespace)
+    await world.report(node, build, { state: 'Failed', message: 'no space' })
+    await waitForBuild(build, { status: { status: 'Failed' } })
+    const { uid } = (await world.build(build))?.metadata ?? {}
+    await secondPasses()
+    await remove(build)
+    await waitForBuild(build, {
+      metadata: { uid: expect.not.stringMatching(`^${uid}$`) },
+      status: { status: 'Failed', buildNode: node },
+    })
+  })
+
+  it('does not count if no pod waits: a node gets the build again', async () => {
+    const node = await world.addNode({ arch: 's390x' })
+    const spec = { system: 's390x-linux' }
+    const build = await world.addBuild(namespace, spec)
+    await vi.waitFor(async () => expect(await world.assignedNode(build)).toBe(node), PATIENT)
+    await world.report(node, build, { state: 'Failed', message: 'no space' })
+    await waitForBuild(build, { status: { status: 'Failed' } })
+    await vi.waitFor(async () => expect(await world.assignedNode(build)).toBeUndefined(), PATIENT)
+    await secondPasses()
+    await remove(build)
+    await world.addBuild(namespace, spec, build.name)
+    await vi.waitFor(async () => expect(await world.assignedNode(build)).toBe(node), PATIENT)
+    expect((await world.build(build))?.status.status).not.toBe('Failed')
+  })
+})
+
+/** The API server's times have no fractions. */
+async function secondPasses(): Promise<void> {
+  const second = Math.floor(Date.now() / 1000)
+  await expect.poll(() => Math.floor(Date.now() / 1000), PATIENT).toBeGreaterThan(second)
+}
+
 describe('the nodes of a NixBuild', () => {
   it('are counted, with a few names, until they are gone', async () => {
     const [one, two, three] = [await world.addNode(), await world.addNode(), await world.addNode()]

@@ -38,8 +38,8 @@ export interface World extends AsyncDisposable {
   pod(name: ObjectName): Promise<PodNow | undefined>
   build(name: ObjectName): Promise<NixBuild | undefined>
   builds(namespace: string): Promise<NixBuild[]>
-  /** Adds a NixBuild made by hand. */
-  addBuild(namespace: string, spec?: object): Promise<ObjectName>
+  /** Adds a NixBuild made by hand, by default with a random name. */
+  addBuild(namespace: string, spec?: object, name?: string): Promise<ObjectName>
   /** Adds a NixBuild as a shim creates it for an image whose name is its recipe. */
   addNamedBuild(namespace: string, imageTag: string): Promise<ObjectName>
   /** Says in the NixNode what the node does about the recipe of a NixBuild, as its shim would do. */
@@ -177,8 +177,7 @@ export async function startWorld(): Promise<World> {
     pod: name => kube.get(pods, name),
     build: name => kube.get(nixBuilds, name),
     builds: namespace => listAll(kube, nixBuilds, namespace),
-    async addBuild(namespace, spec = {}) {
-      const name = `build-${randomUUID().slice(0, 8)}`
+    async addBuild(namespace, spec = {}, name = `build-${randomUUID().slice(0, 8)}`) {
       const whole = {
         flakeUrl: 'github:team/app',
         imageTag: 'app:1',

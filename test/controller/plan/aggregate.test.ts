@@ -16,6 +16,7 @@ function join(entries: Readonly<Record<string, Entry>>, status: object = {}, mor
     bornAt: build.createdAt,
     entries: map,
     isTrusted: () => true,
+    waitingSince: () => Number.POSITIVE_INFINITY,
     counts: () => true,
     isHeard: () => true,
     ...more,
@@ -208,8 +209,15 @@ describe('a NixBuild that has failed', () => {
     expect(join({ a: failure }, givenUp).patch).toEqual({ failed: { count: 1, nodes: ['a'] } })
   })
 
-  it('is not one because an earlier NixBuild of the recipe failed', () => {
-    expect(join({ a: { ...failure, since: '2025-12-31T23:59:59Z' } }).patch).toBeUndefined()
+  it.each([
+    ['of which nobody waits', Number.POSITIVE_INFINITY, undefined],
+    ['of which a pod waits that the failure concerned', -1_500, 'Failed'],
+    ['of which only a younger pod waits', 1_500, undefined],
+  ])('that is older than the NixBuild counts or not on a node %s', (_, waitingMs, status) => {
+    const born = someBuild().createdAt
+    const old = { ...failure, since: new Date(born - 1_000).toISOString() }
+    const waitingSince = () => born + waitingMs
+    expect(join({ a: old }, {}, { waitingSince }).patch?.status).toBe(status)
   })
 })
 

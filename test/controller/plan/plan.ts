@@ -21,6 +21,7 @@ export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<NixB
     problemOfNode: () => undefined,
     problemOfShim: facts.problemOfNode ?? (() => undefined),
     isRequestedOn: () => true,
+    waitingSince: () => Number.POSITIVE_INFINITY,
     chooseNode: () => ({ node: 'node-2' }),
     memory: {},
     writtenAt: undefined,
