@@ -69,7 +69,7 @@ export type NodeChoice =
 
 export type NixBuildAction =
   | { readonly type: 'none' }
-  /** It is not needed any more, or forged. */
+  /** It is not needed any more. */
   | { readonly type: 'delete' }
   | { readonly type: 'fail'; readonly message: string; readonly attempts: readonly NixBuildAttempt[] }
   | { readonly type: 'assign'; readonly node: string; readonly attempts: readonly NixBuildAttempt[] }

@@ -14,7 +14,6 @@ const SETTLE_MS = 1_000
 export function planNixBuild(facts: NixBuildFacts): NixBuildPlan {
   const { build } = facts
   if (build.deleting) return NOTHING
-  if (build.forged) return act({ type: 'delete' })
   if (isFinished(build.phase)) return planReport(facts, aggregateOf(facts))
   if ('problem' in build.recipe) return act({ type: 'fail', message: build.recipe.problem, attempts: build.attempts })
   const unwanted = planUnwanted(facts)

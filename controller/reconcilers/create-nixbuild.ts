@@ -22,7 +22,7 @@ export interface CreateNixBuildOptions {
 export function createNixBuildCreator({ state, kube }: CreateNixBuildOptions): CreateNixBuild {
   const creating = new Set<string>()
 
-  /** NixBuilds of other recipes stay: they were made by hand, or are forged and will be deleted. */
+  /** NixBuilds of other recipes stay. */
   async function createUnderFreeName(recipe: FlakeRecipe, options: NixBuildOptions): Promise<void> {
     const key = recipeKey(recipe)
     for (const name of nixBuildNames(recipe)) {

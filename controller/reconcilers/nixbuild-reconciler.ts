@@ -62,7 +62,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     if (isLarge(idOf(build)) && Date.now() < waitUntil) return waitUntil
     const plan = planOf(key, build)
     remember(key, build, plan.memory)
-    if (plan.action.type === 'delete' && !build.forged && isUsed(build)) return Date.now() + PLAIN_USE_MS
+    if (plan.action.type === 'delete' && isUsed(build)) return Date.now() + PLAIN_USE_MS
     await perform(key, build, plan.action)
     return soonest(plan.recheckAt, leaseExpiry(key, build))
   }

@@ -11,9 +11,8 @@ export interface Builds {
   get(key: string): NixBuildView | undefined
   /** Records a NixBuild as it was just written. */
   recordWrite(build: NixBuildView): void
-  /** The NixBuilds of a `recipeId`, without forged ones. */
   ofRecipe(id: string): NixBuildView[]
-  /** The distinct recipes of the newest NixBuilds of an `imageId`, without forged ones. */
+  /** The distinct recipes of the newest NixBuilds of an `imageId`. */
   recipesOf(id: string): RecipeView[]
   finishedIn(namespace: string): NixBuildView[]
   /** The unfinished NixBuilds made by hand, and those for pods whose status says that no node can build them. */
@@ -73,7 +72,7 @@ export function createBuilds(options: BuildsOptions): Builds {
   const read = (keys: Iterable<string>) => [...keys].flatMap(key => get(key) ?? [])
 
   function index(key: string, build: NixBuildView | undefined): void {
-    const recipe = build && !build.forged && 'key' in build.recipe ? build.recipe : undefined
+    const recipe = build && 'key' in build.recipe ? build.recipe : undefined
     const image = recipe && build && imageId(build.namespace, recipe.image)
     const place = image === undefined || !build ? undefined : { group: image, time: build.createdAt }
     const before = new Map(

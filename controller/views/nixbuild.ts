@@ -1,6 +1,5 @@
 import type { Condition } from '../../kube/resources/condition.ts'
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
-import { nixBuildNames } from '../../kube/resources/names.ts'
 import {
   type Creator,
   creatorOf,
@@ -48,8 +47,6 @@ export interface NixBuildView {
   readonly createdBy: Creator
   /** Created for pods, not by hand. */
   readonly createdForPods: boolean
-  /** Created by a shim under a name that shims do not use, to block a name or to add many builds of one recipe. */
-  readonly forged: boolean
   readonly owners: readonly OwnerReference[]
   readonly imageTag: string
   readonly system: string
@@ -94,8 +91,6 @@ export function nixBuildView(nixBuild: NixBuild): NixBuildView {
     deleting: metadata.deletionTimestamp !== undefined,
     createdBy,
     createdForPods: createdBy !== 'hand',
-    // A NixBuild with an invalid recipe may come from a newer shim.
-    forged: createdBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
     owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,
     system: spec.system,

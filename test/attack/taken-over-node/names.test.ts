@@ -7,20 +7,18 @@ import { createNodes } from '../../../controller/state/nodes.ts'
 import { createPods } from '../../../controller/state/pods.ts'
 import type { NixBuildView } from '../../../controller/views/nixbuild.ts'
 import type { Kind, Kube, ObjectName } from '../../../kube/client/contract.ts'
-import { MANAGED_BY_LABEL, nixBuildNames, SHIM } from '../../../kube/resources/names.ts'
+import { nixBuildNames } from '../../../kube/resources/names.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { RetryableError } from '../../../lib/errors.ts'
-import { plan } from '../../controller/plan/plan.ts'
 import { READY_NODE, someBuild, somePod } from '../../controller/views.ts'
 
 const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
-const BY_SHIM = { [MANAGED_BY_LABEL]: SHIM }
 const NAMES = nixBuildNames(recipeOf({ spec: SPEC }))
 
-/** A NixBuild of that manager, under the name that the recipe of the pod needs. */
-function squatter(name: string, labels: Readonly<Record<string, string>> = {}): NixBuildView {
-  return someBuild({ metadata: { name, labels }, spec: { ...SPEC, flakeUrl: 'github:team/other' } })
+/** A NixBuild made by hand under a name that the recipe of the pod needs. */
+function squatter(name: string): NixBuildView {
+  return someBuild({ metadata: { name }, spec: { ...SPEC, flakeUrl: 'github:team/other' } })
 }
 
 /** The names of the NixBuilds that the controller creates for an annotated pod, beside those NixBuilds. */
@@ -73,26 +71,6 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
 }
 
 const METADATA = { name: 'a', uid: 'made', resourceVersion: '2', creationTimestamp: '2026-01-01T00:00:00Z' }
-
-it('the controller ignores and deletes a NixBuild that the shim of a taken-over node created under the name of another recipe', async () => {
-  const [first, second] = NAMES
-  const forged = squatter(first, BY_SHIM)
-  expect(await make(forged)).toEqual([`make ${second}`])
-  expect(plan({}, { build: forged })).toMatchObject({ action: { type: 'delete' } })
-})
-
-it('the controller ignores and deletes NixBuilds that the shim of a taken-over node creates repeatedly for one recipe', async () => {
-  const [first] = NAMES
-  const copy = someBuild({ metadata: { name: 'app-0123456789abcdef', labels: BY_SHIM }, spec: SPEC })
-  expect(await make(copy)).toEqual([`make ${first}`])
-  expect(plan({}, { build: copy })).toMatchObject({ action: { type: 'delete' } })
-})
-
-it("the controller uses a NixBuild that the shim of the pod's node created", () => {
-  const [first] = NAMES
-  const build = { metadata: { name: first, labels: BY_SHIM }, spec: SPEC }
-  expect(plan(build)).toMatchObject({ action: { type: 'none' } })
-})
 
 it('the controller keeps a NixBuild that a user created under the name of another recipe, and gives that recipe another name', async () => {
   const [first, second] = NAMES
