@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { objectKey } from '../../kube/mirror.ts'
 import type { NixBuildRecipe } from '../../kube/resources/nixbuild.ts'
 import type { NixNode, NodeBuild, NodeBuildState } from '../../kube/resources/nixnode.ts'
@@ -166,8 +167,7 @@ function isSameImage(details: EntryDetails, build: NodeBuild): boolean {
     details.imageSize === build.imageSize &&
     details.storePath === build.storePath &&
     details.lockedFlakeUrl === build.lockedFlakeUrl &&
-    details.recipe === undefined &&
-    build.recipe === undefined &&
+    isDeepStrictEqual(details.recipe, build.recipe) &&
     details.pods.length === 0 &&
     build.pods.length === 0
   )

@@ -51,7 +51,7 @@ export const nodeBuildSchema = v.object({
   key: text,
   /** Name of the NixBuild, if the node knows it. */
   nixBuild: optionalText,
-  /** Missing once the image is present. */
+  /** Missing once the image is present, if the node has told it before. */
   recipe: v.optional(recipeSchema),
   state: v.picklist(NODE_BUILD_STATES),
   /** Since when the node is in this state; RFC 3339. */

@@ -144,6 +144,19 @@ describe('a recipe that only a node knows', () => {
     ])
   })
 
+  it('gets a NixBuild also if the image was there before the node could tell of it', async () => {
+    const node = await world.addNode()
+    const namespace = await world.createNamespace()
+    await world.addPod(namespace, node, { annotations: {}, image: 'named:1' })
+    const imageDigest = `sha256:${'a'.repeat(64)}`
+    await world.reportRecipe(node, namespace, RECIPE, { state: 'Present', recipe: RECIPE, imageDigest })
+    await vi.waitFor(async () => {
+      expect(await world.builds(namespace)).toMatchObject([
+        { spec: RECIPE, status: { status: 'Succeeded', buildNode: node, imageDigest } },
+      ])
+    }, PATIENT)
+  })
+
   it('gets none if the node names the recipe wrongly', async () => {
     const node = await world.addNode()
     const namespace = await world.createNamespace()

@@ -23,6 +23,8 @@ export interface Conclusion {
   readonly run: ReportedRunState
   /** The latest result. */
   readonly before: NodeBuild | undefined
+  /** Whether the API server has been told the recipe. */
+  readonly isTold: boolean
   /** Set if the build is assigned to this node. */
   readonly attempt: Attempt | undefined
   readonly node: string
@@ -54,11 +56,11 @@ export function concludedBuild(conclusion: Conclusion): NodeBuild | undefined {
   }
 }
 
-function presentBuild({ subject, run, before }: Conclusion, outcome: Success): NodeBuild {
+function presentBuild({ subject, run, before, isTold }: Conclusion, outcome: Success): NodeBuild {
   const { imageId, imageSize, at } = outcome
   const known = before?.state === 'Present' && before.imageDigest === imageId ? before : undefined
   return {
-    ...idOf(subject),
+    ...(isTold ? idOf(subject) : withRecipe(subject)),
     state: 'Present',
     since: apiTime(at),
     ...runFields(run),

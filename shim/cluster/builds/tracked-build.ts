@@ -50,6 +50,8 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
   let written: LastWrite | undefined
   let changedAt = now()
   let waitingSince = changedAt
+  /** Whether the recipe has been written. */
+  let isTold = false
 
   function changed(): void {
     changedAt = now()
@@ -72,7 +74,7 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
   }
 
   function conclude(state: ReportedRunState): void {
-    result = concludedBuild({ subject, run: state, before: result, attempt, node })
+    result = concludedBuild({ subject, run: state, before: result, isTold, attempt, node })
     changed()
   }
 
@@ -125,6 +127,8 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
     },
     setResult(next) {
       result = next
+      // An earlier shim has told it.
+      if (next && !next.recipe) isTold = true
       subject = { ...subject, nixBuild: subject.nixBuild ?? next?.nixBuild }
       changed()
     },
@@ -136,6 +140,7 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
     },
     written(build, at) {
       written = lastWriteOf(build, written, at)
+      if (build?.recipe && build.state !== 'Present') isTold = true
     },
   }
 }

@@ -17,7 +17,7 @@ function conclude(
   run: ReportedRunState,
   { before, attempt }: { before?: NodeBuild | undefined; attempt?: Attempt } = {},
 ) {
-  return concludedBuild({ subject, run, before, attempt, node: NODE })
+  return concludedBuild({ subject, run, before, isTold: true, attempt, node: NODE })
 }
 
 const present: NodeBuild = {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { specOf } from '../../../../kube/resources/nixbuild-recipe.ts'
 import type { NodeBuild } from '../../../../kube/resources/nixnode.ts'
 import { FinalError, RetryableError } from '../../../../lib/errors.ts'
 import { recipeKey } from '../../../../recipes/recipe.ts'
@@ -61,6 +62,27 @@ describe('what the node reports of a pull', () => {
     expect(bed.shown()).toMatchObject([{ state: 'Present', imageDigest: IMAGE_ID, imageSize: 42, pods: [] }])
     expect(bed.builds.present()).toHaveLength(1)
     expect(bed.presents()).toBe(1)
+  })
+
+  it.each([
+    ['and its recipe, if the first report was not written before', false],
+    ['alone, if the recipe was written before', true],
+  ])('is in the end the image %s', async (_, isWritten) => {
+    const bed = begin()
+    const pull = async () => {
+      const report = bed.reporter.waiting(requestOf('web'))
+      const run = bed.reporter.started(recipe())
+      run.progress({ phase: 'building', done: 1, expected: 2 })
+      if (isWritten) bed.write()
+      run.done(done)
+      report.done()
+      await settled()
+    }
+    await pull()
+    const told = isWritten ? undefined : specOf(recipe())
+    expect(bed.write()).toMatchObject([{ state: 'Present', recipe: told }])
+    expect(bed.builds.dueAt()).toBeUndefined()
+    expect(bed.builds.present()).toMatchObject([{ recipe: told }])
   })
 
   it('names every pod that waits, also of a recipe that all pods of the node want', () => {
