@@ -85,12 +85,14 @@ describe('a NixBuild made by hand', () => {
 })
 
 describe('a NixBuild for pods', () => {
-  it.each([
+  // Each waits several times until the NixBuild may be written again.
+  it.concurrent.each([
     ['has no shim', { withoutShim: true }, 'ppc64le', 'powerpc64le-linux', 'no shim runs on node'],
     ['is repelled', { labels: { pool: 'serving' } }, 's390x', 's390x-linux', 'is excluded by --node-repel'],
   ])(
     'goes to another node if that of its pod %s, and the pod says so',
     async (_name, options, arch, system, problem) => {
+      const namespace = await world.createNamespace()
       const node = await world.addNode({ arch, ...options })
       const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-system': system }
       const pod = await world.addPod(namespace, node, { annotations })
