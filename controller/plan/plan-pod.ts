@@ -2,6 +2,7 @@ import type { OwnerReference } from '../../kube/resources/metadata.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import { MAX_OWNERS, type NixBuildView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
+import { describeDriftedImages } from './drifted-images.ts'
 import { conditionStatus, type ImageBuilt, imageBuilt, type RequestedBuild } from './image-built.ts'
 import type { ConditionChange } from './pod-report.ts'
 import type { Problem } from './pod-requests.ts'
@@ -119,7 +120,7 @@ function planTrust(facts: PodFacts): Partial<PodPlan> {
 function planCondition(facts: PodFacts): Partial<PodPlan> {
   const { pod, problems, now, settleMs, writtenAt, progressMs } = facts
   if (!facts.writesConditions) return { events: problems.filter(({ message }) => !facts.told.has(message)) }
-  const target = withProgress(imageBuilt(pod, facts))
+  const target = withProgress(imageBuilt(pod, { ...facts, drifted: describeDriftedImages(pod) }))
   if (target === undefined) return { condition: isOutdated(pod) ? 'remove' : 'keep' }
   if (isUpToDate(pod, target)) return {}
   const differsSince = facts.differsSince ?? now
