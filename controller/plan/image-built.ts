@@ -35,7 +35,7 @@ export interface ImageFacts {
   readonly drifted?: readonly string[]
   /** Why the pod's node cannot build; undefined if it can. */
   readonly nodeProblem: string | undefined
-  /** The pod's node has more images than it can tell of. */
+  /** The pod's node has more images than its NixNode can list. */
   readonly isNodeFull?: boolean
 }
 
