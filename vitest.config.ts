@@ -21,7 +21,8 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: unitFiles, setupFiles: ['test/lanes/no-privileges.ts'] },
+        // They start nothing and end what they begin, so they share processes, and with them the modules.
+        test: { name: 'unit', include: unitFiles, isolate: false, setupFiles: ['test/lanes/no-privileges.ts'] },
       },
       {
         extends: true,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { PATIENT } from '../patience.ts'
+import { PATIENT, PATIENT_BY_PROGRAM } from '../patience.ts'
 import { nixBuildManifest, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { countBuilds, untilLogged } from '../shim/pull/builds.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
@@ -118,7 +118,7 @@ async function startPod(name: string, flake: GatedFlake, on = node): Promise<Pod
   const recipe = flake.recipe(imageOf(name))
   await cluster.apply(podManifest({ ...pod, node: on.name, image: recipe.image, recipe, command: SLEEP }))
   await untilNixBuilds(cluster, pod.namespace, { status: 'Building', buildNode: on.name })
-  await expect.poll(() => flake.isBuilding(on), PATIENT).toBe(true)
+  await expect.poll(() => flake.isBuilding(on), PATIENT_BY_PROGRAM).toBe(true)
   return pod
 }
 

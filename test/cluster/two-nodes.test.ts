@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { PATIENT } from '../patience.ts'
+import { PATIENT, PATIENT_BY_PROGRAM } from '../patience.ts'
 import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { countBuilds } from '../shim/pull/builds.ts'
 import { makeGatedFlake } from './gated-flake.ts'
@@ -25,7 +25,7 @@ test('two nodes that pull the same recipe both get the image and share its NixBu
   const image = 'registry.example/nodes/both:1'
   const pods = [node, other].map(each => ({ namespace, name: `on-${each.name}`, node: each.name }))
   await cluster.apply(...pods.map(pod => podManifest({ ...pod, image, recipe: flake.recipe(image), command: SLEEP })))
-  for (const each of [node, other]) await expect.poll(() => flake.isBuilding(each), PATIENT).toBe(true)
+  for (const each of [node, other]) await expect.poll(() => flake.isBuilding(each), PATIENT_BY_PROGRAM).toBe(true)
   await flake.open()
 
   for (const pod of pods) await waitForPhase(cluster, pod, 'Running')
@@ -64,7 +64,7 @@ test('the builds of a node that is lost move: that of a user to a node that may 
   await lost.bed[Symbol.asyncDispose]()
 
   const moved = { buildNode: node.name, attempts: [{ node: lost.name, reason: expect.stringContaining(lost.name) }] }
-  await expect.poll(() => given.flake.isBuilding(node), PATIENT).toBe(true)
+  await expect.poll(() => given.flake.isBuilding(node), PATIENT_BY_PROGRAM).toBe(true)
   for (const { namespace } of [given, shared])
     await untilNixBuilds(cluster, namespace, { status: 'Building', ...moved })
   for (const { flake } of [given, shared]) await flake.open()
@@ -85,7 +85,7 @@ async function startGiven(on: ClusterNode) {
     await cluster.kubectl(['uncordon', node.name, other.name])
   })
   await cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag: image, ...spec }))
-  await expect.poll(() => flake.isBuilding(on), PATIENT).toBe(true)
+  await expect.poll(() => flake.isBuilding(on), PATIENT_BY_PROGRAM).toBe(true)
   await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: on.name })
   await cluster.kubectl(['uncordon', node.name])
   return { namespace, flake, image }
@@ -99,7 +99,7 @@ async function startShared(on: ClusterNode) {
   for (const { name, bed } of [on, node]) {
     const recipe = flake.recipe(image)
     await cluster.apply(podManifest({ namespace, name: `on-${name}`, node: name, image, recipe, command: SLEEP }))
-    await expect.poll(() => flake.isBuilding({ bed }), PATIENT).toBe(true)
+    await expect.poll(() => flake.isBuilding({ bed }), PATIENT_BY_PROGRAM).toBe(true)
     await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: on.name })
   }
   return { namespace, flake, pod: { namespace, name: `on-${node.name}` } }
