@@ -9,7 +9,7 @@ import {
   type NixBuildStatus,
 } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
-import { type ClaimField, NIXBUILD_CONDITIONS } from '../../kube/resources/nixbuild-status.ts'
+import { type BuildField, NIXBUILD_CONDITIONS } from '../../kube/resources/nixbuild-status.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 import { copyStart } from '../../lib/text/text.ts'
@@ -69,7 +69,7 @@ export function recipeId(namespace: string, recipeKey: string): string {
 
 /** What is written about the nodes, except the end of a log. */
 export type StatusFields = Pick<NixBuildStatus, WrittenField>
-type WrittenField = Exclude<ClaimField, 'logTail'> | 'observedGeneration' | NodeGroup
+type WrittenField = Exclude<BuildField, 'logTail'> | 'observedGeneration' | NodeGroup
 export type NodeGroup = (typeof NODE_GROUPS)[number]
 
 export const NODE_GROUPS = ['ready', 'building', 'failed'] as const satisfies readonly (keyof NixBuildStatus)[]
