@@ -69,7 +69,7 @@ interface OwnLease {
 /** Undefined once the signal aborts. */
 async function acquire(election: Election): Promise<OwnLease | undefined> {
   const { signal, identity, retryMs, renewWithinMs, logger, onOther } = election
-  /** A leader cannot renew either while the API server is away. It goes on without reading everything again. */
+  /** A leader cannot renew either while the API server is away. It should get its Lease back, as it has read everything. */
   const longestGapMs = renewWithinMs + 2 * retryMs
   let observation: LeaseObservation | undefined
   let readAt = 0

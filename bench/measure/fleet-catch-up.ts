@@ -97,7 +97,7 @@ async function relistShare(world: World): Promise<number> {
   const all = proxy.received
   proxy.cut()
   await delay(AWAY_MS)
-  proxy.mend()
+  proxy.reconnect()
   const before = proxy.received
   await untilItWorks(world)
   return (100 * (proxy.received - before)) / all

@@ -1,7 +1,7 @@
 import { ALL_NAMESPACES, NIXNODE_LIMITS } from '../../kube/resources/nixnode.ts'
 import { type AssignedView, type NixNodeSpecView, type NixNodeView, sizeOfAssigned } from '../views/nixnode.ts'
 
-/** What a node is told about builds. */
+/** The builds that are assigned to a node, and the pods that it should release. */
 export type NodeBuildsSpec = Pick<NixNodeSpecView, 'assigned' | 'letGo'>
 
 /** Where a node looks for NixBuilds. */

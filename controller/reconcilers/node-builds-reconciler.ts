@@ -17,7 +17,7 @@ export interface NodeBuildsReconcilerOptions {
   readonly recheck: (node: string, time: number) => void
 }
 
-/** Tells a node in its NixNode what to build and which pods to let go, and creates the NixBuilds of its recipes. */
+/** Writes to a NixNode what to build and which pods to release, and creates the NixBuilds of its node's recipes. */
 export function createNodeBuildsReconciler(options: NodeBuildsReconcilerOptions): Reconciler {
   const { state, kube, createBuilds, recheck } = options
   const gonePods = createGonePods({ pods: state.pods, kube })

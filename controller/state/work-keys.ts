@@ -21,8 +21,8 @@ export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly o
 }
 
 /**
- * The group in which keys take turns: the namespace, or all nodes together. What nodes are told about builds does not
- * wait for the rest, such as one more namespace in thousands of NixNodes.
+ * The group in which keys take turns: the namespace, or all nodes together. The builds and the released pods
+ * of nodes do not wait for the rest, such as one more namespace in thousands of NixNodes.
  */
 export function groupOfWork(key: string): string {
   const { kind, objectKey } = parseWorkKey(key)

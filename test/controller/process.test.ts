@@ -92,7 +92,7 @@ describe('a controller', () => {
       async () => expect((await read(controller, '/metrics')).text).toMatch(/^enbi_controller_leader 0$/m),
       PATIENT,
     )
-    proxy.mend()
+    proxy.reconnect()
     await expectToWork()
     expect(proxy.received - before).toBeLessThan(size)
   })

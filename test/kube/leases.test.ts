@@ -115,9 +115,9 @@ test('a leader that was away like everybody leads again, before others take its 
   await expect.poll(one.isLeading, PATIENT).toBe(false)
   // Longer than the Lease lasts.
   await expect.poll(ofTwo.refused, PATIENT).toBeGreaterThan(TIMING.leaseMs / TIMING.retryMs)
-  ofTwo.mend()
+  ofTwo.reconnect()
   await expect.poll(ofTwo.answered, PATIENT).toBeGreaterThan(0)
-  ofOne.mend()
+  ofOne.reconnect()
   await expect.poll(one.isLeading, PATIENT).toBe(true)
   expect([one.others(), two.starts()]).toEqual([false, 0])
 })
@@ -205,7 +205,7 @@ function createLink() {
       isCut = true
       answered = 0
     },
-    mend() {
+    reconnect() {
       isCut = false
     },
     refused: () => refused,

@@ -23,7 +23,7 @@ export interface Conclusion {
   readonly run: ReportedRunState
   /** The latest result. */
   readonly before: NodeBuild | undefined
-  /** Whether the API server has been told the recipe. */
+  /** Whether the recipe has been written. */
   readonly isTold: boolean
   /** Set if the build is assigned to this node. */
   readonly attempt: Attempt | undefined

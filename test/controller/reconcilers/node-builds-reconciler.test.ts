@@ -79,7 +79,7 @@ function start(reported: readonly NodeBuild[], podOf = somePod({ metadata: { nam
   return { reconcile, created, written, rechecks }
 }
 
-it('a node is told which pods to let go, and checked again, although a NixBuild of its node cannot be created', async () => {
+it('a node releases its deleted pods, and is checked again, although a NixBuild of its node cannot be created', async () => {
   const [first, second] = ['app:1', 'other:1'].map(image =>
     buildOf(
       image,

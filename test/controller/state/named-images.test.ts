@@ -61,12 +61,6 @@ describe('the recipes of an image', () => {
     expect(JSON.stringify(builds.get('team/set')).length).toBeLessThan(1_500)
   })
 
-  it('omit those of shims under other names than shims use', () => {
-    const { builds, set } = startBuilds()
-    set('team/app-1', someBuild({ metadata: { ...BY_SHIM, name: 'app-1' } }))
-    expect(builds.recipesOf(IMAGE)).toEqual([])
-  })
-
   it('are bounded, and those of shims never hide those made by hand', () => {
     const { builds, set } = startBuilds()
     for (let n = 0; n < 50; n += 1) set(`team/flood-${n}`, ofShim(`flood-${n}`))
