@@ -76,7 +76,7 @@ export const nodeBuildSchema = v.object({
   logTail: optionalText,
   /** Attempts of an assigned build so far. */
   attempts: v.optional(v.number()),
-  /** Pods whose pulls wait for it. */
+  /** Pods whose pulls wait for it, or will be repeated. */
   pods: v.optional(v.array(podSchema), []),
 })
 

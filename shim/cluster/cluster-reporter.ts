@@ -1,6 +1,7 @@
 import { isUnanswered, RetryableError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
+import type { RunPromise } from '../pull/runs/promised-runs.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { NodeBuilds } from './builds/node-builds.ts'
 import { createReportedRun, type ReportedRun, refusal } from './builds/reported-run.ts'
@@ -19,7 +20,7 @@ export interface ClusterReporterOptions {
 export interface ClusterReporter extends PullReporter<FlakeImageRequest> {
   /** Keys of the recipes that are being built or imported. */
   activeKeys(): ReadonlySet<string>
-  /** Cancels the requests of these pods, by UID, now and until the next call. */
+  /** Cancels the requests of these pods, by UID, now and until the next call. They are not expected to ask again. */
   letGo(pods: readonly string[]): void
 }
 
@@ -36,6 +37,8 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
   const runs = new Map<string, ReportedRun>()
   /** Requests that wait, by recipe. */
   const waiting = new Map<string, Set<WaitingRequest>>()
+  /** UIDs of pods that are expected to ask again. */
+  const promised = new Map<RunPromise, string>()
   let gone: ReadonlySet<string> = new Set()
 
   function podEventWriter(request: FlakeImageRequest): PodEventWriter {
@@ -82,6 +85,15 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
       cancelGone(one)
       return {
         signal: one.controller.signal,
+        promised(promise) {
+          if (!request.pod) return
+          const expectNoMore = builds.expect(request)
+          promised.set(promise, request.pod.uid)
+          promise.ended.then(() => {
+            promised.delete(promise)
+            expectNoMore()
+          })
+        },
         done() {
           events.done()
           leave()
@@ -110,6 +122,7 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
     letGo(pods) {
       gone = new Set(pods)
       for (const all of waiting.values()) for (const one of all) cancelGone(one)
+      for (const [promise, uid] of promised) if (gone.has(uid)) promise.break()
     },
   }
 }

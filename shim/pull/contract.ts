@@ -9,6 +9,7 @@ import type { Importer } from '../import/image/contract.ts'
 import type { Builder } from '../nix/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { PullProgress } from './progress.ts'
+import type { RunPromise } from './runs/promised-runs.ts'
 import type { Hold } from './runs/shared-runs.ts'
 
 /** Look-ups of the images that containerd has. */
@@ -106,6 +107,8 @@ export interface PullReporter<Request extends ImageRequest = ImageRequest> {
 export interface RequestReport {
   /** Aborted when the cluster withdraws the request. */
   readonly signal?: AbortSignal
+  /** The request is about to end, and its caller is expected to ask again. */
+  promised?(promise: RunPromise): void
   done(): void
   failed(error: ShimError): void
 }

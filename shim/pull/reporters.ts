@@ -93,6 +93,9 @@ export function reportToAll(reporters: readonly PullReporter[]): PullReporter {
       const signals = reports.flatMap(({ signal }) => signal ?? [])
       return {
         signal: AbortSignal.any(signals),
+        promised(promise) {
+          for (const report of reports) report.promised?.(promise)
+        },
         done() {
           for (const report of reports) report.done()
         },

@@ -9,6 +9,8 @@ import { createTrackedBuild, type TrackedBuild } from './tracked-build.ts'
 export interface NodeBuilds {
   join(request: FlakeImageRequest): void
   leave(request: FlakeImageRequest): void
+  /** The pod of a request that is about to end is expected to ask again, until the returned function is called. */
+  expect(request: FlakeImageRequest): () => void
   /** A request joined a run. */
   follow(request: FlakeImageRequest, run: ReportedRun): void
   /** A request is about to end without a run. */
@@ -103,6 +105,7 @@ export function createNodeBuilds({ node, now, onPresent }: NodeBuildsOptions): N
       if (isNamespace(request.namespace)) track(request.namespace, recipeKey(request.recipe)).join(request)
     },
     leave: request => find(request)?.leave(request),
+    expect: request => find(request)?.expect(request) ?? (() => {}),
     follow: (request, run) => find(request)?.follow(run),
     conclude: (request, state) => find(request)?.conclude(state),
     withdraw: request => find(request)?.withdraw(),

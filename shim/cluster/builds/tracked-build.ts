@@ -16,6 +16,8 @@ export interface TrackedBuild {
   readonly changedAt: number
   join(request: FlakeImageRequest): void
   leave(request: FlakeImageRequest): void
+  /** The pod of the request is expected to ask again, until the returned function is called. */
+  expect(request: FlakeImageRequest): () => void
   /** It has no further attempt. */
   withdraw(): void
   /** Shows this run until it ends, and then its result. */
@@ -43,6 +45,8 @@ export interface TrackedBuildOptions {
 
 export function createTrackedBuild({ namespace, key, node, now, onChange }: TrackedBuildOptions): TrackedBuild {
   const requests = new Set<FlakeImageRequest>()
+  /** Those that have ended, whose pods are expected to ask again. */
+  const expected = new Set<FlakeImageRequest>()
   let subject: BuildSubject = { namespace, key }
   let attempt: Attempt | undefined
   let run: ReportedRun | undefined
@@ -58,7 +62,7 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
 
   function describe(): NodeBuild | undefined {
     const build = describeWork() ?? result
-    return build && { ...build, pods: podsOf(requests) }
+    return build && { ...build, pods: podsOf(run ? [...requests, ...expected] : requests) }
   }
 
   function describeWork(): NodeBuild | undefined {
@@ -102,6 +106,14 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
       if (request.attempt === attempt && result?.state !== 'Queued') attempt = undefined
       changed()
     },
+    expect(request) {
+      expected.add(request)
+      changed()
+      return () => {
+        expected.delete(request)
+        changed()
+      }
+    },
     withdraw() {
       attempt = undefined
       if (result?.state !== 'Queued') return
@@ -140,7 +152,7 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
   }
 }
 
-function podsOf(requests: ReadonlySet<FlakeImageRequest>): NodeBuild['pods'] {
+function podsOf(requests: Iterable<FlakeImageRequest>): NodeBuild['pods'] {
   const pods = new Map<string, NodeBuild['pods'][number]>()
   for (const { pod } of requests) {
     if (pods.size === NIXNODE_LIMITS.pods) break
