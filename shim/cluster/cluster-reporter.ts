@@ -1,6 +1,6 @@
 import { isUnanswered, RetryableError } from '../../lib/errors.ts'
-import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import type { FlakeImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
+import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
+import type { ImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
 import type { RunPromise } from '../pull/runs/promised-runs.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { NodeBuilds } from './builds/node-builds.ts'
@@ -17,7 +17,7 @@ export interface ClusterReporterOptions {
 }
 
 /** Reports runs to the cluster: to this node's builds, and to pods as Events. */
-export interface ClusterReporter extends PullReporter<FlakeImageRequest> {
+export interface ClusterReporter extends PullReporter {
   /** Keys of the recipes that are being built or imported. */
   activeKeys(): ReadonlySet<string>
   /** Cancels the requests of these pods, by UID, now and until the next call. They are not expected to ask again. */
@@ -25,7 +25,7 @@ export interface ClusterReporter extends PullReporter<FlakeImageRequest> {
 }
 
 interface WaitingRequest {
-  readonly request: FlakeImageRequest
+  readonly request: ImageRequest
   readonly events: PodEventWriter
   readonly controller: AbortController
   hasRun: boolean
@@ -41,7 +41,7 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
   const promised = new Map<RunPromise, string>()
   let gone: ReadonlySet<string> = new Set()
 
-  function podEventWriter(request: FlakeImageRequest): PodEventWriter {
+  function podEventWriter(request: ImageRequest): PodEventWriter {
     const { pod } = request
     return createPodEventWriter({ request, node, now, record: event => pod && recordEvent(pod, event) })
   }
@@ -105,7 +105,7 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
         },
       }
     },
-    started(recipe: FlakeRecipe): RunReport {
+    started(recipe: Recipe): RunReport {
       const key = recipeKey(recipe)
       const run = createReportedRun(recipe, { now, imageSize })
       runs.set(key, run)

@@ -27,11 +27,6 @@ export interface ImageRequest {
   readonly attempt?: Attempt | undefined
 }
 
-/** An image request that a NixBuild can stand for. */
-export interface FlakeImageRequest extends ImageRequest {
-  readonly recipe: FlakeRecipe
-}
-
 /** What ends an image request early. */
 export interface RequestLimits {
   /** Withdraws the request. */
@@ -87,19 +82,16 @@ export interface PullOutcome {
  * Brings the image of a request into containerd and returns its image id. Aborting `signal` withdraws this request alone.
  * Throws a ShimError.
  */
-export type PullImage<Request extends ImageRequest = ImageRequest> = (
-  request: Request,
-  signal: AbortSignal,
-) => Promise<string>
+export type PullImage = (request: ImageRequest, signal: AbortSignal) => Promise<string>
 
 /** Hears of every image request and every run. A reporter never throws and never delays a pull. */
-export interface PullReporter<Request extends ImageRequest = ImageRequest> {
+export interface PullReporter {
   /** The request is not allowed, or not for this node: no run starts. */
-  refused(request: Request, error: ShimError): void
+  refused(request: ImageRequest, error: ShimError): void
   /** The request waits for its image from now on. */
-  waiting(request: Request): RequestReport
+  waiting(request: ImageRequest): RequestReport
   /** A run has begun, for every request of its recipe. */
-  started(recipe: Request['recipe']): RunReport
+  started(recipe: Recipe): RunReport
   /** Images may have been removed, or may have another recipe now. */
   imagesChanged(): void
 }
@@ -161,7 +153,7 @@ export interface ClusterRecipe {
 
 /** The part of the API server that pulls use. */
 export interface ClusterSide {
-  readonly reporter: PullReporter<FlakeImageRequest>
+  readonly reporter: PullReporter
   /**
    * Answers within a bounded time, even if the API server does not. Throws a final ShimError when a NixBuild has no valid recipe, and
    * ClusterAway if an image that had a NixBuild cannot be looked up.

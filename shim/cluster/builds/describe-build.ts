@@ -3,7 +3,7 @@ import { specOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { NIXNODE_LIMITS, type NodeBuild } from '../../../kube/resources/nixnode.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
 import { describeDuration, describeMegabytes } from '../../../lib/text/units.ts'
-import type { FlakeRecipe } from '../../../recipes/recipe.ts'
+import { isFlakeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 import type { Attempt } from '../../pull/contract.ts'
 import type { Failure, ReportedRunState, Success } from './reported-run.ts'
 
@@ -13,7 +13,7 @@ export interface BuildSubject {
   /** The recipe's key. */
   readonly key: string
   /** Missing for an image of which no run is known since the shim started. */
-  readonly recipe?: FlakeRecipe | undefined
+  readonly recipe?: Recipe | undefined
   readonly nixBuild?: string | undefined
 }
 
@@ -122,8 +122,11 @@ function idOf({ namespace, key, nixBuild }: BuildSubject): Pick<NodeBuild, 'name
   return { namespace, key, nixBuild }
 }
 
-function withRecipe(subject: BuildSubject): Pick<NodeBuild, 'namespace' | 'key' | 'nixBuild' | 'recipe'> {
-  return { ...idOf(subject), recipe: subject.recipe && specOf(subject.recipe) }
+/** No NixBuild can stand for a store path: only the path is told. */
+function withRecipe(subject: BuildSubject): Pick<NodeBuild, 'namespace' | 'key' | 'nixBuild' | 'recipe' | 'storePath'> {
+  const { recipe } = subject
+  if (recipe && !isFlakeRecipe(recipe)) return { ...idOf(subject), storePath: recipe.storePath }
+  return { ...idOf(subject), recipe: recipe && specOf(recipe) }
 }
 
 function runFields({ startedAt, runId, lockedFlakeUrl }: ReportedRunState): Partial<NodeBuild> {

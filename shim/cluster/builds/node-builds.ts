@@ -1,22 +1,22 @@
 import type { NodeBuild } from '../../../kube/resources/nixnode.ts'
 import { recipeKey } from '../../../recipes/recipe.ts'
-import type { FlakeImageRequest } from '../../pull/contract.ts'
+import type { ImageRequest } from '../../pull/contract.ts'
 import { type BoundedBuild, BUILDS_ROOM, findExcessBuilds } from './bound-builds.ts'
 import type { ReportedRun, ReportedRunState } from './reported-run.ts'
 import { createTrackedBuild, type TrackedBuild } from './tracked-build.ts'
 
 /** What this node works on and has, by namespace and recipe. */
 export interface NodeBuilds {
-  join(request: FlakeImageRequest): void
-  leave(request: FlakeImageRequest): void
+  join(request: ImageRequest): void
+  leave(request: ImageRequest): void
   /** The pod of a request that is about to end is expected to ask again, until the returned function is called. */
-  expect(request: FlakeImageRequest): () => void
+  expect(request: ImageRequest): () => void
   /** A request joined a run. */
-  follow(request: FlakeImageRequest, run: ReportedRun): void
+  follow(request: ImageRequest, run: ReportedRun): void
   /** A request is about to end without a run. */
-  conclude(request: FlakeImageRequest, state: ReportedRunState): void
+  conclude(request: ImageRequest, state: ReportedRunState): void
   /** An assigned build is not wanted any more: it has no further attempt. */
-  withdraw(request: FlakeImageRequest): void
+  withdraw(request: ImageRequest): void
   /** A run of this recipe has made its image. */
   imageMade(recipeKey: string, state: ReportedRunState): void
   /** The images that are present. */
@@ -66,7 +66,7 @@ export function createNodeBuilds({ node, now, onPresent }: NodeBuildsOptions): N
     return build
   }
 
-  function find({ namespace, recipe }: FlakeImageRequest): TrackedBuild | undefined {
+  function find({ namespace, recipe }: ImageRequest): TrackedBuild | undefined {
     return tracked.get(idOf(namespace, recipeKey(recipe)))
   }
 

@@ -3,7 +3,7 @@ import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import type { AssignedBuild } from '../../../kube/resources/nixnode.ts'
 import { jitter, pause } from '../../../lib/async/retry.ts'
 import { messageOf, RetryableError, type ShimError, shuttingDown, toShimError } from '../../../lib/errors.ts'
-import type { FlakeImageRequest, PullImage } from '../../pull/contract.ts'
+import type { ImageRequest, PullImage } from '../../pull/contract.ts'
 import { isCancelled } from '../builds/reported-run.ts'
 
 /** Builds what is assigned to this node, for as long as it is. */
@@ -13,9 +13,9 @@ export interface AssignedBuilds {
 }
 
 export interface AssignedBuildsOptions {
-  readonly pullImage: PullImage<FlakeImageRequest>
+  readonly pullImage: PullImage
   /** A build is not assigned any more: it has no further attempt. */
-  readonly withdrawn: (request: FlakeImageRequest) => void
+  readonly withdrawn: (request: ImageRequest) => void
   /** Pauses after temporary failures, in milliseconds. There is one attempt more than there are pauses. */
   readonly pausesMs?: readonly number[]
   /** How long after its end a build starts again if it is still assigned, in milliseconds. It doubles each time. */

@@ -3,7 +3,7 @@ import { expect, it, onTestFinished, vi } from 'vitest'
 import type { AssignedBuild } from '../../../../kube/resources/nixnode.ts'
 import { FinalError, RetryableError, type ShimError } from '../../../../lib/errors.ts'
 import { createAssignedBuilds } from '../../../../shim/cluster/nixnode/assigned-builds.ts'
-import type { FlakeImageRequest } from '../../../../shim/pull/contract.ts'
+import type { ImageRequest } from '../../../../shim/pull/contract.ts'
 import { PATIENT } from '../../../patience.ts'
 
 const NEVER_MS = 600_000
@@ -84,7 +84,7 @@ interface Plan {
 function begin({ outcomes, pausesMs, againMs = NEVER_MS }: Plan) {
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
-  const requests: FlakeImageRequest[] = []
+  const requests: ImageRequest[] = []
   const signals: AbortSignal[] = []
   const withdrawn = vi.fn()
   const builds = createAssignedBuilds({
