@@ -17,6 +17,8 @@ export interface NodeBuilds {
   conclude(request: ImageRequest, state: ReportedRunState): void
   /** An assigned build is not wanted any more: it has no further attempt. */
   withdraw(request: ImageRequest): void
+  /** Shows a failure that belongs to no request. */
+  fail(build: NodeBuild): void
   /** A run of this recipe has made its image. */
   imageMade(recipeKey: string, state: ReportedRunState): void
   /** The images that are present. */
@@ -109,6 +111,7 @@ export function createNodeBuilds({ node, now, onPresent }: NodeBuildsOptions): N
     follow: (request, run) => find(request)?.follow(run),
     conclude: (request, state) => find(request)?.conclude(state),
     withdraw: request => find(request)?.withdraw(),
+    fail: build => track(build.namespace, build.key).setResult(build),
     imageMade(key, state) {
       for (const build of tracked.values())
         if (build.result?.state === 'Present' && build.result.key === key) build.conclude(state)
