@@ -84,6 +84,8 @@ async function applyAndWatch(cluster: Cluster, pod: object): Promise<void> {
 }
 
 async function showEnd(cluster: Cluster): Promise<void> {
+  // A NixBuild is written at most once in five seconds.
+  await cluster.kubectl(['wait', '--for=condition=Success', 'nixbuild', '--all', '--timeout=60s'])
   say('The pod runs', 'kubectl get pods, kubectl get nixbuilds, kubectl logs')
   console.log(indent(await cluster.kubectl(['get', 'pods'])))
   console.log(indent(await cluster.kubectl(['get', 'nixbuilds'])))
