@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { SlowFirst } from './test/lanes/slow-first.ts'
 import { findUnitFiles } from './test/lanes/unit-files.ts'
 
 const unitFiles = findUnitFiles(import.meta.dirname)
@@ -10,8 +11,9 @@ export default defineConfig({
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, '.cache/compiled') },
     // Processes, not threads: a bed that one file leaves behind ends with the file's process.
     pool: 'forks',
-    // One more than the processors of a small machine: tests wait for daemons most of the time.
-    maxWorkers: 3,
+    // More than the processors of a small machine: tests wait for daemons most of the time.
+    maxWorkers: 5,
+    sequence: { sequencer: SlowFirst },
     // Real daemons on a small machine, which may be busy: these only end what hangs (test/patience.ts).
     testTimeout: 600_000,
     hookTimeout: 600_000,
@@ -19,7 +21,8 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: unitFiles, setupFiles: ['test/lanes/no-privileges.ts'] },
+        // They start nothing and end what they begin, so they share processes, and with them the modules.
+        test: { name: 'unit', include: unitFiles, isolate: false, setupFiles: ['test/lanes/no-privileges.ts'] },
       },
       {
         extends: true,

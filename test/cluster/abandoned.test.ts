@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PodRecipe } from '../node/recipe-pull.ts'
-import { PATIENCE, PATIENT } from '../patience.ts'
+import { PATIENCE, PATIENT, PATIENT_BY_PROGRAM } from '../patience.ts'
 import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { countBuilds } from '../shim/pull/builds.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
@@ -22,23 +22,15 @@ afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
 test('the build of a pod that is deleted is cancelled after the grace time, and its NixBuild is deleted', async () => {
   const flake = await makeFlake()
-  const pod = await startPod(flake)
+  // The pod goes although its grace period is long, because its container never started.
+  const pod = await startPod(flake, { terminationGracePeriodSeconds: 600 })
   const deleted = performance.now()
   await deletePod(pod)
   await expect.poll(() => listNixBuilds(cluster, pod.namespace), PATIENT).toEqual([])
   expect(performance.now() - deleted).toBeGreaterThan(2000)
-  await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(false)
+  await expect.poll(() => flake.isBuilding(node), PATIENT_BY_PROGRAM).toBe(false)
   await waitUntilGone(pod)
   expect(await listNixBuilds(cluster, pod.namespace)).toEqual([])
-})
-
-test('a deleted pod with a long termination grace period does not keep its build running', async () => {
-  const flake = await makeFlake()
-  const pod = await startPod(flake, { terminationGracePeriodSeconds: 600 })
-  await deletePod(pod)
-  await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(false)
-  // The pod goes although its grace period is long, because its container never started.
-  await waitUntilGone(pod)
 })
 
 test('a build continues while another pod of the namespace waits for it, and the deleted pod is gone before its end', async () => {
@@ -48,7 +40,7 @@ test('a build continues while another pod of the namespace waits for it, and the
   const singlePod = await startPod(single)
   await Promise.all([deletePod(first), deletePod(singlePod)])
   // When this build has ended, the grace time of the other one is over too.
-  await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
+  await expect.poll(() => single.isBuilding(node), PATIENT_BY_PROGRAM).toBe(false)
   await waitUntilGone(first)
   expect(await shared.isBuilding(node)).toBe(true)
   await shared.open()
@@ -62,7 +54,7 @@ test('a build continues while a pod of another namespace waits for it, and the d
   const singlePod = await startPod(single)
   await Promise.all([deletePod(first), deletePod(singlePod)])
   await expect.poll(() => listNixBuilds(cluster, first.namespace), PATIENT).toEqual([])
-  await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
+  await expect.poll(() => single.isBuilding(node), PATIENT_BY_PROGRAM).toBe(false)
   await waitUntilGone(first)
   expect(await shared.isBuilding(node)).toBe(true)
   await shared.open()
@@ -84,7 +76,7 @@ test('a pod that is created after its build was cancelled starts the build again
   const flake = await makeFlake()
   const first = await startPod(flake)
   await deletePod(first)
-  await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(false)
+  await expect.poll(() => flake.isBuilding(node), PATIENT_BY_PROGRAM).toBe(false)
   const second = await startPod(flake, { namespace: first.namespace })
   await flake.open()
   await waitForPhase(cluster, second, 'Running')
@@ -101,7 +93,7 @@ test('a NixBuild that a user created is built to its end even if all its pods ar
   const pod = await startPod(flake, { namespace })
   const singlePod = await startPod(single)
   await Promise.all([deletePod(pod), deletePod(singlePod)])
-  await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
+  await expect.poll(() => single.isBuilding(node), PATIENT_BY_PROGRAM).toBe(false)
   expect(await flake.isBuilding(node)).toBe(true)
   await flake.open()
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded' })
@@ -127,7 +119,7 @@ async function startPod({ recipe, isBuilding }: FlakeWithRecipe, plan: Partial<P
   const { image } = recipe
   await cluster.apply(podManifest({ node: node.name, image, recipe, command: SLEEP, ...plan, ...pod }))
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'False', reason: 'Building' })
-  await expect.poll(() => isBuilding(node), PATIENT).toBe(true)
+  await expect.poll(() => isBuilding(node), PATIENT_BY_PROGRAM).toBe(true)
   return pod
 }
 

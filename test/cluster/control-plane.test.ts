@@ -2,7 +2,6 @@ import * as v from 'valibot'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { PATIENCE } from '../patience.ts'
-import { startCluster } from './cluster.ts'
 import { useCluster } from './use-cluster.ts'
 
 test('a service account has no rights by default', async () => {
@@ -42,13 +41,4 @@ test('a namespace is deleted when its cluster object is disposed of', async () =
     expect(await cluster.read(`/api/v1/namespaces/${name}/configmaps/one`)).toMatchObject({ metadata: { name: 'one' } })
   }
   await looking.kubectl(['wait', '--for=delete', `namespace/${name}`, `--timeout=${PATIENCE}`])
-})
-
-test('an API server that is restarted keeps its objects, address and tokens', async () => {
-  await using cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
-  await cluster.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'one', namespace: 'default' } })
-  await cluster.controlPlane.apiServer.kill()
-  await expect(cluster.read('/api/v1/namespaces/default/configmaps/one')).rejects.toThrow(/ECONNREFUSED/)
-  await cluster.controlPlane.apiServer.start()
-  expect(await cluster.read('/api/v1/namespaces/default/configmaps/one')).toMatchObject({ metadata: { name: 'one' } })
 })

@@ -30,7 +30,7 @@ async function applyColdPod(name: string, namespace?: string) {
 
 test('an annotated pod is Running after its first pull, and its events report a build and no failure', async () => {
   const { pod, flake, image } = await applyColdPod('cold')
-  await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(true)
+  await expect.poll(() => flake.isBuilding(node), PATIENT_BY_PROGRAM).toBe(true)
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
   const reasons = async () => (await podEvents(cluster, pod)).map(({ reason }) => reason).toSorted()

@@ -14,7 +14,7 @@ export interface GatedFlake {
   /** Closes the gate: new builders wait again. */
   close(): Promise<void>
   /** Whether a builder waits on that node. */
-  isBuilding(node: ClusterNode): Promise<boolean>
+  isBuilding(node: Pick<ClusterNode, 'bed'>): Promise<boolean>
 }
 
 const PACKAGE = 'gated'

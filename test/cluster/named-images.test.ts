@@ -30,10 +30,20 @@ beforeAll(async () => {
       flakes: [`packages:${packages}`],
       contents,
     },
+    { namespaces: ['*'], images: ['nix:0/nix/store/*'] },
   ]
   node = await cluster.addNode({ shim: { config: { names, policy } } })
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+test('a pod whose image is named after its store path runs without annotations', async () => {
+  const { url } = await copyExample('formats', node.bed.dir)
+  const { stdout } = await node.bed.run('nix', ['build', '--no-link', '--json', `${url}#docker-archive`])
+  const pod = { namespace: await cluster.createNamespace(), name: 'named' }
+  await cluster.apply(podManifest({ ...pod, node: node.name, image: `nix:0${JSON.parse(stdout)[0].outputs.out}` }))
+  await waitForPhase(cluster, pod, 'Succeeded')
+  expect((await podEvents(cluster, pod)).map(({ reason }) => reason)).not.toContain('Failed')
+})
 
 const JQ_IS_MADE = 'jq is made'
 

@@ -74,7 +74,7 @@ test('a token that is bound to a node carries the name of the node', async () =>
   expect(answer.status.userInfo.extra['authentication.kubernetes.io/node-name']).toEqual([node.name])
 })
 
-test('a node without a shim and with its own labels pulls directly from containerd', async () => {
+test('a node can be without a shim and have labels, and becomes NotReady soon if its kubelet is killed', async () => {
   await using plain = await cluster.addNode({ withoutShim: true, labels: { 'example.com/kind': 'plain' } })
   expect(() => plain.shim).toThrow('has no shim')
   const found = await cluster.kubectl(['get', 'nodes', '--selector=example.com/kind=plain', '--output=name'])
@@ -85,26 +85,12 @@ test('a node without a shim and with its own labels pulls directly from containe
     async () => expect((await podEvents(cluster, pod)).map(event => event.reason)).toContain('Failed'),
     PATIENT,
   )
+  await plain.kubelet.kill()
+  await cluster.kubectl(['wait', '--for=condition=Ready=Unknown', `node/${plain.name}`, `--timeout=${PATIENCE}`])
 })
 
-test('a node whose kubelet was killed becomes NotReady soon, and its pods still run when the kubelet is started again', async () => {
-  await using lost = await cluster.addNode()
-  const image = 'registry.example/lasting:1'
-  await importImage(image, lost)
-  const pod = { namespace: await cluster.createNamespace(), name: 'lasting' }
-  await cluster.apply(podManifest({ ...pod, node: lost.name, image, imagePullPolicy: 'Never' }))
-  await waitForPhase(cluster, pod, 'Running')
-  await lost.kubelet.kill()
-  await cluster.kubectl(['wait', '--for=condition=Ready=Unknown', `node/${lost.name}`, `--timeout=${PATIENCE}`])
-  await lost.kubelet.start()
-  await cluster.kubectl(['wait', '--for=condition=Ready', `node/${lost.name}`, `--timeout=${PATIENCE}`])
-  expect(await cluster.read(`/api/v1/namespaces/${pod.namespace}/pods/${pod.name}`)).toMatchObject({
-    status: { phase: 'Running', containerStatuses: [{ restartCount: 0 }] },
-  })
-})
-
-async function importImage(name: string, { bed } = node): Promise<void> {
-  const archive = join(bed.dir, `${name.replaceAll(/\W/g, '-')}.tar`)
+async function importImage(name: string): Promise<void> {
+  const archive = join(node.bed.dir, `${name.replaceAll(/\W/g, '-')}.tar`)
   await writePauseImage(archive, name)
-  await bed.importImage(archive, name)
+  await node.bed.importImage(archive, name)
 }

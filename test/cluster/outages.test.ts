@@ -70,22 +70,6 @@ test('a controller that is killed during a build updates the conditions of pods 
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
 })
 
-test('one of two controllers is active, and the other takes over if that one is killed during a build', async () => {
-  await using first = await startController()
-  await expect.poll(() => readiness(first), PATIENT).toBe('ok: leading\n')
-  await using second = await startController()
-  expect(await readiness(second)).toBe('ok: another replica leads\n')
-  const flake = await makeGatedFlake(cluster)
-  const pod = await startPod('two', flake)
-  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'False', reason: 'Building' })
-  expect(await readiness(second)).toBe('ok: another replica leads\n')
-  await first.daemon.kill()
-  await flake.open()
-  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
-  expect(await readiness(second)).toBe('ok: leading\n')
-  await waitForPhase(cluster, pod, 'Running')
-})
-
 async function startPod(name: string, flake: GatedFlake): Promise<PodName> {
   const pod = { namespace: await cluster.createNamespace(), name }
   const recipe = flake.recipe(`registry.example/outages/${name}:1`)
@@ -108,8 +92,4 @@ async function outputOf({ namespace, name }: PodName): Promise<string> {
 
 async function reasonsOf(pod: PodName): Promise<string[]> {
   return (await podEvents(cluster, pod)).map(({ reason }) => reason)
-}
-
-async function readiness({ url }: Controller): Promise<string> {
-  return (await fetch(`${url}/readyz`)).text()
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { PATIENT } from '../patience.ts'
-import { listNixBuilds, nixBuildManifest } from '../shim/cluster/shim-with-cluster.ts'
+import { PATIENT, PATIENT_BY_PROGRAM } from '../patience.ts'
+import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { countBuilds } from '../shim/pull/builds.ts'
 import { makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
@@ -25,7 +25,7 @@ test('two nodes that pull the same recipe both get the image and share its NixBu
   const image = 'registry.example/nodes/both:1'
   const pods = [node, other].map(each => ({ namespace, name: `on-${each.name}`, node: each.name }))
   await cluster.apply(...pods.map(pod => podManifest({ ...pod, image, recipe: flake.recipe(image), command: SLEEP })))
-  for (const each of [node, other]) await expect.poll(() => flake.isBuilding(each), PATIENT).toBe(true)
+  for (const each of [node, other]) await expect.poll(() => flake.isBuilding(each), PATIENT_BY_PROGRAM).toBe(true)
   await flake.open()
 
   for (const pod of pods) await waitForPhase(cluster, pod, 'Running')
@@ -56,71 +56,54 @@ test('a node that pulls later than another joins its NixBuild', async () => {
   expect(build?.status).toMatchObject({ status: 'Succeeded', buildNode: node.name })
 })
 
-test('a NixBuild that a user created moves to another node if its node is lost during the build', async () => {
-  await using lost = await cluster.addNode()
+test('the builds of a node that is lost move: that of a user to a node that may build it, that of a pod to the node of another pod', async () => {
+  // A build for pods is lost once its shim stops renewing its Lease, whatever the state of the node.
+  await using lost = await cluster.addNode({ reports: { leaseDuration: '3s' } })
+  const given = await startGiven(lost)
+  const shared = await startShared(lost)
+  await lost.bed[Symbol.asyncDispose]()
+
+  const moved = { buildNode: node.name, attempts: [{ node: lost.name, reason: expect.stringContaining(lost.name) }] }
+  await expect.poll(() => given.flake.isBuilding(node), PATIENT_BY_PROGRAM).toBe(true)
+  for (const { namespace } of [given, shared])
+    await untilNixBuilds(cluster, namespace, { status: 'Building', ...moved })
+  for (const { flake } of [given, shared]) await flake.open()
+  for (const { namespace } of [given, shared])
+    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', ...moved, ready: { nodes: [node.name] } })
+  expect(await countBuilds(node.shim, given.image)).toBe(1)
+  await waitForPhase(cluster, shared.pod, 'Running')
+  await expect.poll(() => imageBuilt(cluster, shared.pod), PATIENT).toMatchObject({ status: 'True' })
+})
+
+/** Starts the build of a NixBuild made by hand on that node. Afterwards it may move to `node`. */
+async function startGiven(on: ClusterNode) {
   const namespace = await cluster.createNamespace()
   const flake = await makeGatedFlake(cluster)
-  const { image: imageTag, ...spec } = flake.recipe('registry.example/nodes/moved:1')
+  const { image, ...spec } = flake.recipe('registry.example/nodes/moved:1')
   await cluster.kubectl(['cordon', node.name, other.name])
   onTestFinished(async () => {
     await cluster.kubectl(['uncordon', node.name, other.name])
   })
-  await cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag, ...spec }))
-  await expect.poll(() => flake.isBuilding(lost), PATIENT).toBe(true)
-  await expect
-    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
-    .toMatchObject([{ status: { status: 'Building', buildNode: lost.name } }])
+  await cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag: image, ...spec }))
+  await expect.poll(() => flake.isBuilding(on), PATIENT_BY_PROGRAM).toBe(true)
+  await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: on.name })
   await cluster.kubectl(['uncordon', node.name])
+  return { namespace, flake, image }
+}
 
-  await lost.bed[Symbol.asyncDispose]()
-  await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(true)
-  await expect
-    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
-    .toMatchObject([{ status: { status: 'Building', buildNode: node.name, attempts: [{ node: lost.name }] } }])
-  await flake.open()
-  await expect
-    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
-    .toMatchObject([
-      {
-        status: {
-          ...{ status: 'Succeeded', buildNode: node.name, ready: { count: 1, nodes: [node.name] } },
-          attempts: [{ node: lost.name, reason: expect.stringContaining(lost.name) }],
-        },
-      },
-    ])
-  expect(await countBuilds(node.shim, imageTag)).toBe(1)
-})
-
-test('a pod on another node takes over the NixBuild of a node that is lost during the build', async () => {
-  // A build for pods is lost once its shim stops renewing its Lease, whatever the state of the node.
-  await using lost = await cluster.addNode({ reports: { leaseDuration: '3s' } })
+/** Starts the build of a pod on that node, and then that of a pod on `node`. */
+async function startShared(on: ClusterNode) {
   const namespace = await cluster.createNamespace()
   const flake = await makeGatedFlake(cluster)
   const image = 'registry.example/nodes/taken-over:1'
-  const start = async (name: string, on: ClusterNode) => {
-    await cluster.apply(
-      podManifest({ namespace, name, node: on.name, image, recipe: flake.recipe(image), command: SLEEP }),
-    )
-    await expect.poll(() => flake.isBuilding(on), PATIENT).toBe(true)
+  for (const { name, bed } of [on, node]) {
+    const recipe = flake.recipe(image)
+    await cluster.apply(podManifest({ namespace, name: `on-${name}`, node: name, image, recipe, command: SLEEP }))
+    await expect.poll(() => flake.isBuilding({ bed }), PATIENT_BY_PROGRAM).toBe(true)
+    await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: on.name })
   }
-  await start('first', lost)
-  await expect
-    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
-    .toMatchObject([{ status: { status: 'Building', buildNode: lost.name } }])
-  await start('second', node)
-
-  await lost.bed[Symbol.asyncDispose]()
-  await expect
-    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
-    .toMatchObject([{ status: { status: 'Building', buildNode: node.name, attempts: [{ node: lost.name }] } }])
-  await flake.open()
-  const second = { namespace, name: 'second' }
-  await waitForPhase(cluster, second, 'Running')
-  await expect
-    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
-    .toMatchObject([{ status: { status: 'Succeeded', buildNode: node.name, ready: { nodes: [node.name] } } }])
-  await expect.poll(() => imageBuilt(cluster, second), PATIENT).toMatchObject({ status: 'True' })
-})
+  return { namespace, flake, pod: { namespace, name: `on-${node.name}` } }
+}
 
 /** For each NixBuild of the namespace, the names of the nodes that have the image. */
 async function nodesOf(namespace: string): Promise<string[][]> {

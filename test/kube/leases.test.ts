@@ -64,16 +64,14 @@ test('a heartbeat that has failed once does not wait as long as after a success'
 
 test('one of two candidates leads, and the other takes over when it ends', async () => {
   const name = randomUUID()
-  const one = begin(candidate('one', { leaseMs: 60_000 }), name)
+  const one = begin(candidate('one', { leaseMs: 3_600_000 }), name)
   await expect.poll(one.isLeading, PATIENT).toBe(true)
-  await using two = begin(candidate('two', { leaseMs: 60_000 }), name)
+  await using two = begin(candidate('two', { leaseMs: 3_600_000 }), name)
   await expect.poll(() => two.logged.join(), PATIENT).toContain('another replica leads')
   expect(two.isLeading()).toBe(false)
   expect((await read(name))?.spec).toMatchObject({ holderIdentity: 'one', leaseTransitions: 0 })
-  const ended = performance.now()
   await one[Symbol.asyncDispose]()
   await expect.poll(two.isLeading, PATIENT).toBe(true)
-  expect(performance.now() - ended).toBeLessThan(20_000)
   expect(one.isLeading()).toBe(false)
   expect((await read(name))?.spec).toMatchObject({ holderIdentity: 'two', leaseTransitions: 1 })
 })

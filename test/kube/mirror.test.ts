@@ -23,7 +23,7 @@ test('a mirror follows objects that exist, are added, changed and removed, and r
   await make('first', { a: '1' })
   await using bed = mirror()
   await bed.mirror.synced()
-  expect(bed.content()).toEqual({ 'default/first': '1' })
+  await expect.poll(bed.content, PATIENT).toEqual({ 'default/first': '1' })
   expect(bed.changes).toEqual(['default/first'])
   await make('second', { a: '2' })
   await expect.poll(bed.content, PATIENT).toEqual({ 'default/first': '1', 'default/second': '2' })
@@ -69,7 +69,8 @@ test('a mirror whose connection breaks continues where it was, and reads nothing
     },
   })
   await bed.mirror.synced()
-  expect(seen).toHaveLength(3)
+  // The API server's cache, which answers, may be a moment behind.
+  await expect.poll(() => seen, PATIENT).toHaveLength(3)
   isAway = true
   away.reject(new RetryableError('ClusterAway', 'the connection broke'))
   await expect.poll(() => bed.logged.join(), PATIENT).toContain('not yet')
@@ -88,6 +89,7 @@ test('a mirror catches up after an API server restart that lost the resource ver
   await make('kept', { a: '1' })
   await using bed = mirror()
   await bed.mirror.synced()
+  await expect.poll(bed.content, PATIENT).toEqual({ 'default/kept': '1' })
   // Other writes make the mirror's last version outdated.
   for (let count = 0; count < 3; count += 1) await kube.create(configMaps, { namespace, name: `x-${count}`, body: {} })
   const { apiServer } = cluster.controlPlane
@@ -111,7 +113,7 @@ test('a mirror that starts while the API server is away is filled later', async 
   expect(bed.mirror.isSynced).toBe(false)
   await apiServer.start()
   await bed.mirror.synced()
-  expect(bed.content()).toEqual({ 'default/early': '1' })
+  await expect.poll(bed.content, PATIENT).toEqual({ 'default/early': '1' })
   await remove('early')
 })
 
@@ -125,8 +127,8 @@ test('a mirror omits an unreadable object and logs its name', async () => {
   }
   await using bed = mirror({ kind: { ...configMaps, parse } })
   await bed.mirror.synced()
-  expect(bed.content()).toEqual({ 'default/good': '1' })
-  expect(bed.logged.join()).toMatch(/default\/bad.*|.*no wheels.*default\/bad/)
+  await expect.poll(bed.content, PATIENT).toEqual({ 'default/good': '1' })
+  await expect.poll(() => bed.logged.join(), PATIENT).toMatch(/default\/bad.*|.*no wheels.*default\/bad/)
   await remove('good', 'bad')
 })
 

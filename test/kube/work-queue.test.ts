@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createWorkQueue, type WorkQueue, type WorkQueueOptions } from '../../kube/work-queue.ts'
+import { PATIENT } from '../patience.ts'
 
 /** Each key is a group of its own. */
 const PLAN = { work: async () => {}, workers: 2, groupOf: (key: string) => key, onError: () => {} }
@@ -31,32 +32,32 @@ describe('a work queue', () => {
     const done: string[] = []
     const queue = startQueue({ work: async key => void done.push(key) })
     for (const key of ['a', 'b', 'a', 'a']) queue.add(key)
-    await vi.waitFor(() => expect(done).toEqual(['a', 'b']))
+    await vi.waitFor(() => expect(done).toEqual(['a', 'b']), PATIENT)
     queue.add('c')
-    await vi.waitFor(() => expect(done).toEqual(['a', 'b', 'c']))
+    await vi.waitFor(() => expect(done).toEqual(['a', 'b', 'c']), PATIENT)
   })
 
   it('never works on one key twice at a time, but again afterwards', async () => {
     const { begun, work, release } = heldWork()
     const queue = startQueue({ work })
     queue.add('a')
-    await vi.waitFor(() => expect(begun).toEqual(['a']))
+    await vi.waitFor(() => expect(begun).toEqual(['a']), PATIENT)
     queue.add('a')
     queue.add('a')
     queue.add('b')
-    await vi.waitFor(() => expect(begun).toEqual(['a', 'b']))
+    await vi.waitFor(() => expect(begun).toEqual(['a', 'b']), PATIENT)
     release()
-    await vi.waitFor(() => expect(begun).toEqual(['a', 'b', 'a']))
+    await vi.waitFor(() => expect(begun).toEqual(['a', 'b', 'a']), PATIENT)
   })
 
   it('works on at most one key per worker, in the order of arrival', async () => {
     const { begun, work, release } = heldWork()
     const queue = startQueue({ work, workers: 2 })
     for (const key of ['a', 'b', 'c', 'd']) queue.add(key)
-    await vi.waitFor(() => expect(begun).toEqual(['a', 'b']))
+    await vi.waitFor(() => expect(begun).toEqual(['a', 'b']), PATIENT)
     expect([queue.busy, queue.waiting]).toEqual([2, 2])
     release()
-    await vi.waitFor(() => expect(begun).toEqual(['a', 'b', 'c']))
+    await vi.waitFor(() => expect(begun).toEqual(['a', 'b', 'c']), PATIENT)
   })
 
   it('retries failures with growing pauses and reports each one', async () => {
@@ -67,7 +68,7 @@ describe('a work queue', () => {
       if (times.length < 5) throw new Error(`failure ${times.length}`)
     }
     startQueue({ work, onError: (key, error) => void errors.push([key, String(error)]) }).add('a')
-    await vi.waitFor(() => expect(times).toHaveLength(5), 5_000)
+    await vi.waitFor(() => expect(times).toHaveLength(5), PATIENT)
     expect(errors).toEqual([1, 2, 3, 4].map(n => ['a', `Error: failure ${n}`]))
     const [, first = 0, , , last = 0] = times.map((time, n) => time - (times[n - 1] ?? time))
     expect(first).toBeGreaterThanOrEqual(45)
@@ -82,7 +83,7 @@ describe('a work queue', () => {
     }
     const queue = startQueue({ work, workers: 1 })
     for (const key of ['bad', 'a', 'b']) queue.add(key)
-    await vi.waitFor(() => expect(done).toEqual(['a', 'b']))
+    await vi.waitFor(() => expect(done).toEqual(['a', 'b']), PATIENT)
   })
 
   it('adds a key at the earlier of two times', async () => {
@@ -92,7 +93,7 @@ describe('a work queue', () => {
     queue.addAt('a', begin + 60_000)
     queue.addAt('a', begin + 100)
     queue.addAt('a', begin + 30_000)
-    await vi.waitFor(() => expect(done).toHaveLength(1), 5_000)
+    await vi.waitFor(() => expect(done).toHaveLength(1), PATIENT)
     expect(done[0]).toBeGreaterThanOrEqual(99)
   })
 
@@ -101,21 +102,21 @@ describe('a work queue', () => {
     const queue = startQueue({ work: async key => void done.push(key) })
     queue.addAt('far', Date.now() + 2 ** 40)
     queue.add('near')
-    await vi.waitFor(() => expect(done).toEqual(['near']))
+    await vi.waitFor(() => expect(done).toEqual(['near']), PATIENT)
   })
 
   it('lets groups of keys take turns, regardless of their sizes', async () => {
     const done: string[] = []
     const queue = startQueue({ work: async key => void done.push(key), workers: 1, groupOf })
     for (const key of ['flood/1', 'flood/2', 'flood/3', 'team/1']) queue.add(key)
-    await vi.waitFor(() => expect(done).toEqual(['flood/1', 'team/1', 'flood/2', 'flood/3']))
+    await vi.waitFor(() => expect(done).toEqual(['flood/1', 'team/1', 'flood/2', 'flood/3']), PATIENT)
   })
 
   it('keeps workers free when the keys of one group take long', async () => {
     const { begun, work } = heldWork()
     const queue = startQueue({ work, workers: 8, groupOf })
     for (const key of ['slow/1', 'slow/2', 'slow/3', 'team/1']) queue.add(key)
-    await vi.waitFor(() => expect(begun).toEqual(['slow/1', 'team/1', 'slow/2']))
+    await vi.waitFor(() => expect(begun).toEqual(['slow/1', 'team/1', 'slow/2']), PATIENT)
     expect(queue.waiting).toBe(1)
   })
 
@@ -129,7 +130,7 @@ describe('a work queue', () => {
     await new Promise(resolve => setImmediate(() => setImmediate(resolve)))
     expect(done).toEqual([])
     void queue.run()
-    await vi.waitFor(() => expect(done).toEqual(['a']))
+    await vi.waitFor(() => expect(done).toEqual(['a']), PATIENT)
   })
 
   it('ends when running work is done, and starts nothing more', async () => {
@@ -141,7 +142,7 @@ describe('a work queue', () => {
     })
     queue.add('a')
     queue.add('b')
-    await vi.waitFor(() => expect(begun).toEqual(['a']))
+    await vi.waitFor(() => expect(begun).toEqual(['a']), PATIENT)
     queue.stop()
     await new Promise(resolve => setImmediate(resolve))
     expect(ended).toBe(false)

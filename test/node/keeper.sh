@@ -39,7 +39,12 @@ if [ -n "$mounts" ]; then
 fi
 exec 4<&-
 
-for cgroup in $(find /sys/fs/cgroup -depth -type d -path "*/${dir##*/}*" 2>/dev/null); do
+# containerd names the cgroups of a kubelet's pods after their containers. The machine may have very many others.
+tops=${dir##*/}
+for container in "$dir"/containerd/state/io.containerd.runtime.v2.task/k8s.io/*; do
+  [ -e "$container" ] && tops="$tops k8s.io/${container##*/}"
+done
+for cgroup in $(cd /sys/fs/cgroup && for top in $tops; do find "$PWD/$top" "$PWD"/*/"$top" -depth -type d; done 2>/dev/null); do
   # Whoever is in it dies, with all the mounts of a namespace of its own perhaps.
   tries=0
   until rmdir "$cgroup" 2>/dev/null || [ "$tries" -ge 100 ]; do

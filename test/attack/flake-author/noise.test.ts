@@ -18,7 +18,7 @@ let flake: TestFlake
 beforeAll(async () => {
   bed = await startBed()
   flake = await makeFlake(bed.dir, join(import.meta.dirname, 'noise'))
-  shim = await bed.startShim({ config: { nix: { user: bed.buildUser.name, maxEvalMemory: '512MiB' } } })
+  shim = await bed.startShim({ config: { nix: { user: bed.buildUser.name, maxEvalMemory: '256MiB' } } })
   cri = bed.cri(shim.socket)
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
@@ -108,7 +108,7 @@ const ATTACKS: readonly { tries: string; packageName: string; code: ErrorCode; s
     tries: 'an evaluation that takes all memory',
     packageName: 'greedy',
     code: 'EvaluationFailed',
-    says: /takes? more memory than 512MiB \(nix\.maxEvalMemory in the config\)/,
+    says: /takes? more memory than 256MiB \(nix\.maxEvalMemory in the config\)/,
   },
 ]
 
@@ -137,7 +137,7 @@ it('the kernel kills the processes of a shim before any pod, and a killed one le
   process.kill(started[0] ?? 0, 'SIGKILL')
   expect(await failure).toMatch(/building waiting of \S+ was interrupted: .{1,100}\(SIGKILL\)$/)
   // Only a helper for the next run remains.
-  await expect.poll(() => commandsBelow(pid), { timeout: 20_000 }).toEqual([expect.stringContaining('build-helper')])
+  await expect.poll(() => commandsBelow(pid), PATIENT).toEqual([expect.stringContaining('build-helper')])
   await expect(pull('honest')).rejects.toThrow(/is not an image/)
 })
 

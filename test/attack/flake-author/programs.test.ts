@@ -5,6 +5,7 @@ import { type Bed, startBed } from '../../node/bed.ts'
 import { BUSYBOX } from '../../node/programs.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
+import { PATIENT } from '../../patience.ts'
 
 const FLAKE = join(import.meta.dirname, 'programs')
 /** A separate store, which one program can fill. */
@@ -71,8 +72,8 @@ describe.each([
     const said = await Promise.all(['never-ends', 'dribbles'].map(name => failureOf(name, hasty)))
     const late = expect.stringMatching(/took longer than|timed out/)
     expect(said).toEqual([late, late])
-    await expect.poll(() => processesOf('-never-ends')).toEqual([])
-    await expect.poll(() => processesOf('-dribbles')).toEqual([])
+    await expect.poll(() => processesOf('-never-ends'), PATIENT).toEqual([])
+    await expect.poll(() => processesOf('-dribbles'), PATIENT).toEqual([])
   })
 
   it('forks into the background ends together with its children', async () => {

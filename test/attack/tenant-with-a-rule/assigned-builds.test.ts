@@ -2,6 +2,7 @@ import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'
 import { RetryableError } from '../../../lib/errors.ts'
 import { createAssignedBuilds } from '../../../shim/cluster/nixnode/assigned-builds.ts'
+import { PATIENT } from '../../patience.ts'
 import { nixBuild } from '../../shim/cluster/nixbuilds.ts'
 
 it('a node starts thousands of assigned builds of one namespace a few at a time, and they do not block other namespaces', async () => {
@@ -27,5 +28,5 @@ it('a node starts thousands of assigned builds of one namespace a few at a time,
   const count = of('flood').length
   expect(count).toBe(20)
   for (const { end } of of('flood').slice(0, 5)) end()
-  await expect.poll(() => of('flood').length).toBe(count + 5)
+  await expect.poll(() => of('flood').length, PATIENT).toBe(count + 5)
 })

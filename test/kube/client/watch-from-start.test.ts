@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { WatchEvent } from '../../../kube/client/contract.ts'
 import type { Cluster } from '../../cluster/cluster.ts'
+import { PATIENT } from '../../patience.ts'
 import { configMaps, OURS, onlyOurs } from '../config-maps.ts'
 import { startApiServer } from '../own-api-server.ts'
 
@@ -18,6 +19,10 @@ test.each([
     await make('second')
     await make('too-large', { a: 'x'.repeat(12_000) })
     await kube.create(configMaps, { namespace, name: 'not-ours', body: {} })
+    // The API server's cache, which answers, may be a moment behind.
+    const cached = async () =>
+      JSON.stringify(await cluster.read(`/api/v1/namespaces/${namespace}/configmaps?resourceVersion=0`))
+    await expect.poll(cached, PATIENT).toContain('"not-ours"')
     const before = await countLists(cluster)
 
     const watching = new AbortController()

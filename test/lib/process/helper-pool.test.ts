@@ -95,7 +95,7 @@ describe('a helper', () => {
     const failure = expect(createHelperPool(program).run({ ...RUN, signal, onReport })).rejects.toThrow(
       'cannot be ended',
     )
-    await vi.waitFor(() => expect(killing).toHaveBeenCalled())
+    await vi.waitFor(() => expect(killing).toHaveBeenCalled(), PATIENT)
     await vi.advanceTimersByTimeAsync(60_000)
     await failure
     for (const pid of children()) kill(pid, 'SIGKILL')
@@ -151,7 +151,7 @@ describe('a helper that is not reused', () => {
   it('warms up once while it waits, but not if its job has arrived', async () => {
     const run = makeRun(programOf('warming-up'))
     expect(await run()).toBe(0)
-    await vi.waitFor(async () => expect(await run()).toBe(1), { interval: 500, timeout: 20_000 })
+    await vi.waitFor(async () => expect(await run()).toBe(1), { ...PATIENT, interval: 500 })
   })
 })
 
@@ -225,12 +225,12 @@ async function untilStarted(...earlier: readonly unknown[]): Promise<number> {
   await vi.waitFor(() => {
     expect(children()).toHaveLength(1)
     expect(earlier).not.toContain(children()[0])
-  })
+  }, PATIENT)
   return children()[0] ?? 0
 }
 
 async function untilNone(): Promise<void> {
-  await vi.waitFor(() => expect(children()).toEqual([]))
+  await vi.waitFor(() => expect(children()).toEqual([]), PATIENT)
 }
 
 function children(): number[] {

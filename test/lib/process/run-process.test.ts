@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ProcessRun, runProcess, SYSTEM_PATH } from '../../../lib/process/run-process.ts'
 import { readLines } from '../../../lib/text/lines.ts'
+import { PATIENT } from '../../patience.ts'
 
 let dir: string
 beforeAll(async () => {
@@ -156,5 +157,5 @@ function isRunning(pid: string): boolean {
 }
 
 async function untilGone(pids: readonly string[]): Promise<void> {
-  await expect.poll(() => pids.filter(isRunning)).toEqual([])
+  await expect.poll(() => pids.filter(isRunning), PATIENT).toEqual([])
 }

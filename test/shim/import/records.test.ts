@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createImporter } from '../../../shim/import/importer.ts'
-import { PATIENT_BY_PROGRAM } from '../../patience.ts'
+import { PATIENT, PATIENT_BY_PROGRAM } from '../../patience.ts'
 import { dockerEntries, smallImage, type TestImage } from './image.ts'
 import { type ImportNode, startImportNode } from './import-node.ts'
 import { tar } from './tar.ts'
@@ -90,7 +90,7 @@ it('an import that crashes before the image has its name leaves an image that CR
   await node.importImage(path, { image })
   await node.ctr('images', 'rm', '--sync', image)
   expect((await node.contents()).images).toContain(id)
-  await expect.poll(() => node.bed.cri().imageStatus(image)).toBeFalsy()
+  await expect.poll(() => node.bed.cri().imageStatus(image), PATIENT).toBeFalsy()
   await node.bed.cri().removeImage(id)
   const { images, blobs } = await node.contents()
   expect([...(images ?? []), ...(blobs ?? [])]).not.toContain(id)

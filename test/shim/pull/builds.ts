@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { expect } from 'vitest'
 import type { CriClient } from '../../node/cri.ts'
 import type { Shim } from '../../node/shim.ts'
-import { PATIENCE_MS } from '../../patience.ts'
+import { PATIENT } from '../../patience.ts'
 
 /** Runs of nix so far, as the shim's log has them; only those for one image if it is given. */
 export async function countBuilds(shim: Shim, image = ''): Promise<number> {
@@ -23,7 +23,7 @@ export async function expectKept(shim: Shim, kubelet: CriClient, image: string):
 
 /** Waits until the shim has logged the message, in a line that has that detail, too. */
 export async function untilLogged(shim: Shim, message: string, detail = ''): Promise<void> {
-  await expect.poll(() => countLogged(shim, message, detail), { timeout: PATIENCE_MS }).toBeGreaterThan(0)
+  await expect.poll(() => countLogged(shim, message, detail), PATIENT).toBeGreaterThan(0)
 }
 
 /** Lines of the shim's log with that message, and that detail. */

@@ -63,7 +63,9 @@ describe('a pull of an image that no registry has', () => {
     const other = await getImage(calls, SANDBOX_IMAGE)
     expect(other).toBeDefined()
     if (other) await putImage(calls, { name: 'registry.example/pointed/app:1', labels: {}, target: other.target })
-    await expect.poll(async () => (await bed.cri().imageStatus('registry.example/pointed/app:1'))?.id).not.toBe(first)
+    await expect
+      .poll(async () => (await bed.cri().imageStatus('registry.example/pointed/app:1'))?.id, PATIENT)
+      .not.toBe(first)
     await expect(kubelet.pullImage(pull)).resolves.toBe(first)
   })
 
@@ -233,7 +235,7 @@ describe('RemoveImage', () => {
     expect(own.length).toBeGreaterThan(0)
     await kubelet.removeImage(image)
     await expect
-      .poll(async () => (await roots()).split('\n').filter(line => line.includes(shim.stateDir)).length)
+      .poll(async () => (await roots()).split('\n').filter(line => line.includes(shim.stateDir)).length, PATIENT)
       .toBeLessThan(own.length)
     expect(await kubelet.imageStatus(image)).toBeUndefined()
   })

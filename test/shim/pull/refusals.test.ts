@@ -5,6 +5,7 @@ import { annotationName } from '../../../recipes/annotations.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { copyExample, type Example } from '../../node/example.ts'
 import { type PodRecipe, recipePull } from '../../node/recipe-pull.ts'
+import { PATIENT } from '../../patience.ts'
 import { countBuilds } from './builds.ts'
 
 const UNKNOWN = 2
@@ -78,7 +79,7 @@ describe('an image that no shim put there', () => {
       .pullImage(recipePull({ ...recipe, image: 'registry.example/source/app:1', packageName: 'oci-layout' }))
     await tag('registry.example/source/app:1')
     await bed.run('ctr', ['-a', bed.containerdSocket, '-n', 'k8s.io', 'images', 'label', image, 'enbi.hrzn.ee/recipe='])
-    await expect.poll(() => bed.cri().imageStatus(image)).toMatchObject({ id: foreignId })
+    await expect.poll(() => bed.cri().imageStatus(image), PATIENT).toMatchObject({ id: foreignId })
     await expect(bed.cri(strict.socket).pullImage(recipePull(recipe))).rejects.toMatchObject({
       code: UNKNOWN,
       details: expect.stringContaining('replaceForeign'),

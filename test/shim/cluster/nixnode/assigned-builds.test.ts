@@ -54,7 +54,7 @@ it('the wait for the next attempt ends when the build is not assigned any more',
   await expect.poll(bed.attempts, PATIENT).toEqual([1])
   await new Promise(setImmediate)
   bed.builds.update([])
-  await vi.waitFor(() => expect(bed.withdrawn).toHaveBeenCalledOnce())
+  await vi.waitFor(() => expect(bed.withdrawn).toHaveBeenCalledOnce(), PATIENT)
   expect(bed.attempts()).toEqual([1])
 })
 

@@ -9,6 +9,7 @@ import { chainsOf, createSnapshotStore } from '../../../../shim/containerd/snaps
 import { createUnpacker } from '../../../../shim/containerd/unpack.ts'
 import { oneChunk } from '../../../../shim/import/streams/streams.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
+import { PATIENT } from '../../../patience.ts'
 import { tar } from '../../import/tar.ts'
 
 let bed: Bed
@@ -50,7 +51,7 @@ test('a layer that is announced twice for the same place is unpacked once', asyn
   })
   for (const _ of ['as it is read', 'as the manifest lists it'])
     for (const [place, layer] of layers.entries()) unpacker.expect(layer, place)
-  await vi.waitFor(() => expect(unpacked).toContain(2))
+  await vi.waitFor(() => expect(unpacked).toContain(2), PATIENT)
   const top = await unpacker.complete(layers.map(layer => ({ ...layer, diffId: layer.digest })))
   expect(top).toBe(chainsOf(layers.map(({ digest }) => digest)).at(-1))
   expect(unpacked).toEqual([1, 2])

@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest'
 import { NEWER_CONTAINERD } from '../../../node/programs.ts'
+import { PATIENT } from '../../../patience.ts'
 import { IMAGES } from './images.ts'
 import { imageName, type StoreNode, startStoreNode } from './store-node.ts'
 
@@ -58,7 +59,7 @@ test.each(CONTAINERDS)(
     expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
 
     await node.bed.cri(node.shim.socket).removeImage(imageName('large'))
-    await vi.waitFor(async () => expect(await node.snapshots()).toEqual(before), { timeout: 20_000 })
+    await vi.waitFor(async () => expect(await node.snapshots()).toEqual(before), PATIENT)
     // Once more from scratch: remembered digests are still correct.
     expect(await node.pull('large')).toBe(imageId)
     expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
@@ -99,17 +100,14 @@ test('an image of tars can be exported, and every blob names its origin', async 
   for (const row of rows) expect(row).toContain('containerd.io/distribution.source.registry.example=store/large')
 })
 
-test('a shim that is killed during an import leaves no half-filled layer', { timeout: 180_000 }, async () => {
+test('a shim that is killed during an import leaves no half-filled layer', async () => {
   const trees = { ...IMAGES.trees, giant: ['many', '9', '6000', '100'] }
   const { large } = IMAGES.images
   if (!large) throw new Error('no large image')
   const huge = { ...large, layers: [['many'], ['giant'], ['odd', 'sparse']] }
   await using node = await startStoreNode({ trees, images: { huge } })
   const killed = node.pull('huge').catch(() => {})
-  await vi.waitFor(async () => expect((await node.snapshots()).others).not.toEqual([]), {
-    timeout: 60_000,
-    interval: 5,
-  })
+  await vi.waitFor(async () => expect((await node.snapshots()).others).not.toEqual([]), { ...PATIENT, interval: 5 })
   await node.shim.daemon.kill()
   await killed
   await node.shim.daemon.start()

@@ -1,0 +1,23 @@
+/** Test files that take longest, the longest first. Their size does not tell, because some only run a suite of another file. */
+export const SLOW_FILES = [
+  'test/shim/nix/newer-nix.test.ts',
+  'test/cluster/restarts.test.ts',
+  'test/cluster/two-nodes.test.ts',
+  'test/controller/process.test.ts',
+  'test/cluster/abandoned.test.ts',
+  'test/cluster/removed-image.test.ts',
+  'test/shim/nix/builder.test.ts',
+  'test/systemd/unit.test.ts',
+  'test/controller/builds.test.ts',
+  'test/nix/flake.test.ts',
+  'test/shim/import/hostile.test.ts',
+  'test/cluster/choice-of-node.test.ts',
+  'test/shim/pull/crash.test.ts',
+  'test/attack/flake-author/names.test.ts',
+  'test/controller/given-builds.test.ts',
+  'test/shim/import/interruptions.test.ts',
+  'test/shim/import/store-layers/lives-on.test.ts',
+  'test/attack/flake-author/bombs.test.ts',
+  'test/shim/import/store-layers/chain-ids.test.ts',
+  'test/cluster/deployed-controller.test.ts',
+]
