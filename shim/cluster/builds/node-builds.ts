@@ -73,6 +73,8 @@ export function createNodeBuilds({ node, now, onPresent }: NodeBuildsOptions): N
   }
 
   function onChange(id: string, build: TrackedBuild): void {
+    // A promise may outlive what it was about.
+    if (tracked.get(id) !== build) return
     if (build.isIdle) {
       tracked.delete(id)
       changed.delete(build)

@@ -174,3 +174,16 @@ describe('a pull that the policy refuses', () => {
     await untilReported(namespace, { state: 'Failed', message: expect.stringContaining('policy'), retryable: false })
   })
 })
+
+describe('an assigned build whose recipe the shim cannot read', () => {
+  it('is reported as a failure under its key, which says that the shim must be updated', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const recipe = { imageTag: 'registry.example/a:1', flakeUrl: 'later:team/app', packageName: 'app', system: 'x' }
+    const key = '0'.repeat(64)
+    await writeSpec(bed.cluster, bed.connected.node, { assigned: [{ namespace, name: 'later', key, recipe }] })
+    const message = expect.stringMatching(
+      /^enbi-shim \d.* cannot read .*"later:team\/app".* update enbi-shim on that node/,
+    )
+    await untilReported(namespace, { key, nixBuild: 'later', state: 'Failed', message })
+  })
+})

@@ -126,20 +126,6 @@ describe('an assigned build that is not assigned any more', () => {
   })
 })
 
-describe('an assigned build whose recipe the shim cannot read', () => {
-  it('is reported as a failure under its key, which says that the shim must be updated', async () => {
-    await using connected = await startConnectedShim(cluster, bed)
-    const namespace = await cluster.createNamespace()
-    const recipe = { imageTag: 'registry.example/a:1', flakeUrl: 'later:team/app', packageName: 'app', system: 'x' }
-    const key = '0'.repeat(64)
-    await writeSpec(cluster, connected.node, { assigned: [{ namespace, name: 'later', key, recipe }] })
-    const message = expect.stringMatching(
-      /^enbi-shim \d.* cannot read .*"later:team\/app".* update enbi-shim on that node/,
-    )
-    await untilBuilds(cluster, connected.node, namespace, [{ key, nixBuild: 'later', state: 'Failed', message }])
-  })
-})
-
 describe('a kubeconfig that does not exist yet', () => {
   it('delays no pull, and is used when it appears', async () => {
     const kubeconfig = `${gate}.kubeconfig`

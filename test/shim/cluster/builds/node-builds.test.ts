@@ -86,6 +86,22 @@ describe('what the node reports of a pull', () => {
     expect(bed.shown()).toMatchObject([{ pods: [] }])
   })
 
+  it('stays when the promise of an earlier run ends', async () => {
+    const bed = begin()
+    const ended = Promise.withResolvers<void>()
+    const pull = bed.reporter.waiting(requestOf('web'))
+    const run = bed.reporter.started(recipe())
+    pull.promised?.({ break: () => {}, ended: ended.promise })
+    pull.failed(new RetryableError('StillBuilding', 'still building'))
+    run.failed(new RetryableError('Cancelled', 'nobody waits'))
+    await settled()
+    expect(bed.write()).toEqual([])
+    bed.reporter.waiting(requestOf('other'))
+    ended.resolve()
+    await settled()
+    expect(bed.shown()).toMatchObject([{ pods: [{ uid: 'uid-of-other' }] }])
+  })
+
   it('is one build for each namespace', async () => {
     const bed = begin()
     const others = requestOf('web', { namespace: 'other' })
