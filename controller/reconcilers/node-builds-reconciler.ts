@@ -1,10 +1,12 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import { namespaceOf } from '../../kube/mirror.ts'
+import type { AssignedBuild } from '../../kube/resources/nixnode.ts'
+import { recipeKey } from '../../recipes/recipe.ts'
 import { planNodeBuilds } from '../plan/plan-nixnode.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import type { AssignedView } from '../views/nixnode.ts'
 import { createGonePods } from './gone-pods.ts'
-import type { NodeRecipes } from './node-recipes.ts'
+import { type NodeRecipes, readRecipe } from './node-recipes.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 import { createSpecWriter } from './spec-writer.ts'
 
@@ -25,7 +27,7 @@ export function createNodeBuildsReconciler(options: NodeBuildsReconcilerOptions)
     kube,
     partOf: ({ assigned, letGo }) => ({ assigned, letGo }),
     bodyOf: (_, { assigned, letGo }) => ({
-      spec: { assigned: assigned.map(({ key, recipe }) => ({ ...nameOf(key), recipe })), letGo },
+      spec: { assigned: assigned.map(assignedBuild), letGo },
     }),
   })
 
@@ -52,7 +54,8 @@ export function createNodeBuildsReconciler(options: NodeBuildsReconcilerOptions)
   }
 }
 
-function nameOf(key: string) {
-  const namespace = namespaceOf(key)
-  return { namespace, name: key.slice(namespace.length + 1) }
+function assignedBuild({ key: nixBuild, recipe: spec }: AssignedView): AssignedBuild {
+  const namespace = namespaceOf(nixBuild)
+  const recipe = readRecipe(spec)
+  return { namespace, name: nixBuild.slice(namespace.length + 1), key: recipe && recipeKey(recipe), recipe: spec }
 }
