@@ -18,7 +18,7 @@ export interface ControllerOptions {
   readonly lostGrace: number
   readonly builderGrace: number
   readonly maxTries: number
-  /** NixBuilds made by hand that are assigned in one namespace at the same time. */
+  /** NixBuilds of one namespace that are assigned to nodes at the same time. */
   readonly maxAssigned: number
   readonly podConditions: boolean
   readonly listen: ListenAddress

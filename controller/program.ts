@@ -20,7 +20,7 @@ export function run(): Promise<void> {
 /** The command line. Its reference page is generated from this. */
 export const program = new Command('enbi-controller')
   .description(
-    "Keeps NixBuilds in step with Pods and nodes. For each annotated Pod the controller creates the NixBuild before the kubelet asks for the image, and maintains the Pod's condition enbi.hrzn.ee/ImageBuilt. It assigns NixBuilds made by hand to nodes, moves builds away from lost nodes, and removes old finished NixBuilds. Several replicas may run; one is active.",
+    "Keeps NixBuilds in step with Pods and nodes. For each annotated Pod the controller creates the NixBuild before the kubelet asks for the image, and maintains the Pod's condition enbi.hrzn.ee/ImageBuilt. It assigns NixBuilds made by hand to nodes, moves builds away from lost nodes, cancels the pulls of deleted Pods, and removes old finished NixBuilds. Several replicas may run; one is active.",
   )
   .version(version())
   .showHelpAfterError('(run with --help to list all options)')
@@ -66,7 +66,7 @@ export const program = new Command('enbi-controller')
       .default(3),
   )
   .addOption(
-    new Option('--max-assigned <count>', 'NixBuilds made by hand that nodes build in each namespace at the same time')
+    new Option('--max-assigned <count>', 'NixBuilds of each namespace that are assigned to nodes at the same time')
       .argParser(readCount(1, 1_000))
       .default(100),
   )

@@ -17,7 +17,7 @@ in
     lost-grace = flag types.str "How long a node must be lost before its builds move to another node.";
     builder-grace = flag types.str "How long a NixBuild for pods waits when none of their nodes can build it, before another node gets it.";
     max-tries = flag types.ints.positive "How many nodes may lose a NixBuild made by hand before it fails.";
-    max-assigned = flag types.ints.positive "NixBuilds made by hand that nodes build in each namespace at the same time.";
+    max-assigned = flag types.ints.positive "NixBuilds of each namespace that are assigned to nodes at the same time.";
     pod-conditions = flag (types.enum [ "true" "false" ]) "Whether to maintain the condition `enbi.hrzn.ee/ImageBuilt` of Pods.";
     listen = flag types.str "Address that serves `/metrics`, `/healthz` and `/readyz`.";
     health-listen = flag types.str "Additional address that serves only `/healthz` and `/readyz`.";

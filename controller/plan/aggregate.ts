@@ -5,7 +5,7 @@ import {
   type NixBuildStatus,
   type NodeCount,
 } from '../../kube/resources/nixbuild.ts'
-import type { ClaimField, NixBuildResult } from '../../kube/resources/nixbuild-status.ts'
+import type { BuildField, NixBuildResult } from '../../kube/resources/nixbuild-status.ts'
 import { describeDuration, describeMegabytes } from '../../lib/text/units.ts'
 import type { NixBuildView, NodeGroup } from '../views/nixbuild.ts'
 import { isActive, type NodeEntry } from '../views/nixnode.ts'
@@ -39,7 +39,7 @@ export interface MainStatus {
   readonly phase: NixBuildPhase
   readonly result: NixBuildResult
   /** Missing fields are removed; undefined: all stay. */
-  readonly fields: Partial<Pick<NixBuildStatus, ClaimField>> | undefined
+  readonly fields: Partial<Pick<NixBuildStatus, BuildField>> | undefined
 }
 
 interface Report {

@@ -31,19 +31,22 @@ type ScheduledPod = Pick<PodView, 'node' | 'createdAt' | 'uid'>
 export interface ImageFacts {
   readonly requested: readonly RequestedBuild[]
   readonly problems: readonly Problem[]
+  /** Why images that are not requested may have no recipe. A registry may still have them. */
+  readonly drifted?: readonly string[]
   /** Why the pod's node cannot build; undefined if it can. */
   readonly nodeProblem: string | undefined
-  /** The pod's node has more images than it can tell of. */
+  /** The pod's node has more images than its NixNode can list. */
   readonly isNodeFull?: boolean
 }
 
-/** The worst state of all images that the pod requests; undefined if it requests none. */
+/** The worst state of all images that the pod requests or may have meant to; undefined if there are none. */
 export function imageBuilt(
   pod: ScheduledPod,
-  { requested, problems, nodeProblem, isNodeFull = false }: ImageFacts,
+  { requested, problems, drifted = [], nodeProblem, isNodeFull = false }: ImageFacts,
 ): ImageBuilt | undefined {
   const states = [
     ...problems.map(({ message }): ImageBuilt => ({ reason: 'Failed', message })),
+    ...drifted.map((message): ImageBuilt => ({ reason: 'Pending', message })),
     ...requested.map(each => stateOf(pod, each, { nodeProblem, isNodeFull })),
   ]
   const reason = REASONS.find(reason => states.some(state => state.reason === reason))

@@ -5,7 +5,7 @@ import { assignToChosenNode } from './plan-assignment.ts'
 
 /**
  * What the controller does when a node dies: it is not ready, its shim does not renew its Lease, or its Node is
- * deleted. If this lasts for the grace time, the node loses its claims:
+ * deleted. If this lasts for the grace time, the node loses its builds:
  *
  * - An unfinished NixBuild made by hand is assigned to another node. If pods pull its image, it becomes Pending: the
  *   nodes of these pods build it. After too many lost nodes it fails.

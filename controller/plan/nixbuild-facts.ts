@@ -78,7 +78,7 @@ export type NixBuildAction =
       readonly message: string
       readonly attempts: readonly NixBuildAttempt[]
     }
-  /** What the nodes have told. */
+  /** What the nodes say. */
   | { readonly type: 'report'; readonly patch: StatusPatch }
 
 /** A change of the status as a JSON merge patch: null removes a field. */

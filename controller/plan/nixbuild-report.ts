@@ -3,7 +3,7 @@ import type { EventContent } from '../../kube/resources/event.ts'
 import { apiTime } from '../../kube/resources/metadata.ts'
 import { type NodeCount, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import {
-  CLAIM_FIELDS,
+  BUILD_FIELDS,
   type NixBuildResult,
   nixBuildConditions,
   removeFields,
@@ -65,7 +65,7 @@ function fieldsPatch(
   phase: MainStatus['phase'],
   fields: NonNullable<MainStatus['fields']>,
 ): StatusPatch {
-  const changed = CLAIM_FIELDS.filter(field =>
+  const changed = BUILD_FIELDS.filter(field =>
     // The log of a failure is not kept in memory.
     field === 'logTail' ? fields.logTail !== undefined || phase !== before : fields[field] !== written[field],
   )

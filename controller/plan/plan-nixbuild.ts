@@ -8,8 +8,11 @@ import { soonest } from './soonest.ts'
 
 /** Shortest time between two reports about one NixBuild, in milliseconds. */
 const REPORT_MS = 5_000
-/** Before a node is reported to work on it: it may soon be done, and then the result would have to wait. */
-const SETTLE_MS = 1_000
+/**
+ * Before a state is reported that a better one may soon replace, in milliseconds: the better one would wait for the next
+ * report. A queued build often begins within a second.
+ */
+const SETTLE_MS = { Pending: 2_000, others: 1_000 }
 
 export function planNixBuild(facts: NixBuildFacts): NixBuildPlan {
   const { build } = facts
@@ -67,7 +70,7 @@ function planReport({ build, memory, writtenAt, now }: NixBuildFacts, news: Aggr
   const isResult = main !== undefined && isFinished(main.phase)
   const dueAt = Math.max(
     writtenAt === undefined ? now : writtenAt + REPORT_MS,
-    isResult ? now : outdatedSince + SETTLE_MS,
+    isResult ? now : outdatedSince + (main?.phase === 'Pending' ? SETTLE_MS.Pending : SETTLE_MS.others),
   )
   if (now >= dueAt) return act({ type: 'report', patch })
   return { action: { type: 'none' }, memory: { outdatedSince }, recheckAt: dueAt }

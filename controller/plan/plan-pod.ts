@@ -5,6 +5,7 @@ import type { PodView } from '../views/pod.ts'
 import { conditionStatus, type ImageBuilt, imageBuilt, type RequestedBuild } from './image-built.ts'
 import type { ConditionChange } from './pod-report.ts'
 import type { Problem } from './pod-requests.ts'
+import { describeDriftedImages } from './pod-requests.ts'
 import { soonest } from './soonest.ts'
 
 /** In characters. The API server allows 32 KiB, but shorter messages suit `kubectl describe`. */
@@ -18,7 +19,7 @@ export interface PodFacts {
   readonly problems: readonly Problem[]
   /** Why the pod's node cannot build; undefined if it can. */
   readonly nodeProblem: string | undefined
-  /** The pod's node has more images than it can tell of. */
+  /** The pod's node has more images than its NixNode can list. */
   readonly isNodeFull?: boolean
   /** Whether conditions are written (`--pod-conditions`). */
   readonly writesConditions: boolean
@@ -103,8 +104,8 @@ function ownerOf({ apiVersion, kind, name, uid }: OwnerReference): OwnerReferenc
 }
 
 /**
- * A node that has more images than it can tell of begins to work for a new pod within this time, in milliseconds, and
- * tells of that. Until then, its silence says nothing.
+ * A node that has more images than its NixNode can list begins to work for a new pod within this time, in milliseconds,
+ * and reports that. Until then, a missing entry says nothing.
  */
 const SILENT_MS = 60_000
 
@@ -119,7 +120,7 @@ function planTrust(facts: PodFacts): Partial<PodPlan> {
 function planCondition(facts: PodFacts): Partial<PodPlan> {
   const { pod, problems, now, settleMs, writtenAt, progressMs } = facts
   if (!facts.writesConditions) return { events: problems.filter(({ message }) => !facts.told.has(message)) }
-  const target = withProgress(imageBuilt(pod, facts))
+  const target = withProgress(imageBuilt(pod, { ...facts, drifted: describeDriftedImages(pod) }))
   if (target === undefined) return { condition: isOutdated(pod) ? 'remove' : 'keep' }
   if (isUpToDate(pod, target)) return {}
   const differsSince = facts.differsSince ?? now

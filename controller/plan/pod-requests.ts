@@ -1,6 +1,7 @@
 import { FinalError } from '../../lib/errors.ts'
 import { quote } from '../../lib/text/quote.ts'
 import { recipeFinder } from '../../recipes/find-recipe.ts'
+import { describeDrifted, findDrifted, isNamesake } from '../../recipes/names/drifted-annotations.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import { readableReference } from '../../recipes/reference.ts'
 import type { RecipeView } from '../views/nixbuild.ts'
@@ -121,4 +122,20 @@ function unsupported(recipe: FlakeRecipe, { node }: PodView, system: string): Pr
     reason: 'NixBuildUnsupported',
     message: `the image ${quote(recipe.image)} is for ${recipe.system}, and node ${node} is ${system}: run the pod on a node of that system, or change its annotation`,
   }
+}
+
+/**
+ * Why an image of the pod may have no recipe, for people: an annotation names nearly this image, and no image of the
+ * pod. Says nothing of an image that a container was created from: wherever it came from, it is there.
+ */
+export function describeDriftedImages({ annotations, images, startedImages }: PodView): readonly string[] {
+  if (images.every(image => startedImages.includes(image))) return []
+  return findDrifted(annotations, images)
+    .filter(({ image, nearest = '' }) => !startedImages.includes(nearest) && isSimilar(image, nearest))
+    .map(describeDrifted)
+}
+
+function isSimilar(image: string, written: string): boolean {
+  const reference = readableReference(written)
+  return reference !== undefined && isNamesake(image, reference)
 }

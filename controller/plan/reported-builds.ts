@@ -4,8 +4,8 @@ import type { RequestedBuild } from './image-built.ts'
 
 /**
  * The builds that a pod's condition reports. If an image's name is its recipe, it may have NixBuilds of several
- * recipes, such as that of yesterday's rule. Of these the pod reports the one that its node works on or tells of, or else
- * one that is being built, or else the furthest. NixBuilds for what other nodes have told do not count.
+ * recipes, such as that of yesterday's rule. Of these the pod reports the one that its node works on or has in its
+ * NixNode, or else one that is being built, or else the furthest. Those that were created for another node do not count.
  */
 export function reportedBuilds(requested: readonly RequestedBuild[], node: string | undefined): RequestedBuild[] {
   const annotated = requested.filter(({ request }) => !request.named)
@@ -22,10 +22,10 @@ function isReportedOn(build: NixBuildView, node: string | undefined): boolean {
 }
 
 function reportedNamedBuild(named: readonly RequestedBuild[]): RequestedBuild | undefined {
-  const told = named.filter(({ entry }) => entry !== undefined)
-  const atWork = told.find(({ entry }) => entry && isActive(entry))
+  const ofNode = named.filter(({ entry }) => entry !== undefined)
+  const atWork = ofNode.find(({ entry }) => entry && isActive(entry))
   if (atWork) return atWork
-  const builds = (told.length > 0 ? told : named).flatMap(({ build }) => build ?? [])
+  const builds = (ofNode.length > 0 ? ofNode : named).flatMap(({ build }) => build ?? [])
   const best = builds.find(build => stageOf(build) === 'atWork') ?? furthestBuild(builds)
   return named.find(({ build }) => build !== undefined && build === best)
 }

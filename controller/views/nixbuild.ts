@@ -10,7 +10,7 @@ import {
   type NixBuildStatus,
 } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
-import { type ClaimField, NIXBUILD_CONDITIONS } from '../../kube/resources/nixbuild-status.ts'
+import { type BuildField, NIXBUILD_CONDITIONS } from '../../kube/resources/nixbuild-status.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 import { copyStart } from '../../lib/text/text.ts'
@@ -48,7 +48,7 @@ export interface NixBuildView {
   readonly createdBy: Creator
   /** Created for pods, not by hand. */
   readonly createdForPods: boolean
-  /** Created by a shim under a name that shims do not use, to block a name or to add many builds of one recipe. */
+  /** Labeled as created for an image name, under a name that does not belong to its recipe: it may block another name. */
   readonly forged: boolean
   readonly owners: readonly OwnerReference[]
   readonly imageTag: string
@@ -72,7 +72,7 @@ export function recipeId(namespace: string, recipeKey: string): string {
 
 /** What is written about the nodes, except the end of a log. */
 export type StatusFields = Pick<NixBuildStatus, WrittenField>
-type WrittenField = Exclude<ClaimField, 'logTail'> | 'observedGeneration' | NodeGroup
+type WrittenField = Exclude<BuildField, 'logTail'> | 'observedGeneration' | NodeGroup
 export type NodeGroup = (typeof NODE_GROUPS)[number]
 
 export const NODE_GROUPS = ['ready', 'building', 'failed'] as const satisfies readonly (keyof NixBuildStatus)[]

@@ -70,7 +70,7 @@ export function readApiStatus(status: number, body: unknown, retryAfterMs?: numb
 export function apiError(operation: string, cause: ApiStatus): ShimError {
   const { status, reason } = cause
   const says = isKindMissing(cause)
-    ? 'it does not know this kind (kubectl apply -k deploy installs NixBuilds)'
+    ? 'it does not know this kind (kubectl apply -k deploy/crd installs NixBuilds and NixNodes)'
     : cause.message || `HTTP status ${status}`
   if (status === 409) return new RetryableError('ClusterConflict', `cannot ${operation}: ${says}`, { cause })
   // A version from the future: the API server has been restored from a backup.

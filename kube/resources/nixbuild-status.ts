@@ -63,7 +63,7 @@ function textsOf(result: NixBuildResult): Texts {
 }
 
 /** Optional fields about the node that builds it and about its run. They end when it loses the build. */
-export const CLAIM_FIELDS = [
+export const BUILD_FIELDS = [
   'buildNode',
   'buildJobName',
   'imageDigest',
@@ -76,9 +76,9 @@ export const CLAIM_FIELDS = [
   'logTail',
 ] as const satisfies readonly (keyof NixBuildStatus)[]
 
-export type ClaimField = (typeof CLAIM_FIELDS)[number]
+export type BuildField = (typeof BUILD_FIELDS)[number]
 
 /** The fields in a merge patch that removes them. */
-export function removeFields(fields: readonly (keyof NixBuildStatus)[] = CLAIM_FIELDS): Readonly<Record<string, null>> {
+export function removeFields(fields: readonly (keyof NixBuildStatus)[] = BUILD_FIELDS): Readonly<Record<string, null>> {
   return Object.fromEntries(fields.map(field => [field, null]))
 }

@@ -139,7 +139,12 @@ const kubernetes = v.strictObject({
     '4m',
   ),
   lookupTimeout: v.optional(
-    v.pipe(duration, v.description('Longest time that a pull without annotations waits for the API server.')),
+    v.pipe(
+      duration,
+      v.description(
+        'Longest time that a pull waits for the API server, if it has no annotations or its flake is not locked.',
+      ),
+    ),
     '1s',
   ),
   unwantedCheck: v.optional(

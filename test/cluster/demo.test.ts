@@ -12,11 +12,12 @@ test('the demo brings a pod to Running on its first pull, runs until it is inter
   demo.all.on('data', text => {
     output += text
   })
-  await vi.waitFor(() => expect(output).toContain('KUBECONFIG='), PATIENT)
+  await vi.waitFor(() => expect(output).toContain('alias kubectl='), PATIENT)
   expect(output).toMatch(/NixBuildSucceeded: .*Running on its first pull.*Hello from a container/s)
+  expect(output).toMatch(/^ +hello-\w+ .* Succeeded +node-1 /m)
   expect(output).not.toMatch(/Failed|BackOff/)
-  const [line = '', dir = ''] = /KUBECONFIG=(.*)\/kubeconfig.*/.exec(output) ?? []
-  const { stdout } = await execa('sh', ['-c', line], { env: { KUBECACHEDIR: dir } })
+  const [lines = '', dir = ''] = /export KUBECONFIG=(.*)\/kubeconfig.*\n.*alias.*\n/.exec(output) ?? []
+  const { stdout } = await execa('sh', ['-c', `${lines}kubectl describe pod hello`], { env: { KUBECACHEDIR: dir } })
   expect(stdout).toMatch(/ImageBuilt\s+True/)
 
   demo.kill('SIGINT')

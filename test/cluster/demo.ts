@@ -9,6 +9,7 @@ import { parse, stringify } from 'yaml'
 import { annotationName } from '../../recipes/annotations.ts'
 import { copyExample, lockExample } from '../node/example.ts'
 import { kubernetesProgram } from '../node/programs.ts'
+import { PATIENCE } from '../patience.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import type { ClusterNode } from './node.ts'
 import { waitForPhase } from './pods.ts'
@@ -81,22 +82,19 @@ async function applyAndWatch(cluster: Cluster, pod: object): Promise<void> {
   await cluster.apply(pod)
   await waitForPhase(cluster, POD_NAME, 'Running')
   tell('pod', styleText('bold', 'Running on its first pull'))
+  // The controller writes a NixBuild at most once in five seconds.
+  await cluster.kubectl(['wait', 'nixbuild', '--all', '--for=condition=Success', `--timeout=${PATIENCE}`])
 }
 
 async function showEnd(cluster: Cluster): Promise<void> {
-  // A NixBuild is written at most once in five seconds.
-  await cluster.kubectl(['wait', '--for=condition=Success', 'nixbuild', '--all', '--timeout=60s'])
-  say('The pod runs', 'kubectl get pods, kubectl get nixbuilds, kubectl logs')
-  console.log(indent(await cluster.kubectl(['get', 'pods'])))
-  console.log(indent(await cluster.kubectl(['get', 'nixbuilds'])))
+  say('The pod runs', 'kubectl get pods, nixbuilds and nixnodes, kubectl logs')
+  for (const kind of ['pods', 'nixbuilds', 'nixnodes']) console.log(indent(await cluster.kubectl(['get', kind])))
   console.log(indent(await cluster.kubectl(['logs', POD_NAME.name])))
 }
 
 async function keep(cluster: Cluster, signal: AbortSignal): Promise<void> {
   say('The cluster stays until Ctrl-C', 'in another terminal:')
-  console.log(
-    indent(`KUBECONFIG=${cluster.adminKubeconfig} ${kubernetesProgram('kubectl')} describe pod ${POD_NAME.name}`),
-  )
+  console.log(indent(`export KUBECONFIG=${cluster.adminKubeconfig}\nalias kubectl=${kubernetesProgram('kubectl')}`))
   if (!signal.aborted) await once(signal, 'abort')
 }
 

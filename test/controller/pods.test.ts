@@ -170,6 +170,17 @@ describe('a pod whose image cannot be built', () => {
     expect(await world.builds(namespace)).toEqual([])
   })
 
+  it('because a tool rewrote its name has a condition that names both until its container runs', async () => {
+    const namespace = await world.createNamespace()
+    const pod = await world.addPod(namespace, node, { image: 'mirror.example/app:1' })
+    const message = expect.stringMatching(/names "docker\.io\/library\/app:1".*the nearest is "mirror\.example\/app:1"/)
+    await waitForCondition(pod, { status: 'False', reason: 'Pending', message })
+    expect(await world.builds(namespace)).toEqual([])
+    const running = { name: 'app', image: 'mirror.example/app:1', imageID: 'sha256:1', ready: true, restartCount: 0 }
+    await world.setPodStatus(pod, { containerStatuses: [running] })
+    await vi.waitFor(async () => expect(await conditionOf(pod)).toBeUndefined(), PATIENT)
+  })
+
   it('because its node runs no shim has a condition that says so until it does', async () => {
     const namespace = await world.createNamespace()
     const bare = await world.addNode({ withoutShim: true })

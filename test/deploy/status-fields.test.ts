@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { NIXBUILD_FIELDS } from '../../kube/resources/nixbuild.ts'
-import { CLAIM_FIELDS } from '../../kube/resources/nixbuild-status.ts'
+import { BUILD_FIELDS } from '../../kube/resources/nixbuild-status.ts'
 
 /** About the NixBuild, whatever node builds it. */
 const LASTING = ['status', 'observedGeneration', 'conditions', 'ready', 'building', 'failed', 'attempts']
 
 describe("a field of a NixBuild's status", () => {
   it('is either removed when its node loses the build, or known to last', () => {
-    expect([...CLAIM_FIELDS, ...LASTING].sort()).toEqual(NIXBUILD_FIELDS.status.toSorted())
+    expect([...BUILD_FIELDS, ...LASTING].sort()).toEqual(NIXBUILD_FIELDS.status.toSorted())
   })
 })

@@ -111,7 +111,7 @@ async function untilPresent(options: PresentImagesOptions): Promise<PresentRecor
     try {
       return await findPresent(options)
     } catch (err) {
-      logger.warn({ err: messageOf(err) }, 'cannot look which images are present')
+      logger.warn({ err: messageOf(err) }, 'cannot find out which images are present')
       await backOff(failures, signal, LONGEST_PAUSE_MS)
     }
   }

@@ -8,7 +8,10 @@ import { describePull, type PullProgress } from '../../pull/progress.ts'
 
 /** The current state of a run. Times are in milliseconds since 1970. */
 export interface ReportedRunState {
-  /** URL of the content that is built, or was. Of a failed run, set if the recipe's flake is locked: another run may build other content. */
+  /**
+   * URL of the content that is being built or was built. A failed run of an unlocked flake has none, as the next run may
+   * build other content.
+   */
   readonly lockedFlakeUrl?: string | undefined
   readonly startedAt: number
   readonly phase: 'Queued' | 'Building' | 'Importing'

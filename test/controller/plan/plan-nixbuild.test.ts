@@ -3,7 +3,7 @@ import { CREATED_FOR_PODS, someEntry } from '../views.ts'
 import { NOW, plan } from './plan.ts'
 
 const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
-const says = (state: 'Building' | 'Present', node = 'node-1') => ({
+const says = (state: 'Queued' | 'Building' | 'Present', node = 'node-1') => ({
   entries: new Map([[node, someEntry(node, { state })]]),
 })
 const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
@@ -280,6 +280,14 @@ describe('what the nodes say about a NixBuild', () => {
     })
     const later = { ...says('Building'), ...wanted, memory: first.memory, now: NOW + 1_000 }
     expect(plan({ metadata }, later)).toMatchObject({ action: { type: 'report', patch: { status: 'Building' } } })
+  })
+
+  it('is written once it has lasted for two seconds if the build is only queued: it may begin sooner', () => {
+    const memory = { outdatedSince: NOW - 1_000 }
+    const queued = plan({ metadata }, { ...says('Queued'), ...wanted, memory })
+    expect(queued).toMatchObject({ action: { type: 'none' }, recheckAt: NOW + 1_000 })
+    const begun = plan({ metadata }, { ...says('Building'), ...wanted, memory })
+    expect(begun).toMatchObject({ action: { type: 'report', patch: { status: 'Building' } } })
   })
 
   it('is written at most once in 5 s', () => {

@@ -22,7 +22,7 @@ const HEAD = `# NixNode
 
 \`NixNode\` (\`enbi.hrzn.ee/v1alpha1\`, cluster-scoped, short name \`nn\`) stands for a node that runs the
 shim, and has the name of its Node. Each half has one writer: the controller writes the spec, the shim
-of the node writes the status. [NixBuilds](nixbuild.md) are what the controller makes of all statuses.
+of the node writes the status. The controller sums up all statuses in [NixBuilds](nixbuild.md).
 
 \`\`\`console
 $ kubectl get nixnodes
