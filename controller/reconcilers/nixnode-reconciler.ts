@@ -2,12 +2,13 @@ import type { Kube } from '../../kube/client/contract.ts'
 import { namespaceOf } from '../../kube/mirror.ts'
 import { leases } from '../../kube/resources/lease.ts'
 import { CONTROLLER, SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
-import { nixNodes } from '../../kube/resources/nixnode.ts'
+import { type AssignedBuild, nixNodes } from '../../kube/resources/nixnode.ts'
+import { recipeKey } from '../../recipes/recipe.ts'
 import { planNixNode } from '../plan/plan-nixnode.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import type { AssignedView, NixNodeSpecView, NixNodeView } from '../views/nixnode.ts'
 import { createGonePods } from './gone-pods.ts'
-import type { NodeRecipes } from './node-recipes.ts'
+import { type NodeRecipes, readRecipe } from './node-recipes.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
 export interface NixNodeReconcilerOptions {
@@ -92,7 +93,7 @@ export function createNixNodeReconciler(options: NixNodeReconcilerOptions): Reco
   async function write({ name, uid }: NixNodeView, owner: string, spec: NixNodeSpecView): Promise<void> {
     const body = {
       metadata: { uid, ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name, uid: owner }] },
-      spec: { ...spec, assigned: spec.assigned.map(({ key, recipe }) => ({ ...nameOf(key), recipe })) },
+      spec: { ...spec, assigned: spec.assigned.map(assignedBuild) },
     }
     const options = { type: 'merge', fieldManager: CONTROLLER } as const
     const answer = await kube.patch(nixNodes, { name, body }, options)
@@ -102,7 +103,8 @@ export function createNixNodeReconciler(options: NixNodeReconcilerOptions): Reco
   return reconcile
 }
 
-function nameOf(key: string) {
-  const namespace = namespaceOf(key)
-  return { namespace, name: key.slice(namespace.length + 1) }
+function assignedBuild({ key: nixBuild, recipe: spec }: AssignedView): AssignedBuild {
+  const namespace = namespaceOf(nixBuild)
+  const recipe = readRecipe(spec)
+  return { namespace, name: nixBuild.slice(namespace.length + 1), key: recipe && recipeKey(recipe), recipe: spec }
 }

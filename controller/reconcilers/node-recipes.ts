@@ -50,7 +50,7 @@ export function createNodeRecipes({ state: { pods, builds, nodeBuilds }, create 
 }
 
 /** Undefined if the recipe is invalid: it may come from a newer shim. */
-function readRecipe(spec: Parameters<typeof recipeOf>[0]['spec']): FlakeRecipe | undefined {
+export function readRecipe(spec: Parameters<typeof recipeOf>[0]['spec']): FlakeRecipe | undefined {
   try {
     return recipeOf({ spec })
   } catch (error) {

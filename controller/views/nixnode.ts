@@ -1,6 +1,7 @@
 import { objectKey } from '../../kube/mirror.ts'
 import type { NixBuildRecipe } from '../../kube/resources/nixbuild.ts'
 import type { NixNode, NodeBuild, NodeBuildState } from '../../kube/resources/nixnode.ts'
+import { storedBytes } from '../../kube/stored-bytes.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 import { recipeId } from './nixbuild.ts'
 
@@ -30,9 +31,9 @@ export interface AssignedView {
   readonly recipe: NixBuildRecipe
 }
 
-/** In bytes, as it is written to the NixNode: at least. */
+/** In bytes, as the NixNode has it: with its names and its hash. */
 export function sizeOfAssigned(assigned: AssignedView): number {
-  return Buffer.byteLength(JSON.stringify(assigned))
+  return storedBytes(assigned) + 100
 }
 
 /** What a node says about one recipe of one namespace. There may be millions. */

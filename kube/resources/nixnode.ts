@@ -29,7 +29,13 @@ const text = v.string()
 const optionalText = v.optional(text)
 
 /** A NixBuild that this node builds although no pod of it pulls the image. */
-const assignedSchema = v.object({ namespace: text, name: text, recipe: recipeSchema })
+const assignedSchema = v.object({
+  namespace: text,
+  name: text,
+  /** The `recipeKey`, for a shim that cannot read the recipe. Older controllers do not write it. */
+  key: optionalText,
+  recipe: recipeSchema,
+})
 
 export const nixNodeSpecSchema = v.object({
   assigned: v.optional(v.array(assignedSchema), []),
@@ -76,7 +82,7 @@ export const nodeBuildSchema = v.object({
   logTail: optionalText,
   /** Attempts of an assigned build so far. */
   attempts: v.optional(v.number()),
-  /** Pods whose pulls wait for it. */
+  /** Pods whose pulls wait for it, or will be repeated. */
   pods: v.optional(v.array(podSchema), []),
 })
 

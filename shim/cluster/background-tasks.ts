@@ -5,6 +5,7 @@ import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/re
 import { ALL_NAMESPACES, type NixNodeStatus } from '../../kube/resources/nixnode.ts'
 import { within } from '../../lib/async/bounded-wait.ts'
 import type { PullImage } from '../pull/contract.ts'
+import { unreadableBuild } from './builds/describe-build.ts'
 import type { NodeBuilds } from './builds/node-builds.ts'
 import { followOwnNixNode, type OwnNixNode } from './nixnode/follow-own-nixnode.ts'
 import { createNixNodeWriter, type NixNodeWriter } from './nixnode/nixnode-writer.ts'
@@ -59,6 +60,11 @@ export function startBackgroundTasks(options: BackgroundTasksOptions): Backgroun
         ...options,
         writer,
         withdrawn: options.builds.withdraw,
+        unreadable(assigned, error) {
+          const { shimVersion } = options.facts
+          const build = unreadableBuild(assigned, { node, shimVersion, error, at: Date.now() })
+          if (build) options.builds.fail(build)
+        },
         onNixNode(own) {
           known = own
         },

@@ -1,6 +1,7 @@
 import { isUnanswered, RetryableError } from '../../lib/errors.ts'
-import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import type { FlakeImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
+import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
+import type { ImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
+import type { RunPromise } from '../pull/runs/promised-runs.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { NodeBuilds } from './builds/node-builds.ts'
 import { createReportedRun, type ReportedRun, refusal } from './builds/reported-run.ts'
@@ -16,15 +17,15 @@ export interface ClusterReporterOptions {
 }
 
 /** Reports runs to the cluster: to this node's builds, and to pods as Events. */
-export interface ClusterReporter extends PullReporter<FlakeImageRequest> {
+export interface ClusterReporter extends PullReporter {
   /** Keys of the recipes that are being built or imported. */
   activeKeys(): ReadonlySet<string>
-  /** Cancels the requests of these pods, by UID, now and until the next call. */
+  /** Cancels the requests of these pods, by UID, now and until the next call. They are not expected to ask again. */
   letGo(pods: readonly string[]): void
 }
 
 interface WaitingRequest {
-  readonly request: FlakeImageRequest
+  readonly request: ImageRequest
   readonly events: PodEventWriter
   readonly controller: AbortController
   hasRun: boolean
@@ -36,9 +37,11 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
   const runs = new Map<string, ReportedRun>()
   /** Requests that wait, by recipe. */
   const waiting = new Map<string, Set<WaitingRequest>>()
+  /** UIDs of pods that are expected to ask again. */
+  const promised = new Map<RunPromise, string>()
   let gone: ReadonlySet<string> = new Set()
 
-  function podEventWriter(request: FlakeImageRequest): PodEventWriter {
+  function podEventWriter(request: ImageRequest): PodEventWriter {
     const { pod } = request
     return createPodEventWriter({ request, node, now, record: event => pod && recordEvent(pod, event) })
   }
@@ -82,6 +85,15 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
       cancelGone(one)
       return {
         signal: one.controller.signal,
+        promised(promise) {
+          if (!request.pod) return
+          const expectNoMore = builds.expect(request)
+          promised.set(promise, request.pod.uid)
+          promise.ended.then(() => {
+            promised.delete(promise)
+            expectNoMore()
+          })
+        },
         done() {
           events.done()
           leave()
@@ -93,7 +105,7 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
         },
       }
     },
-    started(recipe: FlakeRecipe): RunReport {
+    started(recipe: Recipe): RunReport {
       const key = recipeKey(recipe)
       const run = createReportedRun(recipe, { now, imageSize })
       runs.set(key, run)
@@ -110,6 +122,7 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
     letGo(pods) {
       gone = new Set(pods)
       for (const all of waiting.values()) for (const one of all) cancelGone(one)
+      for (const [promise, uid] of promised) if (gone.has(uid)) promise.break()
     },
   }
 }

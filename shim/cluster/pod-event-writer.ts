@@ -1,7 +1,7 @@
 import { isUnanswered, type ShimError } from '../../lib/errors.ts'
 import { describeDuration, describeMegabytes } from '../../lib/text/units.ts'
-import { formatRecipe } from '../../recipes/recipe.ts'
-import type { FlakeImageRequest } from '../pull/contract.ts'
+import { formatRecipe, isFlakeRecipe, type Recipe } from '../../recipes/recipe.ts'
+import type { ImageRequest } from '../pull/contract.ts'
 import { isCancelled, type ReportedRun, type ReportedRunState } from './builds/reported-run.ts'
 import { FIRST_AFTER_MS } from './builds/write-schedule.ts'
 
@@ -28,7 +28,7 @@ export interface PodEventWriter {
 }
 
 export interface PodEventWriterOptions {
-  readonly request: FlakeImageRequest
+  readonly request: ImageRequest
   readonly node: string
   readonly now: () => number
   readonly record: (event: PodEvent) => void
@@ -38,7 +38,7 @@ export interface PodEventWriterOptions {
 const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
 
 export function createPodEventWriter({ request, node, now, record }: PodEventWriterOptions): PodEventWriter {
-  const { image } = request.recipe
+  const { recipe } = request
   let followed: ReportedRun | undefined
   let isStarted = false
   let timer: NodeJS.Timeout | undefined
@@ -49,7 +49,7 @@ export function createPodEventWriter({ request, node, now, record }: PodEventWri
     record({
       type: 'Normal',
       reason: 'NixBuildStarted',
-      message: `Building ${image} from ${formatRecipe(request.recipe)} on ${node}`,
+      message: `${describeStart(recipe)} on ${node}`,
     })
     timer = setTimeout(milestone, MILESTONE_AFTER_MS.first, run, MILESTONE_AFTER_MS.first)
   }
@@ -72,7 +72,7 @@ export function createPodEventWriter({ request, node, now, record }: PodEventWri
     },
     async done() {
       end()
-      const message = followed && describeSuccess(image, await followed.ended, isStarted)
+      const message = followed && describeSuccess(recipe, await followed.ended, isStarted)
       if (message) record({ type: 'Normal', reason: 'NixBuildSucceeded', message })
     },
     failed(error) {
@@ -87,12 +87,19 @@ export function createPodEventWriter({ request, node, now, record }: PodEventWri
   }
 }
 
+function describeStart(recipe: Recipe): string {
+  return isFlakeRecipe(recipe)
+    ? `Building ${recipe.image} from ${formatRecipe(recipe)}`
+    : `Fetching ${recipe.storePath}`
+}
+
 /** Undefined if the image existed and no start was reported. */
-function describeSuccess(image: string, run: ReportedRunState, isStarted: boolean): string | undefined {
+function describeSuccess(recipe: Recipe, run: ReportedRunState, isStarted: boolean): string | undefined {
   const { outcome, startedAt, runId } = run
+  const { image } = recipe
   if (outcome?.kind !== 'Succeeded') return undefined
   if (outcome.present) return isStarted ? `${image} existed already: the build result is the same` : undefined
   const size = outcome.imageSize === undefined ? '' : `, ${describeMegabytes(outcome.imageSize)}`
-  const what = runId === undefined ? 'Loaded' : 'Built and loaded'
-  return `${what} ${image} in ${describeDuration(outcome.at - startedAt)}${size}`
+  const made = isFlakeRecipe(recipe) ? 'Built' : 'Fetched'
+  return `${runId === undefined ? 'Loaded' : `${made} and loaded`} ${image} in ${describeDuration(outcome.at - startedAt)}${size}`
 }

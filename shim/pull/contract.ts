@@ -9,6 +9,7 @@ import type { Importer } from '../import/image/contract.ts'
 import type { Builder } from '../nix/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { PullProgress } from './progress.ts'
+import type { RunPromise } from './runs/promised-runs.ts'
 import type { Hold } from './runs/shared-runs.ts'
 
 /** Look-ups of the images that containerd has. */
@@ -24,11 +25,6 @@ export interface ImageRequest {
   readonly nixBuild?: string | undefined
   /** Set if the caller retries after temporary failures. */
   readonly attempt?: Attempt | undefined
-}
-
-/** An image request that a NixBuild can stand for. */
-export interface FlakeImageRequest extends ImageRequest {
-  readonly recipe: FlakeRecipe
 }
 
 /** What ends an image request early. */
@@ -86,19 +82,16 @@ export interface PullOutcome {
  * Brings the image of a request into containerd and returns its image id. Aborting `signal` withdraws this request alone.
  * Throws a ShimError.
  */
-export type PullImage<Request extends ImageRequest = ImageRequest> = (
-  request: Request,
-  signal: AbortSignal,
-) => Promise<string>
+export type PullImage = (request: ImageRequest, signal: AbortSignal) => Promise<string>
 
 /** Hears of every image request and every run. A reporter never throws and never delays a pull. */
-export interface PullReporter<Request extends ImageRequest = ImageRequest> {
+export interface PullReporter {
   /** The request is not allowed, or not for this node: no run starts. */
-  refused(request: Request, error: ShimError): void
+  refused(request: ImageRequest, error: ShimError): void
   /** The request waits for its image from now on. */
-  waiting(request: Request): RequestReport
+  waiting(request: ImageRequest): RequestReport
   /** A run has begun, for every request of its recipe. */
-  started(recipe: Request['recipe']): RunReport
+  started(recipe: Recipe): RunReport
   /** Images may have been removed, or may have another recipe now. */
   imagesChanged(): void
 }
@@ -106,6 +99,8 @@ export interface PullReporter<Request extends ImageRequest = ImageRequest> {
 export interface RequestReport {
   /** Aborted when the cluster withdraws the request. */
   readonly signal?: AbortSignal
+  /** The request is about to end, and its caller is expected to ask again. */
+  promised?(promise: RunPromise): void
   done(): void
   failed(error: ShimError): void
 }
@@ -158,7 +153,7 @@ export interface ClusterRecipe {
 
 /** The part of the API server that pulls use. */
 export interface ClusterSide {
-  readonly reporter: PullReporter<FlakeImageRequest>
+  readonly reporter: PullReporter
   /**
    * Answers within a bounded time, even if the API server does not. Throws a final ShimError when a NixBuild has no valid recipe, and
    * ClusterAway if an image that had a NixBuild cannot be looked up.

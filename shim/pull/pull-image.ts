@@ -31,7 +31,8 @@ import { findRecord, isOfResult, presentId, RECIPE_LABEL, STORE_PATH_LABEL } fro
 import { importResult } from './import-result.ts'
 import { createOtherRecipes } from './other-recipes.ts'
 import type { PullProgress } from './progress.ts'
-import type { RunCall, RunRequest, SharedRuns } from './runs/shared-runs.ts'
+import type { RunPromise } from './runs/promised-runs.ts'
+import type { Join, RunCall, RunRequest, SharedRuns } from './runs/shared-runs.ts'
 import { warnDrifted } from './warn-drifted.ts'
 
 export interface PullImageParts {
@@ -106,7 +107,8 @@ export async function pullImage(parts: PullImageParts, request: ImageRequest, li
   const report = parts.reporter.waiting(request)
   try {
     const signal = anyOf(limits.signal, report.signal)
-    const { imageId } = await shareRun(parts, request, admitted, { ...limits, signal })
+    const onPromise = (promise: RunPromise) => report.promised?.(promise)
+    const { imageId } = await shareRun(parts, request, admitted, { ...limits, signal, onPromise })
     report.done()
     return imageId
   } catch (error) {
@@ -139,7 +141,7 @@ async function shareRun(
   { images, stages, reporter, findLock }: PullImageParts,
   { recipe, namespace, pod, nixBuild }: ImageRequest,
   { rule, runRequest }: Admitted,
-  { signal, hold }: RequestLimits,
+  { signal, hold, onPromise }: RequestLimits & Pick<Join<PullOutcome>, 'onPromise'>,
 ): Promise<PullOutcome> {
   const records = await images()
   const record = await findRecord(records, recipe.image, signal)
@@ -158,7 +160,7 @@ async function shareRun(
   }
   const stillHolds = async ({ imageId }: PullOutcome) =>
     (await presentId(records, record, { recipe, signal })) === imageId
-  return runRequest.join({ start, terms: JSON.stringify(terms), signal, hold, stillHolds })
+  return runRequest.join({ start, terms: JSON.stringify(terms), signal, hold, onPromise, stillHolds })
 }
 
 /** Beyond this number, the API server is not asked. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { lazy } from '../../lib/async/lazy.ts'
-import { isFlakeRecipe, recipeFields } from '../../recipes/recipe.ts'
-import type { ClusterSide, FlakeImageRequest, ImageRequest, PullReporter, RequestReport } from './contract.ts'
+import { recipeFields } from '../../recipes/recipe.ts'
+import type { ClusterSide, PullReporter, RequestReport } from './contract.ts'
 import type { ProgressHub } from './progress.ts'
 
 export interface ReporterParts {
@@ -9,7 +9,7 @@ export interface ReporterParts {
   readonly pullLog: PullReporter
   /** The counters of `/metrics`; missing without metrics. */
   readonly metrics: PullReporter | undefined
-  /** NixBuilds and the Events of pods. Missing without an API server; undefined if the shim cannot use it. */
+  /** The NixNode and the Events of pods. Missing without an API server; undefined if the shim cannot use it. */
   readonly cluster: (() => Promise<ClusterSide | undefined>) | undefined
   /** The watchers of an image, such as `enbi-shim pull`. */
   readonly hub: ProgressHub
@@ -23,7 +23,7 @@ export interface ReporterParts {
 export function createReporter({ pullLog, metrics, cluster, hub, logger }: ReporterParts): () => Promise<PullReporter> {
   return lazy(async () => {
     const side = await cluster?.()
-    const reporters = [logRuns(logger), pullLog, metrics, side && reportFlakes(side.reporter), publishProgress(hub)]
+    const reporters = [logRuns(logger), pullLog, metrics, side?.reporter, publishProgress(hub)]
     return reportToAll(reporters.filter(reporter => reporter !== undefined))
   })
 }
@@ -44,22 +44,6 @@ function logRuns(logger: Logger): PullReporter {
       }
     },
   }
-}
-
-/** Reports recipes of flakes to the cluster: there is no NixBuild of a store path. */
-function reportFlakes(cluster: PullReporter<FlakeImageRequest>): PullReporter {
-  return {
-    refused(request, error) {
-      if (isOfFlake(request)) cluster.refused(request, error)
-    },
-    waiting: request => (isOfFlake(request) ? cluster.waiting(request) : SILENT.waiting(request)),
-    started: recipe => (isFlakeRecipe(recipe) ? cluster.started(recipe) : SILENT.started(recipe)),
-    imagesChanged: () => cluster.imagesChanged(),
-  }
-}
-
-function isOfFlake(request: ImageRequest): request is FlakeImageRequest {
-  return isFlakeRecipe(request.recipe)
 }
 
 /** Publishes the progress of every run to the watchers of its image. */
@@ -93,6 +77,9 @@ export function reportToAll(reporters: readonly PullReporter[]): PullReporter {
       const signals = reports.flatMap(({ signal }) => signal ?? [])
       return {
         signal: AbortSignal.any(signals),
+        promised(promise) {
+          for (const report of reports) report.promised?.(promise)
+        },
         done() {
           for (const report of reports) report.done()
         },

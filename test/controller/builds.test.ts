@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { ObjectName } from '../../kube/client/contract.ts'
+import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
+import { recipeKey } from '../../recipes/recipe.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
 import { pending } from './views.ts'
@@ -81,7 +83,8 @@ describe('a NixBuild made by hand', () => {
     await waitForBuild(build, { status: pending('GivenToNode', `assigned to node ${node}`) })
     await waitForNode(build, node)
     const { spec } = (await world.build(build)) ?? {}
-    expect((await world.nixNode(node))?.spec.assigned).toEqual([{ ...build, recipe: spec }])
+    const key = spec && recipeKey(recipeOf({ spec }))
+    expect((await world.nixNode(node))?.spec.assigned).toEqual([{ ...build, key, recipe: spec }])
   })
 
   it('is assigned to the node with the fewest builds', async () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ObjectName } from '../../kube/client/contract.ts'
 import { leases } from '../../kube/resources/lease.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
-import { nixNodes } from '../../kube/resources/nixnode.ts'
+import { type NodeBuild, nixNodes } from '../../kube/resources/nixnode.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
 import { QUICK_ELECTION, startWorld, type World } from './world.ts'
@@ -77,17 +77,19 @@ describe('a NixNode', () => {
 })
 
 describe('a pod that a node works for', () => {
-  async function addWaitingPod(options: Parameters<World['addPod']>[2] = {}) {
+  async function addWaitingPod(options: Parameters<World['addPod']>[2] = {}, entry: object = {}) {
     const node = await world.addNode()
     const namespace = await world.createNamespace()
     const pod = await world.addPod(namespace, node, options)
     const { uid = '' } = (await world.pod(pod))?.metadata ?? {}
-    await report(node, namespace, [{ name: pod.name, uid }])
+    await report(node, namespace, [{ name: pod.name, uid }], entry)
     return { node, namespace, pod, uid }
   }
 
-  const report = (node: string, namespace: string, pods: { readonly name: string; readonly uid: string }[]) =>
-    world.reportRecipe(node, namespace, { ...RECIPE, imageTag: 'docker.io/library/app:1' }, { state: 'Building', pods })
+  const report = (node: string, namespace: string, pods: NodeBuild['pods'], entry: object = {}) => {
+    const recipe = { ...RECIPE, imageTag: 'docker.io/library/app:1' }
+    return world.reportRecipe(node, namespace, recipe, { state: 'Building', pods, ...entry })
+  }
 
   const remove = ({ name, namespace }: ObjectName) =>
     world.cluster.kubectl(['delete', 'pod', name, `--namespace=${namespace}`, '--wait=false', '--grace-period=1'])
@@ -102,6 +104,14 @@ describe('a pod that a node works for', () => {
     await waitForSpec(node, { letGo: [uid] })
     await report(node, namespace, [])
     await waitForSpec(node, { letGo: [] })
+  })
+
+  it('is released when it is deleted and its image is a store path, of which there is no NixBuild', async () => {
+    const options = { annotations: {}, finalizers: ['example.com/kubelet'] }
+    const { node, namespace, pod, uid } = await addWaitingPod(options, { recipe: undefined })
+    await remove(pod)
+    await waitForSpec(node, { letGo: [uid] })
+    expect(await world.builds(namespace)).toEqual([])
   })
 
   it('is released if the API server does not know it any more, unless it is a static pod of the node', async () => {

@@ -1,9 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ASSIGNED_BYTES } from '../../controller/plan/plan-nixnode.ts'
+import { sizeOfAssigned } from '../../controller/views/nixnode.ts'
 import type { Kube } from '../../kube/client/contract.ts'
-import { NIXNODE_LIMITS, NODE_BUILD_STATES, nixNodes } from '../../kube/resources/nixnode.ts'
+import {
+  NIXNODE_LIMITS,
+  type NixNodeSpec,
+  NODE_BUILD_STATES,
+  type NodeBuild,
+  nixNodes,
+} from '../../kube/resources/nixnode.ts'
+import { createNodeBuilds } from '../../shim/cluster/builds/node-builds.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import { useCluster } from '../cluster/use-cluster.ts'
+import { failed, requestOf } from '../shim/cluster/builds/runs.ts'
 import { pathsIn, properties } from './crd-schema.ts'
 import { FULL_NODE_SPEC, FULL_NODE_STATUS } from './nixnodes.ts'
 
@@ -116,6 +126,17 @@ describe('the API server rejects a NixNode whose', () => {
   })
 })
 
+describe('the API server stores a NixNode', () => {
+  test('with the longest spec that the controller writes and the longest status that a shim writes', async () => {
+    const { assigned, letGo, namespaces } = longestSpec()
+    const name = await create({ spec: { assigned, letGo, namespaces } })
+    const builds = failedBuilds()
+    expect(builds.length).toBeGreaterThan(5)
+    await kube.patch(nixNodes, { name, body: { status: { ...FULL_NODE_STATUS, builds } } }, STATUS)
+    expect((await get(name)).status.builds).toHaveLength(builds.length)
+  })
+})
+
 describe('kubectl', () => {
   test.each(['nixnode', 'nixnodes', 'nn'])('get %s prints the first image that the node builds', async resource => {
     const name = await create({})
@@ -133,6 +154,33 @@ describe('kubectl', () => {
     ])
   })
 })
+
+function longestSpec(): NixNodeSpec {
+  const contents = Array.from({ length: 128 }, (_, index) => `${'x'.repeat(28)}${index}`)
+  const recipe = { flakeUrl: 'github:team/app', imageTag: 'app:1', contents, system: 'x86_64-linux' }
+  const size = sizeOfAssigned({ key: `team/${'n'.repeat(253)}`, recipe })
+  const assigned = Array.from({ length: ASSIGNED_BYTES.written / size }, (_, index) => ({
+    ...{ namespace: 'team', name: `${'n'.repeat(249)}${index}`, key: '0'.repeat(64), recipe },
+  }))
+  return {
+    assigned,
+    letGo: Array.from({ length: NIXNODE_LIMITS.letGo }, () => randomUUID()),
+    namespaces: Array.from({ length: NIXNODE_LIMITS.namespaces }, (_, index) => `${'a'.repeat(59)}${index}`),
+  }
+}
+
+/** What a shim reports of builds that fail with a log of characters that the API server stores as six bytes each. */
+function failedBuilds(): readonly NodeBuild[] {
+  const node = createNodeBuilds({ node: 'node-1', now: Date.now, onPresent: () => {} })
+  for (let tag = 0; tag < NIXNODE_LIMITS.builds; tag += 1) {
+    const request = requestOf('web', { tag })
+    const outcome = { message: '<'.repeat(2000), logTail: '<'.repeat(5000) }
+    node.join(request)
+    node.conclude(request, failed(outcome))
+    node.leave(request)
+  }
+  return node.snapshot().builds
+}
 
 function newName(): string {
   const name = `crd-${randomUUID()}`

@@ -8,7 +8,7 @@ const RECIPE = { ...SPEC, ...SET_SPEC, packageName: 'app', contents: ['curl'] }
 
 /** Every field of the types. The compiler reports those that are missing here. */
 export const FULL_NODE_SPEC: Complete<NixNodeSpec> = {
-  assigned: [{ namespace: 'team', name: 'app-0123456789abcdef', recipe: RECIPE }],
+  assigned: [{ namespace: 'team', name: 'app-0123456789abcdef', key: '0'.repeat(64), recipe: RECIPE }],
   letGo: ['5f3c1e0a-0000-4000-8000-000000000000'],
   namespaces: ['team'],
 }

@@ -1,4 +1,5 @@
 import { NIXNODE_LIMITS, type NodeBuild } from '../../../kube/resources/nixnode.ts'
+import { storedBytes } from '../../../kube/stored-bytes.ts'
 import { findFairExcess, type Holding, type Room } from '../../../lib/queues/fair-excess.ts'
 
 /** Room of a NixNode's builds. Each write sends all of them. */
@@ -26,8 +27,7 @@ export function findExcessBuilds<Build extends BoundedBuild>(all: readonly Build
 }
 
 function holdingOf<Build extends BoundedBuild>(item: Build): Holding & { readonly item: Build } {
-  const bytes = Buffer.byteLength(JSON.stringify(item.build))
-  return { item, owners: [item.build.namespace], bytes, usedAt: item.changedAt }
+  return { item, owners: [item.build.namespace], bytes: storedBytes(item.build), usedAt: item.changedAt }
 }
 
 function bytesOf(holdings: readonly Holding[]): number {

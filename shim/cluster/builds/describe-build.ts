@@ -1,9 +1,10 @@
 import { apiTime } from '../../../kube/resources/metadata.ts'
 import { specOf } from '../../../kube/resources/nixbuild-recipe.ts'
-import { NIXNODE_LIMITS, type NodeBuild } from '../../../kube/resources/nixnode.ts'
+import { type AssignedBuild, NIXNODE_LIMITS, type NodeBuild } from '../../../kube/resources/nixnode.ts'
+import type { ShimError } from '../../../lib/errors.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
 import { describeDuration, describeMegabytes } from '../../../lib/text/units.ts'
-import type { FlakeRecipe } from '../../../recipes/recipe.ts'
+import { isFlakeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 import type { Attempt } from '../../pull/contract.ts'
 import type { Failure, ReportedRunState, Success } from './reported-run.ts'
 
@@ -13,7 +14,7 @@ export interface BuildSubject {
   /** The recipe's key. */
   readonly key: string
   /** Missing for an image of which no run is known since the shim started. */
-  readonly recipe?: FlakeRecipe | undefined
+  readonly recipe?: Recipe | undefined
   readonly nixBuild?: string | undefined
 }
 
@@ -103,6 +104,32 @@ function failedBuild({ subject, run, before, attempt, node }: Conclusion, outcom
   return at - Date.parse(before.since) > RENEWED_AFTER_MS ? { ...same, since: build.since } : same
 }
 
+export interface UnreadableOptions {
+  readonly node: string
+  readonly shimVersion: string | undefined
+  readonly error: ShimError
+  /** In milliseconds since 1970. */
+  readonly at: number
+}
+
+/** An assigned build whose recipe this shim cannot read. Undefined if an older controller has not told its key. */
+export function unreadableBuild(
+  { namespace, name, key, recipe }: AssignedBuild,
+  { node, shimVersion = 'unknown', error, at }: UnreadableOptions,
+): NodeBuild | undefined {
+  if (key === undefined) return undefined
+  const message = `enbi-shim ${shimVersion} on ${node} cannot read the recipe of this NixBuild: ${error.message}. If the recipe is valid, update enbi-shim on that node: the controller is newer`
+  return {
+    ...{ namespace, key, nixBuild: name, recipe },
+    state: 'Failed',
+    since: apiTime(at),
+    progress: 'failed',
+    message: cutLines(message, NIXNODE_LIMITS.message - MARK_LENGTH),
+    retryable: true,
+    pods: [],
+  }
+}
+
 /** A pod or a NixBuild that is younger than the failure waits for another one. */
 const RENEWED_AFTER_MS = 30_000
 
@@ -122,8 +149,11 @@ function idOf({ namespace, key, nixBuild }: BuildSubject): Pick<NodeBuild, 'name
   return { namespace, key, nixBuild }
 }
 
-function withRecipe(subject: BuildSubject): Pick<NodeBuild, 'namespace' | 'key' | 'nixBuild' | 'recipe'> {
-  return { ...idOf(subject), recipe: subject.recipe && specOf(subject.recipe) }
+/** No NixBuild can stand for a store path: only the path is reported. */
+function withRecipe(subject: BuildSubject): Pick<NodeBuild, 'namespace' | 'key' | 'nixBuild' | 'recipe' | 'storePath'> {
+  const { recipe } = subject
+  if (recipe && !isFlakeRecipe(recipe)) return { ...idOf(subject), storePath: recipe.storePath }
+  return { ...idOf(subject), recipe: recipe && specOf(recipe) }
 }
 
 function runFields({ startedAt, runId, lockedFlakeUrl }: ReportedRunState): Partial<NodeBuild> {

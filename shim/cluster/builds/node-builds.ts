@@ -1,20 +1,24 @@
 import type { NodeBuild } from '../../../kube/resources/nixnode.ts'
 import { recipeKey } from '../../../recipes/recipe.ts'
-import type { FlakeImageRequest } from '../../pull/contract.ts'
+import type { ImageRequest } from '../../pull/contract.ts'
 import { type BoundedBuild, BUILDS_ROOM, findExcessBuilds } from './bound-builds.ts'
 import type { ReportedRun, ReportedRunState } from './reported-run.ts'
 import { createTrackedBuild, type TrackedBuild } from './tracked-build.ts'
 
 /** What this node works on and has, by namespace and recipe. */
 export interface NodeBuilds {
-  join(request: FlakeImageRequest): void
-  leave(request: FlakeImageRequest): void
+  join(request: ImageRequest): void
+  leave(request: ImageRequest): void
+  /** The pod of a request that is about to end is expected to ask again, until the returned function is called. */
+  expect(request: ImageRequest): () => void
   /** A request joined a run. */
-  follow(request: FlakeImageRequest, run: ReportedRun): void
+  follow(request: ImageRequest, run: ReportedRun): void
   /** A request is about to end without a run. */
-  conclude(request: FlakeImageRequest, state: ReportedRunState): void
+  conclude(request: ImageRequest, state: ReportedRunState): void
   /** An assigned build is not wanted any more: it has no further attempt. */
-  withdraw(request: FlakeImageRequest): void
+  withdraw(request: ImageRequest): void
+  /** Shows a failure that belongs to no request. */
+  fail(build: NodeBuild): void
   /** A run of this recipe has made its image. */
   imageMade(recipeKey: string, state: ReportedRunState): void
   /** The images that are present. */
@@ -64,11 +68,13 @@ export function createNodeBuilds({ node, now, onPresent }: NodeBuildsOptions): N
     return build
   }
 
-  function find({ namespace, recipe }: FlakeImageRequest): TrackedBuild | undefined {
+  function find({ namespace, recipe }: ImageRequest): TrackedBuild | undefined {
     return tracked.get(idOf(namespace, recipeKey(recipe)))
   }
 
   function onChange(id: string, build: TrackedBuild): void {
+    // A promise may outlive what it was about.
+    if (tracked.get(id) !== build) return
     if (build.isIdle) {
       tracked.delete(id)
       changed.delete(build)
@@ -103,9 +109,11 @@ export function createNodeBuilds({ node, now, onPresent }: NodeBuildsOptions): N
       if (isNamespace(request.namespace)) track(request.namespace, recipeKey(request.recipe)).join(request)
     },
     leave: request => find(request)?.leave(request),
+    expect: request => find(request)?.expect(request) ?? (() => {}),
     follow: (request, run) => find(request)?.follow(run),
     conclude: (request, state) => find(request)?.conclude(state),
     withdraw: request => find(request)?.withdraw(),
+    fail: build => track(build.namespace, build.key).setResult(build),
     imageMade(key, state) {
       for (const build of tracked.values())
         if (build.result?.state === 'Present' && build.result.key === key) build.conclude(state)

@@ -2,7 +2,7 @@ import { NIXNODE_LIMITS } from '../../../kube/resources/nixnode.ts'
 import type { ErrorCode, ShimError } from '../../../lib/errors.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
 import { copyStart, pushBounded } from '../../../lib/text/text.ts'
-import type { FlakeRecipe } from '../../../recipes/recipe.ts'
+import { isFlakeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 import type { PullOutcome, RunReport } from '../../pull/contract.ts'
 import { describePull, type PullProgress } from '../../pull/progress.ts'
 
@@ -87,12 +87,12 @@ const MAX_MESSAGE = 4096
 
 const CANCELLED: readonly ErrorCode[] = ['Cancelled', 'ShuttingDown']
 
-export function createReportedRun(recipe: FlakeRecipe, { now, imageSize }: ReportedRunOptions): ReportedRun {
+export function createReportedRun(recipe: Recipe, { now, imageSize }: ReportedRunOptions): ReportedRun {
   const startedAt = now()
   const lines: string[] = []
   const listeners = new Set<() => void>()
   const { promise: ended, resolve } = Promise.withResolvers<ReportedRunState>()
-  const ownLock = recipe.flake.locked ? recipe.flake.url : undefined
+  const ownLock = isFlakeRecipe(recipe) && recipe.flake.locked ? recipe.flake.url : undefined
   let latest: PullProgress | undefined
   let known: Omit<ReportedRunState, 'progress'> = {
     lockedFlakeUrl: ownLock,

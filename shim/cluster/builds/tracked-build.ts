@@ -1,5 +1,5 @@
 import { NIXNODE_LIMITS, type NodeBuild } from '../../../kube/resources/nixnode.ts'
-import type { Attempt, FlakeImageRequest } from '../../pull/contract.ts'
+import type { Attempt, ImageRequest } from '../../pull/contract.ts'
 import { type BuildSubject, concludedBuild, runningBuild, waitingBuild } from './describe-build.ts'
 import type { ReportedRun, ReportedRunState } from './reported-run.ts'
 import { dueAt, type LastWrite, lastWriteOf } from './write-schedule.ts'
@@ -14,8 +14,10 @@ export interface TrackedBuild {
   readonly isIdle: boolean
   /** When requests came or went, or a result came, in milliseconds since 1970. */
   readonly changedAt: number
-  join(request: FlakeImageRequest): void
-  leave(request: FlakeImageRequest): void
+  join(request: ImageRequest): void
+  leave(request: ImageRequest): void
+  /** The pod of the request is expected to ask again, until the returned function is called. */
+  expect(request: ImageRequest): () => void
   /** It has no further attempt. */
   withdraw(): void
   /** Shows this run until it ends, and then its result. */
@@ -42,7 +44,9 @@ export interface TrackedBuildOptions {
 }
 
 export function createTrackedBuild({ namespace, key, node, now, onChange }: TrackedBuildOptions): TrackedBuild {
-  const requests = new Set<FlakeImageRequest>()
+  const requests = new Set<ImageRequest>()
+  /** Those that have ended, whose pods are expected to ask again. */
+  const expected = new Set<ImageRequest>()
   let subject: BuildSubject = { namespace, key }
   let attempt: Attempt | undefined
   let run: ReportedRun | undefined
@@ -58,7 +62,7 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
 
   function describe(): NodeBuild | undefined {
     const build = describeWork() ?? result
-    return build && { ...build, pods: podsOf(requests) }
+    return build && { ...build, pods: podsOf(run ? [...requests, ...expected] : requests) }
   }
 
   function describeWork(): NodeBuild | undefined {
@@ -102,6 +106,14 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
       if (request.attempt === attempt && result?.state !== 'Queued') attempt = undefined
       changed()
     },
+    expect(request) {
+      expected.add(request)
+      changed()
+      return () => {
+        expected.delete(request)
+        changed()
+      }
+    },
     withdraw() {
       attempt = undefined
       if (result?.state !== 'Queued') return
@@ -140,7 +152,7 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
   }
 }
 
-function podsOf(requests: ReadonlySet<FlakeImageRequest>): NodeBuild['pods'] {
+function podsOf(requests: Iterable<ImageRequest>): NodeBuild['pods'] {
   const pods = new Map<string, NodeBuild['pods'][number]>()
   for (const { pod } of requests) {
     if (pods.size === NIXNODE_LIMITS.pods) break

@@ -3,7 +3,8 @@ import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import type { AssignedBuild } from '../../../kube/resources/nixnode.ts'
 import { jitter, pause } from '../../../lib/async/retry.ts'
 import { messageOf, RetryableError, type ShimError, shuttingDown, toShimError } from '../../../lib/errors.ts'
-import type { FlakeImageRequest, PullImage } from '../../pull/contract.ts'
+import type { FlakeRecipe } from '../../../recipes/recipe.ts'
+import type { ImageRequest, PullImage } from '../../pull/contract.ts'
 import { isCancelled } from '../builds/reported-run.ts'
 
 /** Builds what is assigned to this node, for as long as it is. */
@@ -13,9 +14,11 @@ export interface AssignedBuilds {
 }
 
 export interface AssignedBuildsOptions {
-  readonly pullImage: PullImage<FlakeImageRequest>
+  readonly pullImage: PullImage
   /** A build is not assigned any more: it has no further attempt. */
-  readonly withdrawn: (request: FlakeImageRequest) => void
+  readonly withdrawn: (request: ImageRequest) => void
+  /** The recipe of a build cannot be read: the controller may be newer than this shim. */
+  readonly unreadable: (assigned: AssignedBuild, error: ShimError) => void
   /** Pauses after temporary failures, in milliseconds. There is one attempt more than there are pauses. */
   readonly pausesMs?: readonly number[]
   /** How long after its end a build starts again if it is still assigned, in milliseconds. It doubles each time. */
@@ -115,12 +118,13 @@ function countBusy(builds: Iterable<StartedBuild>): Map<string, number> {
 
 async function buildAssigned(
   options: AssignedBuildsOptions,
-  { namespace, name, recipe: spec }: AssignedBuild,
+  assigned: AssignedBuild,
   signal: AbortSignal,
 ): Promise<void> {
   const { pausesMs = PAUSES_MS, pullImage, withdrawn, logger } = options
+  const { namespace, name } = assigned
   const max = pausesMs.length + 1
-  const recipe = recipeOf({ spec })
+  const recipe = readRecipe(options, assigned)
   for (let number = 1; ; number += 1) {
     const request = { recipe, namespace, nixBuild: name, attempt: { number, max } }
     const error = await settle(pullImage(request, signal))
@@ -130,6 +134,15 @@ async function buildAssigned(
     logger.warn({ namespace, nixBuild: name, err: error.message, number, max }, 'retrying an assigned build')
     await pause(jitter(pausesMs[number - 1] ?? 0, 0.25), signal)
     if (signal.aborted) return withdrawn(request)
+  }
+}
+
+function readRecipe({ unreadable }: AssignedBuildsOptions, assigned: AssignedBuild): FlakeRecipe {
+  try {
+    return recipeOf({ spec: assigned.recipe })
+  } catch (error) {
+    unreadable(assigned, toShimError(error))
+    throw error
   }
 }
 

@@ -14,7 +14,7 @@ export interface OwnNixNode {
   readonly spec: NixNodeSpec
 }
 
-export interface FollowOptions extends Pick<AssignedBuildsOptions, 'pullImage' | 'withdrawn'> {
+export interface FollowOptions extends Pick<AssignedBuildsOptions, 'pullImage' | 'withdrawn' | 'unreadable'> {
   readonly kube: Pick<Kube, 'watch'>
   readonly node: string
   readonly writer: Pick<NixNodeWriter, 'observed' | 'rewrite'>

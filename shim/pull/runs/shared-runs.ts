@@ -1,7 +1,7 @@
 import { callerLeft, orCancelled } from '../../../lib/async/bounded-wait.ts'
 import { RetryableError, shuttingDown, toShimError } from '../../../lib/errors.ts'
 import type { Owners } from '../../../lib/queues/fair-order.ts'
-import { createPromisedRuns } from './promised-runs.ts'
+import { createPromisedRuns, type RunPromise } from './promised-runs.ts'
 import { createRememberedFailures, isForTerms } from './remembered-failures.ts'
 import { createRunRequests } from './run-requests.ts'
 
@@ -38,6 +38,8 @@ export interface Join<Result> {
   /** Withdraws this request alone: the run continues while another waits for it, and for `abandonAfterMs` longer. */
   readonly signal: AbortSignal
   readonly hold?: Hold | undefined
+  /** Called before this request ends if the run is promised to its caller. */
+  readonly onPromise?: ((promise: RunPromise) => void) | undefined
   /** Whether the result of a promised run that has ended is still true. By default, it is. */
   readonly stillHolds?: ((result: Result) => Promise<boolean>) | undefined
 }
@@ -108,7 +110,12 @@ export function createSharedRuns<Result>({
 
   function leave(key: string, run: ActiveRun<Result>): void {
     run.waiting -= 1
-    if (run.waiting > 0 || isClosed || runs.get(key) !== run) return
+    if (runs.get(key) === run) abandonLater(key, run)
+  }
+
+  function abandonLater(key: string, run: ActiveRun<Result>): void {
+    if (run.waiting > 0 || isClosed) return
+    clearTimeout(run.abandonTimer)
     const abandon = () => {
       promises.forget(key)
       run.controller.abort(new RetryableError('Cancelled', 'no image request waits for this run any more'))
@@ -151,14 +158,30 @@ export function createSharedRuns<Result>({
     )
   }
 
-  async function waitFor(key: string, run: ActiveRun<Result>, { signal, hold }: Join<Result>): Promise<Result> {
+  /** Without the promise, the run is soon abandoned unless others want it. */
+  function keepFor(key: string, run: ActiveRun<Result>, { caller, signal }: Hold): RunPromise {
+    const kept = promises.keep({ key, caller, run }, signal)
+    return {
+      ended: kept.ended,
+      break() {
+        kept.break()
+        const active = runs.get(key)
+        if (active && !promises.has(key)) abandonLater(key, active)
+      },
+    }
+  }
+
+  async function waitFor(key: string, run: ActiveRun<Result>, call: Join<Result>): Promise<Result> {
+    const { signal, hold, onPromise } = call
     clearTimeout(run.abandonTimer)
     run.waiting += 1
     try {
       return await orCancelled(run.result, hold ? AbortSignal.any([signal, hold.signal]) : signal)
     } finally {
-      if (hold && !signal.aborted && (hold.signal.aborted || hold.asksAgain))
-        promises.keep({ key, caller: hold.caller, run }, hold.signal)
+      if (hold && !signal.aborted && (hold.signal.aborted || hold.asksAgain)) {
+        const promise = keepFor(key, run, hold)
+        onPromise?.(promise)
+      }
       leave(key, run)
     }
   }

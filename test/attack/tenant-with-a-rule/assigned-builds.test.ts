@@ -16,6 +16,7 @@ it('a node starts thousands of assigned builds of one namespace a few at a time,
       return promise
     },
     withdrawn: () => {},
+    unreadable: () => {},
     signal: stop.signal,
     logger: pino({ level: 'silent' }),
   })

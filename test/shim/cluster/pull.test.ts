@@ -3,7 +3,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PATIENT } from '../../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
 import { type ClusterBed, startClusterBed } from './cluster-bed.ts'
-import { eventsOf, listNixBuilds, nixBuildManifest, podPull, untilBuilds, watchNixNode } from './shim-with-cluster.ts'
+import {
+  eventsOf,
+  listNixBuilds,
+  nixBuildManifest,
+  podPull,
+  untilBuilds,
+  watchNixNode,
+  writeSpec,
+} from './shim-with-cluster.ts'
 
 const UNKNOWN = 2
 
@@ -120,6 +128,39 @@ describe('a pull of a recipe', () => {
   })
 })
 
+describe('a pull of a store path', () => {
+  it('is reported without a recipe, and to its pod', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const installable = `${bed.formats.url}#docker-archive`
+    const { stdout } = await bed.bed.run('nix', ['build', '--no-link', '--json', installable])
+    const storePath: string = JSON.parse(stdout)[0].outputs.out
+    const image = `nix:0${storePath}`
+    const imageDigest = await bed.connected.kubelet.pullImage({ image, namespace, podName: 'web' })
+    const [build] = await untilReported(namespace, { state: 'Present', storePath, imageDigest })
+    expect(build).not.toHaveProperty('recipe')
+    await expect
+      .poll(() => eventsOf(bed.cluster, namespace, 'web'), PATIENT)
+      .toContainEqual({
+        type: 'Normal',
+        reason: 'NixBuildSucceeded',
+        message: expect.stringContaining(`Fetched and loaded ${image}:latest in `),
+      })
+  })
+
+  it('is cancelled when its pod is deleted', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const { storePath } = bed.slowCache
+    const pull = bed.connected.kubelet.pullImage({ image: `nix:0${storePath}`, namespace, podName: 'deleted' })
+    const sentAway = expect(pull).rejects.toMatchObject({ details: expect.stringContaining('pod was deleted') })
+    await untilReported(namespace, { state: 'Building', storePath, pods: [{ uid: 'deleted' }] })
+    await expect
+      .poll(() => eventsOf(bed.cluster, namespace, 'deleted'), PATIENT)
+      .toMatchObject([{ reason: 'NixBuildStarted', message: `Fetching ${storePath} on ${bed.connected.node}` }])
+    await writeSpec(bed.cluster, bed.connected.node, { letGo: ['deleted'] })
+    await sentAway
+  })
+})
+
 describe('a pull that the policy refuses', () => {
   it('is reported to the pod and as a failure', async () => {
     const namespace = await bed.cluster.createNamespace()
@@ -131,5 +172,18 @@ describe('a pull that the policy refuses', () => {
       .poll(() => eventsOf(bed.cluster, namespace, 'web'), PATIENT)
       .toEqual([{ type: 'Warning', reason: 'NixBuildRefused', message: expect.stringContaining('policy') }])
     await untilReported(namespace, { state: 'Failed', message: expect.stringContaining('policy'), retryable: false })
+  })
+})
+
+describe('an assigned build whose recipe the shim cannot read', () => {
+  it('is reported as a failure under its key, which says that the shim must be updated', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const recipe = { imageTag: 'registry.example/a:1', flakeUrl: 'later:team/app', packageName: 'app', system: 'x' }
+    const key = '0'.repeat(64)
+    await writeSpec(bed.cluster, bed.connected.node, { assigned: [{ namespace, name: 'later', key, recipe }] })
+    const message = expect.stringMatching(
+      /^enbi-shim \d.* cannot read .*"later:team\/app".* update enbi-shim on that node/,
+    )
+    await untilReported(namespace, { key, nixBuild: 'later', state: 'Failed', message })
   })
 })

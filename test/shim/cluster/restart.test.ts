@@ -93,6 +93,23 @@ describe('a pod that is deleted', () => {
   })
 })
 
+describe('a pod that is deleted between two of its pulls', () => {
+  it('has its build cancelled, because it will not pull again', async () => {
+    const config = { nix: { user: bed.buildUser.name, abandonAfter: '100ms', holdPulls: '1s' } }
+    await using connected = await startConnectedShim(cluster, bed, { config })
+    const namespace = await cluster.createNamespace()
+    const { node, kubelet } = connected
+    await expect(kubelet.pullImage(podPull(namespace, gatedRecipe('held'), 'held'))).rejects.toMatchObject({
+      details: expect.stringContaining('still building'),
+    })
+    await untilBuilds(cluster, node, namespace, [{ state: 'Building', pods: [{ uid: 'held' }] }])
+    await expect.poll(isBuilding, PATIENT).toBe(true)
+    await writeSpec(cluster, node, { letGo: ['held'] })
+    await expect.poll(isBuilding, PATIENT).toBe(false)
+    await untilBuilds(cluster, node, namespace, [])
+  })
+})
+
 describe('an assigned build that is not assigned any more', () => {
   it('is cancelled', async () => {
     const config = { nix: { user: bed.buildUser.name, abandonAfter: '100ms' } }

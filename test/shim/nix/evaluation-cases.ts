@@ -1,4 +1,4 @@
-import { chown, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import type { Bed } from '../../node/bed.ts'
@@ -148,9 +148,14 @@ export function describeEvaluations(node: () => Node): void {
     await git('init', '--quiet', '--initial-branch=main')
     const [old, oldArchive] = [await commit('old'), join(bed.dir, 'moving.tar')]
     await bed.run('tar', ['-C', bed.dir, '--exclude=.git', '-cf', oldArchive, 'moving'])
-    await using fresh = startBuilder(bed, { nix: { command: nix, options: { 'tarball-ttl': '0' } } })
+    const logged = await logCommands(bed, nix)
+    await using fresh = startBuilder(bed, { nix: { command: logged.command, options: { 'tarball-ttl': '0' } } })
     const recipe = recipeOf(`git+file://${dir}?ref=main`, 'hello')
+    // Without a cluster, nobody needs to know which content it was.
+    expect(await fresh.buildAlone(recipe)).not.toHaveProperty('lockedFlakeUrl')
+    expect(await logged.read()).not.toContain('flake metadata')
     const first = await fresh.build(recipe)
+    expect(await logged.read()).toContain('flake metadata')
     expect(first.lockedFlakeUrl).toBe(`git+file://${dir}?ref=main&rev=${old}`)
     const ofArchive = await fresh.build(recipeOf(`file://${oldArchive}`, 'hello'))
     expect(ofArchive.lockedFlakeUrl).toMatch(/moving\.tar\?narHash=sha256-/)
@@ -208,4 +213,13 @@ function movingFlake(content: string): string {
   return `{ outputs = { self }: { packages.x86_64-linux.hello = derivation {
     name = "moving"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo ${content} > $out" ];
   }; }; }`
+}
+
+/** A nix that logs its arguments. */
+async function logCommands(bed: Bed, nix: string): Promise<{ command: string; read(): Promise<string> }> {
+  const [command, log] = [join(bed.dir, 'logged-nix'), join(bed.dir, 'logged-nix.log')]
+  await writeFile(log, '')
+  await chmod(log, 0o666)
+  await writeFile(command, `#!/bin/sh\nprintf '%s\\n' "$*" >>${log}\nexec ${nix} "$@"\n`, { mode: 0o755 })
+  return { command, read: () => readFile(log, 'utf8') }
 }

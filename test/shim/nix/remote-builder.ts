@@ -23,7 +23,8 @@ export interface RemoteBuilder extends AsyncDisposable {
   start(recipe: Recipe, namespace?: string): RemoteBuild
   /** Like `start`, but resolves with the result. */
   build(recipe: Recipe): Promise<BuildResult>
-  /** Builds that content of the recipe's flake. */
+  /** As `build`, on a node without a cluster. */
+  buildAlone(recipe: Recipe): Promise<BuildResult>
   /** As `start`; the recipe's flake had that content elsewhere. */
   startLocked(recipe: Recipe, lockedFlakeUrl: string): RemoteBuild
   /** Returns what a program of the recipe's package writes. */
@@ -73,7 +74,7 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
   )
   const talk = createTalk(child)
   const request = (question: Question) => talk(question).done
-  const start = (recipe: Recipe, namespace = 'default', lock?: FlakeUrl) => {
+  const start = (recipe: Recipe, namespace = 'default', lock?: FlakeUrl | 'nobody knows') => {
     const asked = talk({ op: 'build', recipe, namespace, ...(lock && { lock }) })
     return follow(asked, () => void talk({ op: 'abort', build: asked.id }).done)
   }
@@ -82,6 +83,7 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
     stateDir,
     start: (recipe, namespace) => start(recipe, namespace),
     build: recipe => start(recipe).done,
+    buildAlone: recipe => start(recipe, 'default', 'nobody knows').done,
     startLocked: (recipe, lockedFlakeUrl) => start(recipe, 'default', parseFlakeUrl(lockedFlakeUrl)),
     runProgram: async (recipe, program) =>
       (await request({ op: 'archive', recipe, program, namespace: 'default' })).text ?? '',

@@ -7,13 +7,13 @@ interface Named extends BoundedBuild {
 }
 
 /** `b2` is a build of the namespace `b` that changed at 2, in upper case one that is at work. */
-function named(name: string, length = 0): Named {
+function named(name: string, length = 0, character = 'x'): Named {
   const isActive = name !== name.toLowerCase()
   const namespace = name.slice(0, 1)
   const build: NodeBuild = {
     ...{ namespace, key: name, state: isActive ? 'Building' : 'Present', pods: [] },
     since: '2026-01-01T00:00:00Z',
-    ...(length > 0 && { message: 'x'.repeat(length) }),
+    ...(length > 0 && { message: character.repeat(length) }),
   }
   return { name, build, isActive, changedAt: Number(name.slice(1)) }
 }
@@ -39,4 +39,9 @@ it.each<[string, string, number, string]>([
 it('builds are also left out when their texts are too long together', () => {
   const builds = [named('a1', 1000), named('a2', 1000), named('A3', 1000)]
   expect(findExcessBuilds(builds, { count: 9, bytes: 2500 }).map(({ name }) => name)).toEqual(['a1'])
+})
+
+it('builds are left out for characters that the API server stores as six bytes each', () => {
+  const builds = [named('a1', 1000, '<'), named('a2', 1000, '<')]
+  expect(findExcessBuilds(builds, { count: 9, bytes: 8000 }).map(({ name }) => name)).toEqual(['a1'])
 })

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { NodeBuild } from '../../../../kube/resources/nixnode.ts'
 import { FinalError, RetryableError } from '../../../../lib/errors.ts'
 import { recipeKey } from '../../../../recipes/recipe.ts'
@@ -67,6 +67,39 @@ describe('what the node reports of a pull', () => {
     const bed = begin()
     for (let pod = 0; pod < 110; pod += 1) bed.reporter.waiting(requestOf(`web-${pod}`))
     expect(bed.shown()[0]?.pods).toHaveLength(110)
+  })
+
+  it('names a pod between two of its pulls while the run continues, until it will not pull again', async () => {
+    const bed = begin()
+    const ended = Promise.withResolvers<void>()
+    const promise = { break: vi.fn(ended.resolve), ended: ended.promise }
+    const pull = bed.reporter.waiting(requestOf('web'))
+    bed.reporter.started(recipe())
+    bed.write()
+    pull.promised?.(promise)
+    pull.failed(new RetryableError('StillBuilding', 'still building'))
+    expect(bed.shown()).toMatchObject([{ pods: [{ uid: 'uid-of-web' }] }])
+    expect(bed.builds.dueAt()).toBeUndefined()
+    bed.reporter.letGo(['uid-of-web'])
+    expect(promise.break).toHaveBeenCalledOnce()
+    await settled()
+    expect(bed.shown()).toMatchObject([{ pods: [] }])
+  })
+
+  it('stays when the promise of an earlier run ends', async () => {
+    const bed = begin()
+    const ended = Promise.withResolvers<void>()
+    const pull = bed.reporter.waiting(requestOf('web'))
+    const run = bed.reporter.started(recipe())
+    pull.promised?.({ break: () => {}, ended: ended.promise })
+    pull.failed(new RetryableError('StillBuilding', 'still building'))
+    run.failed(new RetryableError('Cancelled', 'nobody waits'))
+    await settled()
+    expect(bed.write()).toEqual([])
+    bed.reporter.waiting(requestOf('other'))
+    ended.resolve()
+    await settled()
+    expect(bed.shown()).toMatchObject([{ pods: [{ uid: 'uid-of-other' }] }])
   })
 
   it('is one build for each namespace', async () => {

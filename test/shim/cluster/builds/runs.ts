@@ -1,7 +1,7 @@
 import { parseFlakeUrl } from '../../../../recipes/flake-url.ts'
 import type { FlakeRecipe } from '../../../../recipes/recipe.ts'
 import type { ReportedRunState } from '../../../../shim/cluster/builds/reported-run.ts'
-import type { FlakeImageRequest } from '../../../../shim/pull/contract.ts'
+import type { ImageRequest } from '../../../../shim/pull/contract.ts'
 
 export const NODE = 'node-1'
 /** 2026-01-01, in milliseconds. */
@@ -17,7 +17,7 @@ export function recipe(tag: string | number = 1): FlakeRecipe {
   }
 }
 
-export function requestOf(pod: string, { namespace = 'team', tag = 1 as string | number } = {}): FlakeImageRequest {
+export function requestOf(pod: string, { namespace = 'team', tag = 1 as string | number } = {}): ImageRequest {
   return { recipe: recipe(tag), namespace, pod: { namespace, name: pod, uid: `uid-of-${pod}` } }
 }
 

@@ -3,7 +3,7 @@ import { expect, it, onTestFinished, vi } from 'vitest'
 import type { AssignedBuild } from '../../../../kube/resources/nixnode.ts'
 import { FinalError, RetryableError, type ShimError } from '../../../../lib/errors.ts'
 import { createAssignedBuilds } from '../../../../shim/cluster/nixnode/assigned-builds.ts'
-import type { FlakeImageRequest } from '../../../../shim/pull/contract.ts'
+import type { ImageRequest } from '../../../../shim/pull/contract.ts'
 import { PATIENT } from '../../../patience.ts'
 
 const NEVER_MS = 600_000
@@ -58,9 +58,11 @@ it('the wait for the next attempt ends when the build is not assigned any more',
   expect(bed.attempts()).toEqual([1])
 })
 
-it('an invalid recipe is skipped, and does not stop the others', async () => {
+it('an invalid recipe is reported and skipped, and does not stop the others', async () => {
   const bed = begin({ outcomes: [], pausesMs: [] })
-  bed.builds.update([{ ...assigned('bad'), recipe: { ...web.recipe, flakeUrl: 'path:relative' } }, web])
+  const bad = { ...assigned('bad'), recipe: { ...web.recipe, flakeUrl: 'path:relative' } }
+  bed.builds.update([bad, web])
+  expect(bed.unreadable).toHaveBeenCalledExactlyOnceWith(bad, expect.objectContaining({ code: 'RecipeInvalid' }))
   await expect.poll(() => bed.requests.map(({ nixBuild }) => nixBuild), PATIENT).toEqual(['web'])
 })
 
@@ -84,9 +86,10 @@ interface Plan {
 function begin({ outcomes, pausesMs, againMs = NEVER_MS }: Plan) {
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
-  const requests: FlakeImageRequest[] = []
+  const requests: ImageRequest[] = []
   const signals: AbortSignal[] = []
   const withdrawn = vi.fn()
+  const unreadable = vi.fn()
   const builds = createAssignedBuilds({
     async pullImage(request, signal) {
       const outcome = outcomes[requests.length]
@@ -96,7 +99,14 @@ function begin({ outcomes, pausesMs, againMs = NEVER_MS }: Plan) {
       if (outcome) throw outcome
       return 'sha256:0'
     },
-    ...{ withdrawn, pausesMs, againMs, signal: stop.signal, logger: pino({ level: 'silent' }) },
+    ...{ withdrawn, unreadable, pausesMs, againMs, signal: stop.signal, logger: pino({ level: 'silent' }) },
   })
-  return { builds, requests, signals, withdrawn, attempts: () => requests.map(({ attempt }) => attempt?.number) }
+  return {
+    builds,
+    requests,
+    signals,
+    withdrawn,
+    unreadable,
+    attempts: () => requests.map(({ attempt }) => attempt?.number),
+  }
 }

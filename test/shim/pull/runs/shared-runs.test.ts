@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FinalError, RetryableError } from '../../../../lib/errors.ts'
+import type { RunPromise } from '../../../../shim/pull/runs/promised-runs.ts'
 import { createSharedRuns, type Hold, type RunCall } from '../../../../shim/pull/runs/shared-runs.ts'
 
 const ABANDON_MS = 60_000
@@ -18,6 +19,7 @@ interface JoinOptions {
   readonly terms?: string
   readonly run?: (call: RunCall) => Promise<string>
   readonly hold?: Hold
+  readonly onPromise?: (promise: RunPromise) => void
   readonly stillHolds?: (result: string) => Promise<boolean>
 }
 
@@ -35,9 +37,9 @@ function setUp() {
       signal.addEventListener('abort', () => reject(signal.reason))
     })
   const join = async (signal = never(), options: JoinOptions = {}) => {
-    const { key = 'key', namespace = 'a', terms = '', run = start, hold, stillHolds } = options
+    const { key = 'key', namespace = 'a', terms = '', run = start, hold, onPromise, stillHolds } = options
     using request = runs.request(key, namespace)
-    return await request.join({ start: run, terms, signal, hold, stillHolds })
+    return await request.join({ start: run, terms, signal, hold, onPromise, stillHolds })
   }
   return { runs, started, join }
 }
@@ -177,6 +179,41 @@ describe('a request that is held', () => {
     await expect(again).rejects.toMatchObject({ code: 'Cancelled' })
     await vi.advanceTimersByTimeAsync(ABANDON_MS)
     expect(started[0]?.signal.aborted).toBe(true)
+  })
+
+  it('ends its run as soon as without a hold if the caller will not ask again', async () => {
+    const { started, join } = setUp()
+    const promises: RunPromise[] = []
+    const callers = ['goes', 'stays'].map(caller => ({
+      ...holdOf(caller),
+      onPromise: (p: RunPromise) => promises.push(p),
+    }))
+    const held = callers.map(({ hold, onPromise }) => join(undefined, { hold, onPromise }))
+    for (const { end } of callers) end()
+    for (const each of held) await expect(each).rejects.toBe(stillBuilding)
+    promises[0]?.break()
+    await expect(promises[0]?.ended).resolves.toBeUndefined()
+    await vi.advanceTimersByTimeAsync(ABANDON_MS)
+    expect(started[0]?.signal.aborted).toBe(false)
+    promises[1]?.break()
+    await vi.advanceTimersByTimeAsync(ABANDON_MS)
+    expect(started[0]?.signal.aborted).toBe(true)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('has its promise kept when the caller asks again', async () => {
+    const { started, join } = setUp()
+    const ended = vi.fn()
+    const { hold, end } = holdOf()
+    const held = join(undefined, { hold, onPromise: promise => void promise.ended.then(ended) })
+    end()
+    await expect(held).rejects.toBe(stillBuilding)
+    expect(ended).not.toHaveBeenCalled()
+    const again = join(undefined, { hold: holdOf().hold })
+    await vi.advanceTimersByTimeAsync(0)
+    expect(ended).toHaveBeenCalledOnce()
+    started[0]?.resolve('id')
+    await expect(again).resolves.toBe('id')
   })
 
   it.each([
