@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { NixBuild } from '../../kube/resources/nixbuild.ts'
 import { copyExample } from '../node/example.ts'
-import { PATIENT } from '../patience.ts'
+import { PATIENCE, PATIENT } from '../patience.ts'
 import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
@@ -95,7 +95,7 @@ test('a pod that only names an image runs on its first pull, and `kubectl debug`
   const image = '--image=nix.local/pkgs/shell/strace'
   await cluster.kubectl(['debug', pod.name, inNamespace, image, '--container=debugger', '--', 'strace', ...WAIT])
   const running = '--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}'
-  await cluster.kubectl(['wait', `pod/${pod.name}`, inNamespace, running, '--timeout=120s'])
+  await cluster.kubectl(['wait', `pod/${pod.name}`, inNamespace, running, `--timeout=${PATIENCE}`])
   await waitForBuilt(pod)
   const builds = await listNixBuilds(cluster, pod.namespace)
   expect(builds.map(({ spec }) => spec.imageTag)).toContain('nix.local/pkgs/shell/strace:latest')

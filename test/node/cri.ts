@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
+import { PATIENCE_MS } from '../patience.ts'
 import { type CallOptions, connectGrpc } from './grpc.ts'
 
 /** The calls of a kubelet to a container runtime. Rejections are grpc-js's ServiceError, with `code` and `details`. */
@@ -99,7 +100,7 @@ export function connectCri(socket: string): CriClient {
       return (await call(`${IMAGES}/PullImage`, pullRequest(pull), answer, { limitMs: 0, ...options })).imageRef
     },
     imageStatus,
-    async waitForImage(image, signal = AbortSignal.timeout(10_000)) {
+    async waitForImage(image, signal = AbortSignal.timeout(PATIENCE_MS)) {
       for (;;) {
         const found = await imageStatus(image)
         if (found !== undefined) return found

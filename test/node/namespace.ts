@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { PATIENCE_MS } from '../patience.ts'
 import { UNPACKED } from './programs.ts'
 
 /** A mount and process namespace that mirrors the machine with its own /nix and /run. */
@@ -18,8 +19,6 @@ export interface Namespace extends AsyncDisposable {
   /** Argument vector prefix that runs a program inside. The program is killed together with the prefix's process. */
   readonly enter: readonly string[]
 }
-
-const END_LIMIT_MS = 60_000
 
 /** Needs root. Its processes, mounts, cgroups and files are removed when it is disposed of or this process ends. */
 export async function startNamespace(): Promise<Namespace> {
@@ -55,7 +54,7 @@ async function readReadyPid(stdout: Readable, stderr: Readable): Promise<string>
 
 async function end(keeper: ChildProcess): Promise<void> {
   if (keeper.exitCode !== null || keeper.signalCode !== null) return
-  const exited = once(keeper, 'exit', { signal: AbortSignal.timeout(END_LIMIT_MS) })
+  const exited = once(keeper, 'exit', { signal: AbortSignal.timeout(PATIENCE_MS) })
   keeper.stdin?.end()
   await exited
 }

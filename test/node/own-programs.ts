@@ -8,6 +8,10 @@ const { ENBI_BUNDLED_PROGRAMS: bundled } = process.env
 export const SHIM_MAIN = mainOf('shim')
 export const CONTROLLER_MAIN = mainOf('controller')
 
+/** Runs a builder for the tests. */
+export const BUILDER_HOST =
+  bundled === undefined ? join(TOP, 'test/shim/nix/builder-host.ts') : join(bundled, 'shim/builder-host.js')
+
 function mainOf(program: string): string {
   return bundled === undefined ? join(TOP, program, 'main.ts') : join(bundled, program, 'main.js')
 }

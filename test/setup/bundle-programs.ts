@@ -5,11 +5,11 @@ import { execa } from 'execa'
 const TOP = join(import.meta.dirname, '../..')
 const CACHE = join(TOP, '.cache')
 
-/** The bundles of `npm run build`. */
+/** The bundles of `npm run build`, and what is beside them: a program of the tests finds the helpers there. */
 const BUNDLES = [
-  ['shim', 'shim'],
-  ['helpers', 'shim'],
-  ['controller', 'controller'],
+  ['shim', 'shim', []],
+  ['helpers', 'shim', ['test/shim/nix/builder-host.ts']],
+  ['controller', 'controller', []],
 ] as const
 
 /** Vitest's global set-up. Tests start the programs hundreds of times, and a bundle starts three times as fast as the sources. */
@@ -19,8 +19,10 @@ export default async function setup(): Promise<() => Promise<void>> {
   await chmod(dir, 0o755)
   // The programs look for these in the folders above them, as in the package.
   for (const name of ['package.json', 'protos']) await symlink(join(TOP, name), join(dir, name))
-  for (const [bundle, folder] of BUNDLES)
-    await execa('npm', ['run', '--silent', `bundle:${bundle}`, '--', `--outdir=${join(dir, folder)}`], { cwd: TOP })
+  for (const [bundle, folder, more] of BUNDLES) {
+    const args = [`--outdir=${join(dir, folder)}`, ...more]
+    await execa('npm', ['run', '--silent', `bundle:${bundle}`, '--', ...args], { cwd: TOP })
+  }
   process.env.ENBI_BUNDLED_PROGRAMS = dir
   return () => rm(dir, { recursive: true })
 }

@@ -1,11 +1,12 @@
 import { execa } from 'execa'
 import { PYTHON, PYTHON_ENV } from '../../node/python.ts'
+import { PATIENCE_MS } from '../../patience.ts'
 
 const PTY = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
 
 /** Starts a program and collects its output. */
 export function startProgram([program = '', ...args]: readonly string[]) {
-  const child = execa(program, args, { reject: false, timeout: 60_000, env: PYTHON_ENV })
+  const child = execa(program, args, { reject: false, timeout: PATIENCE_MS, env: PYTHON_ENV })
   let text = ''
   child.stdout.on('data', chunk => {
     text += chunk

@@ -32,7 +32,7 @@ describe('the memory of the shim', () => {
       await mkdir(join(dir, 'cgroup', folder), { recursive: true })
       await writeFile(join(dir, 'cgroup', folder, 'memory.max'), `${limit}\n`)
     }
-    return checkCgroup(join(dir, 'proc'), join(dir, 'cgroup')).look(AbortSignal.timeout(5000))
+    return checkCgroup(join(dir, 'proc'), join(dir, 'cgroup')).look(AbortSignal.timeout(60_000))
   }
 
   it.each([

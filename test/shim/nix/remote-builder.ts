@@ -12,6 +12,7 @@ import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
 import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
 import type { BuildResult } from '../../../shim/nix/store/results.ts'
 import type { Bed } from '../../node/bed.ts'
+import { BUILDER_HOST } from '../../node/own-programs.ts'
 import type { HostReply, HostRequest } from './builder-host.ts'
 import { follow, type RemoteBuild } from './remote-build.ts'
 
@@ -43,8 +44,6 @@ export interface RemoteBuilderOptions {
   readonly env?: NodeJS.ProcessEnv
 }
 
-const HOST = join(import.meta.dirname, 'builder-host.ts')
-
 /** Defaults of the shim. */
 const HEAP_FLAGS = ['--max-semi-space-size=2', '--max-old-space-size=256']
 
@@ -64,7 +63,13 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
   const [program = '', ...prefix] = options.enter ?? bed.enter
   const child = spawn(
     program,
-    [...prefix, process.execPath, ...HEAP_FLAGS, HOST, JSON.stringify({ stateDir, nix: { ...defaults, ...nix } })],
+    [
+      ...prefix,
+      process.execPath,
+      ...HEAP_FLAGS,
+      BUILDER_HOST,
+      JSON.stringify({ stateDir, nix: { ...defaults, ...nix } }),
+    ],
     { env: { ...bed.env, ...options.env }, stdio: ['pipe', 'pipe', 'ignore'] },
   )
   const talk = createTalk(child)

@@ -103,7 +103,9 @@ describe('the settings of a kubelet', () => {
     await mkdir(join(dir, 'proc/7'), { recursive: true })
     await write('proc/7/cmdline', '/usr/local/bin/k3s server\0')
     const checks = checkKubelet('/run/x.sock', { proc: join(dir, 'proc'), k3sFiles: k3sFiles() })
-    const outcomes = await Promise.all(checks.map(async ({ look }) => (await look(AbortSignal.timeout(5000))).outcome))
+    const outcomes = await Promise.all(
+      checks.map(async ({ look }) => (await look(AbortSignal.timeout(60_000))).outcome),
+    )
     expect(outcomes).toEqual(['warning', 'ok'])
   })
 
@@ -147,7 +149,7 @@ describe('the settings of a kubelet', () => {
     await mkdir(join(dir, 'proc/7'), { recursive: true })
     await write('proc/7/cmdline', args.map(arg => `${arg}\0`).join(''))
     const [check] = checkKubelet('/run/x.sock', { proc: join(dir, 'proc'), k3sFiles: k3sFiles() })
-    expect(await check?.look(AbortSignal.timeout(5000))).toMatchObject({
+    expect(await check?.look(AbortSignal.timeout(60_000))).toMatchObject({
       outcome,
       text: expect.stringContaining(text),
       wayOut: expect.stringMatching(wayOut),

@@ -92,7 +92,7 @@ async function unpackElsewhere(): Promise<Map<string, Set<string>>> {
   const archive = join(node.bed.dir, 'exported.tar')
   await node.ctr('images', 'export', archive, ...names)
   const ctr = ['--address', node.bed.containerdSocket, '--namespace', ELSEWHERE]
-  await node.bed.run('ctr', [...ctr, 'images', 'import', archive], { limitMs: 120_000 })
+  await node.bed.run('ctr', [...ctr, 'images', 'import', archive])
   const found = new Map<string, Set<string>>()
   for (const { diffId, files } of await snapshotsIn(ELSEWHERE))
     found.set(diffId, new Set([...(found.get(diffId) ?? []), files]))
