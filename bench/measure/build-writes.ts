@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { stringify } from 'yaml'
 import { createKube } from '../../kube/client/client.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
-import { startCluster } from '../../test/cluster/cluster.ts'
+import { type Cluster, startCluster } from '../../test/cluster/cluster.ts'
 import { podManifest } from '../../test/cluster/pods.ts'
 import { copyExample, lockExample } from '../../test/node/example.ts'
 import { CONTROLLER_PROGRAM, SHIM_PROGRAM } from '../fixtures/node.ts'
@@ -48,6 +48,8 @@ async function countWrites(policy: string, log: string): Promise<number> {
   await cluster.installDeploy()
   await using _controller = await cluster.startController(CONTROLLER_PROGRAM)
   await using node = await cluster.addNode({ reports: true, shim: SHIM_PROGRAM })
+  await untilJoined(cluster, node.name)
+  const before = (await readAudits(log)).length
   const image = 'registry.example/bench/hello:1'
   const { url: flakeUrl } = await lockExample(await copyExample('hello', node.bed.dir), node.bed.run)
   const namespace = await cluster.createNamespace()
@@ -60,9 +62,20 @@ async function countWrites(policy: string, log: string): Promise<number> {
     await kube.close()
   }
   await delay(AFTERWARDS_MS)
-  const events = (await readFile(log, 'utf8')).trim().split('\n').map(readAudit)
-  for (const { verb, objectRef } of events) process.stderr.write(`  ${verb} ${Object.values(objectRef).join(' ')}\n`)
+  const events = (await readAudits(log)).slice(before)
+  for (const { verb, objectRef, requestReceivedTimestamp } of events)
+    process.stderr.write(`  ${requestReceivedTimestamp} ${verb} ${Object.values(objectRef).join(' ')}\n`)
   return events.length
+}
+
+/** The node's first writes are those of a node that joins, not of a build. */
+async function untilJoined(cluster: Cluster, node: string): Promise<void> {
+  await cluster.kubectl(['wait', `nixnode/${node}`, '--for=jsonpath={.status.observedGeneration}', '--timeout=60s'])
+  await delay(AFTERWARDS_MS)
+}
+
+async function readAudits(log: string) {
+  return (await readFile(log, 'utf8')).trim().split('\n').map(readAudit)
 }
 
 function hasRun(pod: Pod): boolean {
@@ -75,6 +88,7 @@ function isReportedBuilt({ status }: Pod): boolean {
 
 const auditSchema = v.object({
   verb: v.string(),
+  requestReceivedTimestamp: v.string(),
   objectRef: v.object({
     resource: v.string(),
     subresource: v.optional(v.string(), ''),

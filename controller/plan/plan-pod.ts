@@ -32,8 +32,8 @@ export interface PodFacts {
   /** Since when the condition is outdated, according to the last plan. */
   readonly differsSince: number | undefined
   readonly now: number
-  /** Delay before a state is reported that a better one may soon replace, in milliseconds. */
-  readonly settleMs: Readonly<Record<TransientReason, number>>
+  /** Delay before a state is reported that a better one may soon replace, in milliseconds. `first`: of a pod without a condition. */
+  readonly settleMs: Readonly<Record<TransientReason | 'first', number>>
 }
 
 /** States that are not final. */
@@ -128,11 +128,14 @@ function planCondition(facts: PodFacts): Partial<PodPlan> {
     const dueAt = (writtenAt ?? differsSince) + progressMs
     return now < dueAt ? { differsSince, recheckAt: dueAt } : { condition: { set: target } }
   }
-  const settledAt =
-    target.reason === 'Built' || target.reason === 'Failed' ? now : differsSince + settleMs[target.reason]
+  const settledAt = isFinal(target.reason) ? now : differsSince + settleMs[pod.condition ? target.reason : 'first']
   if (now < settledAt) return { differsSince, recheckAt: settledAt }
   // The condition remembers that the problems were reported. If its message changes, they are reported again.
   return { condition: { set: target }, events: target.reason === 'Failed' ? problems : [] }
+}
+
+function isFinal(reason: ImageBuilt['reason']): reason is 'Built' | 'Failed' {
+  return reason === 'Built' || reason === 'Failed'
 }
 
 /**

@@ -2,11 +2,12 @@ import type { Kube } from '../../kube/client/contract.ts'
 import { CONTROLLER, KEEP_NODE_ANNOTATION, KEPT_BY_US_ANNOTATION } from '../../kube/resources/names.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { type NixBuildView, recipeId } from '../views/nixbuild.ts'
+import { isActive } from '../views/nixnode.ts'
 import { type KeepAnnotations, nodes } from '../views/node.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
 export interface NodeReconcilerOptions {
-  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes' | 'assignments'>
+  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes' | 'assignments' | 'nodeBuilds'>
   readonly kube: Pick<Kube, 'patch'>
 }
 
@@ -16,16 +17,19 @@ export function createNodeReconciler({ state, kube }: NodeReconcilerOptions): Re
     const keep = state.nodes.keepAnnotations(name)
     if (keep === undefined) return undefined
     const assigned = [...state.assignments.onNode(name)].flatMap(key => state.builds.get(key) ?? [])
-    const isBuilder = [...state.builds.unfinishedOn(name), ...assigned].some(build => !isAwaitedOn(name, build))
+    const isBuilder = [...state.builds.unfinishedOn(name), ...assigned].some(build => isNeededFor(name, build))
     const annotations = planKeeping(keep, isBuilder)
     if (annotations === undefined) return undefined
     await kube.patch(nodes, { name, body: { metadata: { annotations } } }, { type: 'merge', fieldManager: CONTROLLER })
     return undefined
   }
 
-  /** A pod that waits on the node already keeps the node. */
-  function isAwaitedOn(node: string, { namespace, recipe }: NixBuildView): boolean {
-    return 'key' in recipe && state.pods.isWaitedForOn(recipeId(namespace, recipe.key), node)
+  /** A pod that waits on the node already keeps the node. The NixBuild learns of a result some seconds after the node's entry. */
+  function isNeededFor(node: string, { namespace, recipe }: NixBuildView): boolean {
+    if (!('key' in recipe)) return true
+    const id = recipeId(namespace, recipe.key)
+    const entry = state.nodeBuilds.entry(id, node)
+    return !state.pods.isWaitedForOn(id, node) && (entry === undefined || isActive(entry))
   }
 }
 

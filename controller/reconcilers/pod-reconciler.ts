@@ -18,11 +18,8 @@ import { isActive, type NodeEntry } from '../views/nixnode.ts'
 import { type PodView, pods as podKind } from '../views/pod.ts'
 import type { CreateNixBuild } from './create-nixbuild.ts'
 
-/**
- * A state is not written if a better one follows sooner, so most pods see Building and Built but not Pending. In
- * milliseconds.
- */
-const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
+/** A state is not written if a better one follows sooner: a short build costs its pod one write. In milliseconds. */
+const SETTLE_MS = { first: 5000, Pending: 2000, Building: 300, Importing: 300 }
 /** Shortest time between two writes of one pod's progress, in milliseconds. */
 const PROGRESS_MS = 10_000
 /** Added for each build in the cluster. It limits how often all pods together write. */

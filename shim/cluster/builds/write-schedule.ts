@@ -3,12 +3,12 @@ import type { NodeBuild } from '../../../kube/resources/nixnode.ts'
 
 /** Work shorter than this is not reported until it ends. */
 export const FIRST_AFTER_MS = 300
-/** A state is written when it has lasted this long. */
-const STATE_AFTER_MS = 1000
+/** A state is written when it has lasted this long. The import of most images takes less. */
+const STATE_AFTER_MS = { Importing: 3000, other: 1000 }
 /** Pods that only check an image that is present mostly wait for less than this. */
 const PODS_AFTER_MS = 2000
 /** Pauses between writes of progress grow from the first to the last. */
-const PROGRESS_AFTER_MS = { first: 2000, last: 30_000 }
+const PROGRESS_AFTER_MS = { first: 5000, last: 30_000 }
 
 /** What is to be written of one build. Times are in milliseconds since 1970. */
 export interface Pending {
@@ -36,8 +36,10 @@ export function dueAt({ build, isActive, since, changedAt }: Pending, written?: 
   if (isDeepStrictEqual(build, before)) return undefined
   if (build && before && isDeepStrictEqual(withoutPods(build), withoutPods(before))) return changedAt + PODS_AFTER_MS
   if (!build || !isActive) return changedAt
-  if (!written || !before) return since + FIRST_AFTER_MS
-  if (build.state !== before.state) return Math.max(since, written.at) + STATE_AFTER_MS
+  // Most builds leave the queue sooner.
+  if (!written || !before) return since + (build.state === 'Queued' ? STATE_AFTER_MS.other : FIRST_AFTER_MS)
+  if (build.state !== before.state)
+    return Math.max(since, written.at) + STATE_AFTER_MS[build.state === 'Importing' ? 'Importing' : 'other']
   return written.at + Math.min(PROGRESS_AFTER_MS.first * 2 ** written.times, PROGRESS_AFTER_MS.last)
 }
 

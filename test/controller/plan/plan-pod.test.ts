@@ -13,7 +13,7 @@ const condition = (status: string, reason: string, message: string) => ({
   conditions: [{ type: 'enbi.hrzn.ee/ImageBuilt', status, reason, message }],
 })
 
-const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
+const SETTLE_MS = { first: 5000, Pending: 2000, Building: 300, Importing: 300 }
 const QUIET = {
   writesConditions: true,
   told: new Set<string>(),
@@ -117,15 +117,18 @@ describe('an existing NixBuild gets an owner', () => {
 })
 
 describe('the condition', () => {
+  const earlier = somePod({ status: condition('False', 'Importing', 'earlier') })
   it.each([
-    ['Pending', undefined],
-    ['Building', building],
-  ] as const)('%s is written once it has lasted', (reason, build) => {
-    const ms = SETTLE_MS[reason]
-    expect(plan(somePod(), build)).toMatchObject({ condition: 'keep', differsSince: NOW, recheckAt: NOW + ms })
-    const early = plan(somePod(), build, { differsSince: NOW - ms + 1 })
+    ['Pending', 'first', somePod(), undefined],
+    ['Building', 'first', somePod(), building],
+    ['Pending', 'Pending', earlier, undefined],
+    ['Building', 'Building', earlier, building],
+  ] as const)('%s is written once it has lasted (%s)', (reason, settle, pod, build) => {
+    const ms = SETTLE_MS[settle]
+    expect(plan(pod, build)).toMatchObject({ condition: 'keep', differsSince: NOW, recheckAt: NOW + ms })
+    const early = plan(pod, build, { differsSince: NOW - ms + 1 })
     expect(early).toMatchObject({ condition: 'keep', recheckAt: NOW + 1 })
-    expect(plan(somePod(), build, { differsSince: NOW - ms })).toMatchObject({
+    expect(plan(pod, build, { differsSince: NOW - ms })).toMatchObject({
       condition: { set: { reason } },
       differsSince: undefined,
       recheckAt: undefined,
@@ -164,7 +167,7 @@ describe('the condition', () => {
     const at = (progress: string, entry: 'Building' | 'Importing' = 'Building') => ({
       requested: [{ request: REQUEST, build: building, entry: someEntry('node-1', { state: entry, progress }) }],
     })
-    const first = plan(somePod(), building, { ...at('1 of 7'), differsSince: NOW - 300 })
+    const first = plan(somePod(), building, { ...at('1 of 7'), differsSince: NOW - 5000 })
     if (typeof first.condition === 'string') throw new Error('not written')
     const { reason, message } = first.condition.set
     expect(message).toMatch(/being built on node-1 from github:team\/app#app \(1 of 7\)$/)

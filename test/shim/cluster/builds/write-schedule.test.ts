@@ -26,15 +26,24 @@ function pending(facts: Partial<NodeBuild> = {}, rest: Partial<Pending> = {}): P
 const result = (shown: NodeBuild | undefined) => pending({}, { build: shown, isActive: false })
 const written: LastWrite = { build: build(), at: NOW, times: 0 }
 
+const queued: LastWrite = { build: build({ state: 'Queued' }), at: NOW, times: 0 }
+
 describe('a build is written', () => {
   it.each<[string, Pending, LastWrite | undefined, number | undefined]>([
     ['300 ms after its start', pending(), undefined, NOW - 1700],
+    ['a second after its start if it waits in the queue', pending({ state: 'Queued' }), undefined, NOW - 1000],
     ['only when something has changed', pending(), written, undefined],
-    ['2 s later if its progress has changed', pending({ progress: 'building' }), written, NOW + 2000],
-    ['4 s later the next time', pending({ progress: 'building' }), { ...written, times: 1 }, NOW + 4000],
+    ['5 s later if its progress has changed', pending({ progress: 'building' }), written, NOW + 5000],
+    ['10 s later the next time', pending({ progress: 'building' }), { ...written, times: 1 }, NOW + 10_000],
     ['30 s later at most', pending({ progress: 'building' }), { ...written, times: 9 }, NOW + 30_000],
-    ['a second after a new state begins', pending({ state: 'Importing' }, { since: NOW + 500 }), written, NOW + 1500],
-    ['at least a second after the last write', pending({ state: 'Importing' }), written, NOW + 1000],
+    ['a second after a new state begins', pending({}, { since: NOW + 500 }), queued, NOW + 1500],
+    ['at least a second after the last write', pending(), queued, NOW + 1000],
+    [
+      'three seconds after an import begins',
+      pending({ state: 'Importing' }, { since: NOW + 500 }),
+      written,
+      NOW + 3500,
+    ],
     ['immediately when it ends', result(present), written, NOW - 100],
     ['immediately if it ends before its first write', result(present), undefined, NOW - 100],
     ['immediately when there is nothing left to report', result(undefined), written, NOW - 100],
@@ -62,7 +71,7 @@ function writeForTenMinutes(): number[] {
 describe('progress that changes constantly', () => {
   it('is written less and less often', () => {
     const times = writeForTenMinutes()
-    expect(times.slice(0, 5)).toEqual([300, 2300, 6300, 14_300, 30_300])
-    expect(times).toHaveLength(23)
+    expect(times.slice(0, 5)).toEqual([300, 5300, 15_300, 35_300, 65_300])
+    expect(times).toHaveLength(22)
   })
 })
