@@ -216,7 +216,7 @@ describe('the builds of a node', () => {
     const bed = begin()
     expect(bed.builds.dueAt()).toBeUndefined()
     const report = bed.reporter.waiting(requestOf('web'))
-    expect(bed.builds.dueAt()).toBe(NOW + 300)
+    expect(bed.builds.dueAt()).toBe(NOW + 1000)
     bed.write()
     expect(bed.builds.dueAt()).toBeUndefined()
     bed.pass(5000)
@@ -242,7 +242,7 @@ describe('the builds of a node', () => {
     const snapshot = bed.builds.snapshot()
     bed.reporter.waiting(requestOf('web'))
     snapshot.written(NOW)
-    expect(bed.builds.dueAt()).toBe(NOW + 300)
+    expect(bed.builds.dueAt()).toBe(NOW + 1000)
   })
 
   it('are bounded: results go, and never what is waited for', async () => {
