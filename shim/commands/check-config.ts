@@ -23,6 +23,7 @@ export async function checkConfig(file: string): Promise<CheckedConfig> {
       timeout: formatDuration(nix.timeout),
       maxEvalMemory: formatSize(nix.maxEvalMemory),
       abandonAfter: formatDuration(nix.abandonAfter),
+      ...(nix.holdPulls !== undefined && { holdPulls: formatDuration(nix.holdPulls) }),
       rememberFailures: formatDuration(nix.rememberFailures),
     },
     ...(kubernetes && { kubernetes: printKubernetes(kubernetes) }),
