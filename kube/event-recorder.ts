@@ -10,8 +10,8 @@ import { type EventContent, eventBody, eventName, events } from './resources/eve
 const MAX_QUEUED = 500
 /** Most Events whose counts are kept. */
 const MAX_REMEMBERED = 1000
-/** Right after its start, an API server refuses every request. */
-const MAX_REFUSALS = 6
+/** Right after its start, an API server refuses every request: until it knows all rights and policies. */
+const REFUSES_AT_START_MS = 30_000
 /** If the API server accepted another Event within this time and was reachable since, a refusal is final. */
 const ACCEPTS_OTHERS_MS = 60_000
 /** Older Events are dropped. */
@@ -52,6 +52,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
   }
 
   async function writeWithRetries(queued: Queued): Promise<void> {
+    let refusedAt: number | undefined
     for (let failures = 1; !signal.aborted; failures += 1) {
       try {
         await write(queued)
@@ -60,7 +61,8 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
       } catch (error) {
         const isAway = error instanceof ShimError && error.retryable
         if (isAway) acceptedAt = Number.NEGATIVE_INFINITY
-        const mayRecover = isAway || (error instanceof ShimError && mayBeAccepted(error, failures, acceptedAt))
+        refusedAt = isAway ? undefined : (refusedAt ?? performance.now())
+        const mayRecover = isAway || (error instanceof ShimError && mayBeAccepted(error, { refusedAt, acceptedAt }))
         const isOld = Date.now() - queued.time.getTime() >= MAX_AGE_MS
         const { reason, about } = queued.content
         if (!mayRecover || isOld) {
@@ -121,6 +123,15 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
 /**
  * An Event that can never be written must not block the others. A common cause is a namespace with an exhausted quota.
  */
-function mayBeAccepted(error: ShimError, failures: number, acceptedAt: number): boolean {
-  return failures < MAX_REFUSALS && !isNamespaceGone(error) && performance.now() - acceptedAt > ACCEPTS_OTHERS_MS
+function mayBeAccepted(error: ShimError, { refusedAt = 0, acceptedAt }: Answers): boolean {
+  const now = performance.now()
+  return now - refusedAt < REFUSES_AT_START_MS && !isNamespaceGone(error) && now - acceptedAt > ACCEPTS_OTHERS_MS
+}
+
+/** By `performance.now()`. */
+interface Answers {
+  /** When the API server has refused this Event for the first time since it was away. */
+  readonly refusedAt: number | undefined
+  /** When it has accepted another one. */
+  readonly acceptedAt: number
 }

@@ -46,7 +46,8 @@ describe('a NixBuild for a pod', () => {
     await world.setReady(node, 'Unknown')
     await waitForBuild(byHand, { status: pending('NoNode', expect.stringContaining('1 not ready')) })
     await waitForBuild(build, { status: { status: 'Building', buildNode: node, attempts: [] } })
-    expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
+    const conditions = async () => (await world.pod(pod))?.status.conditions
+    await expect.poll(conditions, PATIENT).toMatchObject([{ reason: 'Building' }])
   })
 
   it('waits for another node if its own is lost, and the pod says so', async () => {

@@ -96,7 +96,8 @@ test('events recorded while the API server is away are written later, in order a
 })
 
 test('an event that the API server refuses right after a restart is retried', async () => {
-  const failures = [undefined, new RetryableError('ClusterAway', 'away'), new FinalError('ClusterRefused', 'not yet')]
+  const refusals = Array.from({ length: 7 }, () => new FinalError('ClusterRefused', 'not yet'))
+  const failures = [undefined, new RetryableError('ClusterAway', 'away'), ...refusals]
   await using bed = begin({
     async create(...args) {
       const failure = failures.shift()
