@@ -83,6 +83,17 @@ test('a pod that is created after its build was cancelled starts the build again
   await expect.poll(() => imageBuilt(cluster, second), PATIENT).toMatchObject({ status: 'True' })
 })
 
+test('`kubectl drain` of a node ends while the node builds for its pods', async () => {
+  const pod = await startPod(await makeFlake())
+  try {
+    // It waits until all pods are gone.
+    await cluster.kubectl(['drain', node.name, '--force', '--ignore-daemonsets', `--timeout=${PATIENCE}`])
+  } finally {
+    await cluster.kubectl(['uncordon', node.name])
+  }
+  await waitUntilGone(pod)
+})
+
 test('a NixBuild that a user created is built to its end even if all its pods are deleted', async () => {
   const flake = await makeFlake()
   const single = await makeFlake()
