@@ -52,7 +52,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
   }
 
   async function writeWithRetries(queued: Queued): Promise<void> {
-    let refusedAt: number | undefined
+    let refusedAt = Number.POSITIVE_INFINITY
     for (let failures = 1; !signal.aborted; failures += 1) {
       try {
         await write(queued)
@@ -61,7 +61,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
       } catch (error) {
         const isAway = error instanceof ShimError && error.retryable
         if (isAway) acceptedAt = Number.NEGATIVE_INFINITY
-        refusedAt = isAway ? undefined : (refusedAt ?? performance.now())
+        refusedAt = isAway ? Number.POSITIVE_INFINITY : Math.min(refusedAt, performance.now())
         const mayRecover = isAway || (error instanceof ShimError && mayBeAccepted(error, { refusedAt, acceptedAt }))
         const isOld = Date.now() - queued.time.getTime() >= MAX_AGE_MS
         const { reason, about } = queued.content
@@ -123,7 +123,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
 /**
  * An Event that can never be written must not block the others. A common cause is a namespace with an exhausted quota.
  */
-function mayBeAccepted(error: ShimError, { refusedAt = 0, acceptedAt }: Answers): boolean {
+function mayBeAccepted(error: ShimError, { refusedAt, acceptedAt }: Answers): boolean {
   const now = performance.now()
   return now - refusedAt < REFUSES_AT_START_MS && !isNamespaceGone(error) && now - acceptedAt > ACCEPTS_OTHERS_MS
 }
@@ -131,7 +131,7 @@ function mayBeAccepted(error: ShimError, { refusedAt = 0, acceptedAt }: Answers)
 /** By `performance.now()`. */
 interface Answers {
   /** When the API server has refused this Event for the first time since it was away. */
-  readonly refusedAt: number | undefined
+  readonly refusedAt: number
   /** When it has accepted another one. */
   readonly acceptedAt: number
 }

@@ -3,8 +3,10 @@ import type { NodeBuild } from '../../../kube/resources/nixnode.ts'
 
 /** Work shorter than this is not reported until it ends. */
 export const FIRST_AFTER_MS = 300
-/** A state is written when it has lasted this long. The import of most images takes less. */
-const STATE_AFTER_MS = { Importing: 3000, other: 1000 }
+/** A state is written when it has lasted this long. */
+const STATE_AFTER_MS = 1000
+/** The import of most images takes less. */
+const IMPORT_AFTER_MS = 3000
 /** Pods that only check an image that is present mostly wait for less than this. */
 const PODS_AFTER_MS = 2000
 /** Pauses between writes of progress grow from the first to the last. */
@@ -37,9 +39,9 @@ export function dueAt({ build, isActive, since, changedAt }: Pending, written?: 
   if (build && before && isDeepStrictEqual(withoutPods(build), withoutPods(before))) return changedAt + PODS_AFTER_MS
   if (!build || !isActive) return changedAt
   // Most builds leave the queue sooner.
-  if (!written || !before) return since + (build.state === 'Queued' ? STATE_AFTER_MS.other : FIRST_AFTER_MS)
+  if (!written || !before) return since + (build.state === 'Queued' ? STATE_AFTER_MS : FIRST_AFTER_MS)
   if (build.state !== before.state)
-    return Math.max(since, written.at) + STATE_AFTER_MS[build.state === 'Importing' ? 'Importing' : 'other']
+    return Math.max(since, written.at) + (build.state === 'Importing' ? IMPORT_AFTER_MS : STATE_AFTER_MS)
   return written.at + Math.min(PROGRESS_AFTER_MS.first * 2 ** written.times, PROGRESS_AFTER_MS.last)
 }
 
