@@ -1,26 +1,21 @@
-import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { callerLeft } from '../../../lib/async/bounded-wait.ts'
 import { STATUS } from '../../../lib/grpc/status.ts'
-import { createNames } from '../../../recipes/names/names.ts'
-import { createPolicy } from '../../../recipes/policy/policy.ts'
 import { recipeKey } from '../../../recipes/recipe.ts'
 import type { BuildCall } from '../../../shim/nix/contract.ts'
 import type { PullOutcome } from '../../../shim/pull/contract.ts'
 import { createOtherRecipes } from '../../../shim/pull/other-recipes.ts'
 import { interceptPullImage } from '../../../shim/pull/pull-image.ts'
-import { createPullLog } from '../../../shim/pull/pull-log.ts'
 import { createSharedRuns } from '../../../shim/pull/runs/shared-runs.ts'
 import { IMAGE_SERVICE } from '../../../shim/wire/cri.ts'
 import { PULL_IMAGE_PATH } from '../../../shim/wire/paths.ts'
 import { recipeAnnotations } from '../../node/recipe-pull.ts'
+import { pullParts } from './pull-parts.ts'
 
-const SYSTEM = 'x86_64-linux'
 const ABANDON_MS = 1000
 const PROMISE_MS = 600_000
 const OPTIONS = { abandonAfterMs: ABANDON_MS, promiseMs: PROMISE_MS, rememberFailuresMs: 1000, maxPerNamespace: 10 }
 
-const logger = pino({ level: 'silent' })
 const pod = { namespace: 'team', name: 'web', uid: 'uid-1' }
 const annotations = recipeAnnotations({
   image: 'registry.example/sidecar:1',
@@ -31,9 +26,6 @@ const annotations = recipeAnnotations({
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-const notUsed = () => Promise.reject(new Error('not used here'))
-const images = { find: async () => undefined, withLabel: notUsed, present: async () => undefined, usable: notUsed }
-
 /** A node where the pull of an image without a recipe is forwarded, and the build of the other image of its pod never ends. */
 function setUp() {
   const builds: AbortSignal[] = []
@@ -42,26 +34,7 @@ function setUp() {
       builds.push(signal)
       signal.addEventListener('abort', () => reject(signal.reason))
     })
-  const builder = {
-    ...{ build, findResult: async () => undefined },
-    ...{ withArchive: notUsed, keepOnly: notUsed, pathInfo: notUsed },
-  }
-  const rule = { namespaces: ['*'], images: ['**'], flakes: ['**'], requireLocked: false }
-  const interceptor = interceptPullImage({
-    policy: createPolicy([{ ...rule, replaceForeign: false, plainPackages: false, maxImageSize: 1 }]),
-    names: createNames({ rules: [], flakeNames: false, system: SYSTEM }),
-    system: SYSTEM,
-    findClusterRecipe: undefined,
-    findLock: undefined,
-    warnPod: undefined,
-    images: async () => images,
-    stages: async () => ({ images, builder, importer: { importImage: notUsed } }),
-    runs: createSharedRuns<PullOutcome>(OPTIONS),
-    holdMs: undefined,
-    progressOf: () => undefined,
-    reporter: createPullLog(),
-    logger,
-  })
+  const interceptor = interceptPullImage(pullParts({ build, runs: createSharedRuns<PullOutcome>(OPTIONS) }))
   const request = IMAGE_SERVICE.PullImage.requestSerialize({
     image: { image: 'registry.example/app:1' },
     sandboxConfig: { metadata: pod, annotations },
@@ -93,7 +66,7 @@ describe('a pull of a pod that is cancelled after another image of the pod has b
       using request = runs.request(recipeKey(recipe), pod.namespace)
       return await request.join({ start, terms: '', ...limits })
     }
-    const others = createOtherRecipes({ system: SYSTEM, images: async () => images, pull, logger })
+    const others = createOtherRecipes({ ...pullParts(), pull })
     const call = { image: 'registry.example/app:1', namespace: pod.namespace, pod, annotations }
     const ended = others.request(call, undefined)
     await vi.advanceTimersByTimeAsync(0)

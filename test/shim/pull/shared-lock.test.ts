@@ -1,15 +1,8 @@
-import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
-import { createNames } from '../../../recipes/names/names.ts'
-import { createPolicy } from '../../../recipes/policy/policy.ts'
-import type { BuildCall } from '../../../shim/nix/contract.ts'
-import type { LockQuery, PullOutcome } from '../../../shim/pull/contract.ts'
 import { pullImage } from '../../../shim/pull/pull-image.ts'
-import { createPullLog } from '../../../shim/pull/pull-log.ts'
-import { createSharedRuns } from '../../../shim/pull/runs/shared-runs.ts'
+import { pullParts, SYSTEM } from './pull-parts.ts'
 
-const SYSTEM = 'x86_64-linux'
 const OLD = `github:team/app/${'a'.repeat(40)}`
 const NEW = `github:team/app/${'b'.repeat(40)}`
 
@@ -23,38 +16,17 @@ const LOCKS = new Map([
 /** Pulls for these namespaces at the same time, and returns the content that their shared run builds. */
 async function lockOf(...namespaces: string[]): Promise<string | undefined> {
   const locks: (string | undefined)[] = []
-  const notUsed = () => Promise.reject(new Error('not used here'))
-  const images = { find: async () => undefined, withLabel: notUsed, present: async () => undefined, usable: notUsed }
-  const builder = {
-    async build(_recipe: unknown, { findLock }: BuildCall) {
+  const parts = pullParts({
+    async build(_recipe, { findLock }) {
       locks.push((await findLock?.())?.url)
       return { storePath: '/nix/store/a', runId: 'run-1' }
     },
-    findResult: async () => undefined,
-    ...{ withArchive: notUsed, keepOnly: notUsed, pathInfo: notUsed },
-  }
-  const importer = {
     importImage: async () => ({ imageId: 'sha256:made', manifestDigest: 'sha256:manifest', sentBytes: 0 }),
-  }
-  const rule = { namespaces: ['*'], images: ['**'], flakes: ['**'], requireLocked: false }
-  const parts = {
-    policy: createPolicy([{ ...rule, replaceForeign: false, plainPackages: false, maxImageSize: 1 }]),
-    names: createNames({ rules: [], flakeNames: false, system: SYSTEM }),
-    system: SYSTEM,
-    findClusterRecipe: undefined,
-    findLock: async ({ namespace }: LockQuery) => {
+    findLock: async ({ namespace }) => {
       const url = LOCKS.get(namespace)
       return url === undefined ? undefined : parseFlakeUrl(url)
     },
-    warnPod: undefined,
-    images: async () => images,
-    stages: async () => ({ images, builder, importer }),
-    runs: createSharedRuns<PullOutcome>({ abandonAfterMs: 1000, rememberFailuresMs: 1000, maxPerNamespace: 10 }),
-    holdMs: undefined,
-    progressOf: () => undefined,
-    reporter: createPullLog(),
-    logger: pino({ level: 'silent' }),
-  }
+  })
   const flake = parseFlakeUrl('github:team/app')
   const recipe = { image: 'registry.example/app:1', flake, packageName: 'app', system: SYSTEM }
   const pull = (namespace: string) => {
