@@ -1,7 +1,7 @@
 import { stringify } from 'yaml'
 import { formatListenAddress } from '../../lib/http/listen-address.ts'
 import { formatDuration, formatSize } from '../../lib/text/units.ts'
-import { type Config, readConfig } from '../config/config.ts'
+import { readConfig } from '../config/config.ts'
 import { warnOfOptions } from '../doctor/nix/nix-options.ts'
 
 export interface CheckedConfig {
@@ -18,24 +18,24 @@ export async function checkConfig(file: string): Promise<CheckedConfig> {
     ...rest,
     policy: policy.map(rule => ({ ...rule, maxImageSize: formatSize(rule.maxImageSize) })),
     shutdownTimeout: formatDuration(shutdownTimeout),
-    nix: {
-      ...nix,
-      timeout: formatDuration(nix.timeout),
-      maxEvalMemory: formatSize(nix.maxEvalMemory),
-      abandonAfter: formatDuration(nix.abandonAfter),
-      ...(nix.holdPulls !== undefined && { holdPulls: formatDuration(nix.holdPulls) }),
-      rememberFailures: formatDuration(nix.rememberFailures),
-    },
-    ...(kubernetes && { kubernetes: printKubernetes(kubernetes) }),
+    nix: { ...nix, ...formatDurations(nix, NIX_DURATIONS), maxEvalMemory: formatSize(nix.maxEvalMemory) },
+    ...(kubernetes && { kubernetes: { ...kubernetes, ...formatDurations(kubernetes, KUBERNETES_DURATIONS) } }),
     ...(metrics && { metrics: { address: formatListenAddress(metrics.address) } }),
   })
   return { text, warning: warnOfOptions(nix.options) }
 }
 
-function printKubernetes(kubernetes: NonNullable<Config['kubernetes']>) {
-  return {
-    ...kubernetes,
-    leaseDuration: formatDuration(kubernetes.leaseDuration),
-    lookupTimeout: formatDuration(kubernetes.lookupTimeout),
-  }
+const NIX_DURATIONS = ['timeout', 'abandonAfter', 'holdPulls', 'rememberFailures'] as const
+const KUBERNETES_DURATIONS = ['leaseDuration', 'lookupTimeout', 'unwantedCheck'] as const
+
+function formatDurations<Key extends string>(
+  section: Readonly<Partial<Record<Key, number | undefined>>>,
+  keys: readonly Key[],
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    keys.flatMap(key => {
+      const duration = section[key]
+      return duration === undefined ? [] : [[key, formatDuration(duration)]]
+    }),
+  )
 }

@@ -181,7 +181,7 @@ describe('enbi-shim check-config', () => {
     const full = join(bed.dir, 'full.yaml')
     await writeFile(
       full,
-      'kubernetes: {}\nnix: { holdPulls: 1m }\nmetrics: { address: "[::1]:9469" }\nnames: [{ images: "r.example/{n}", flake: "github:a/{n}", package: x }, { images: "s.example/{contents}", packages: "path:/srv" }]\npolicy: [{ namespaces: ["*"], images: ["s.example/**"], flakes: ["packages:path:/srv"], contents: [jq] }]\n',
+      'kubernetes: { unwantedCheck: 1m }\nnix: { holdPulls: 1m }\nmetrics: { address: "[::1]:9469" }\nnames: [{ images: "r.example/{n}", flake: "github:a/{n}", package: x }, { images: "s.example/{contents}", packages: "path:/srv" }]\npolicy: [{ namespaces: ["*"], images: ["s.example/**"], flakes: ["packages:path:/srv"], contents: [jq] }]\n',
     )
     const { stdout } = await run('check-config', full)
     const file = join(bed.dir, 'printed.yaml')
