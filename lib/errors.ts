@@ -33,6 +33,8 @@ export const ERROR_CODES = {
   BuildTimedOut: 'final',
   BuildInterrupted: 'retryable',
   DiskFull: 'retryable',
+  CopyFailed: 'retryable',
+  NothingBuilt: 'retryable',
   // import
   NotAnImage: 'final',
   ArchiveInvalid: 'final',

@@ -86,12 +86,26 @@ export const nodeBuildSchema = v.object({
   pods: v.optional(v.array(podSchema), []),
 })
 
+/** How other nodes get what this node has. */
+const storeOfNode = v.object({
+  /** URL of the binary cache that serves the node's store; missing: nobody copies from it. */
+  address: optionalText,
+  /** `NAME:BASE64`, as Nix prints it. */
+  publicKey: optionalText,
+  /** Nodes that may copy from it at the same time. */
+  maxServed: v.optional(v.number()),
+  /** It builds nothing: what its pods need is built by other nodes. */
+  fetchOnly: v.optional(v.boolean()),
+})
+
 const statusOfNode = v.object({
   /** Of the spec that the shim has read. */
   observedGeneration: v.optional(v.number()),
   shimVersion: optionalText,
   system: optionalText,
   layerMode: optionalText,
+  /** Missing if the node shares nothing. */
+  store: v.optional(storeOfNode),
   builds: v.optional(v.array(nodeBuildSchema), []),
 })
 
@@ -109,6 +123,7 @@ export const NIXNODE_FIELDS = {
 
 export type NixNodeSpec = v.InferOutput<typeof nixNodeSpecSchema>
 export type NixNodeStatus = v.InferOutput<typeof statusOfNode>
+export type NodeStore = v.InferOutput<typeof storeOfNode>
 export type NodeBuild = v.InferOutput<typeof nodeBuildSchema>
 export type AssignedBuild = v.InferOutput<typeof assignedSchema>
 export type NixNode = v.InferOutput<typeof nixNodeSchema>

@@ -13,13 +13,14 @@ export interface CheckedConfig {
 
 /** Throws ConfigInvalid. */
 export async function checkConfig(file: string): Promise<CheckedConfig> {
-  const { nix, policy, kubernetes, metrics, shutdownTimeout, ...rest } = await readConfig(file)
+  const { nix, policy, kubernetes, share, metrics, shutdownTimeout, ...rest } = await readConfig(file)
   const text = stringify({
     ...rest,
     policy: policy.map(rule => ({ ...rule, maxImageSize: formatSize(rule.maxImageSize) })),
     shutdownTimeout: formatDuration(shutdownTimeout),
     nix: { ...nix, ...formatDurations(nix, NIX_DURATIONS), maxEvalMemory: formatSize(nix.maxEvalMemory) },
     ...(kubernetes && { kubernetes: { ...kubernetes, ...formatDurations(kubernetes, KUBERNETES_DURATIONS) } }),
+    ...(share && { share: { ...share, ...formatDurations(share, SHARE_DURATIONS) } }),
     ...(metrics && { metrics: { address: formatListenAddress(metrics.address) } }),
   })
   return { text, warning: warnOfOptions(nix.options) }
@@ -27,6 +28,7 @@ export async function checkConfig(file: string): Promise<CheckedConfig> {
 
 const NIX_DURATIONS = ['timeout', 'abandonAfter', 'holdPulls', 'rememberFailures'] as const
 const KUBERNETES_DURATIONS = ['leaseDuration', 'lookupTimeout', 'unwantedCheck'] as const
+const SHARE_DURATIONS = ['wait', 'copyTimeout'] as const
 
 function formatDurations<Key extends string>(
   section: Readonly<Partial<Record<Key, number | undefined>>>,

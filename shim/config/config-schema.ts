@@ -6,6 +6,7 @@ import { nameRules } from '../../recipes/names/name-rules.ts'
 import { LAYER_MODES } from '../containerd/services/constants.ts'
 import { DEFAULT_SOCKET } from './defaults.ts'
 import { policyRule } from './policy-rule.ts'
+import { share } from './share.ts'
 import { absolutePath, atLeastOne, duration, listenAddress, nixOptions, nodeName, size } from './value-types.ts'
 
 const containerd = v.strictObject({
@@ -55,11 +56,23 @@ const nix = v.strictObject({
     ),
     'enbi-shim',
   ),
+  build: v.optional(
+    v.pipe(
+      v.picklist(['always', 'never']),
+      v.description(
+        '`never`: this node builds nothing, it only copies what other nodes have built or binary caches have. Needs the section `share`.',
+      ),
+    ),
+    'always',
+  ),
   maxBuilds: v.optional(
     v.pipe(
-      atLeastOne,
+      v.number(),
+      v.integer(),
+      v.minValue(0),
+      v.metadata({ type: 'integer, at least 0' }),
       v.description(
-        'Concurrent builds; further builds are queued fairly across namespaces, and no namespace gets all places.',
+        'Concurrent builds; further builds are queued fairly across namespaces, and no namespace gets all places. 0 is the same as `build: never`.',
       ),
     ),
     3,
@@ -201,6 +214,14 @@ export const configFields = v.strictObject({
   kubernetes: v.optional(
     v.pipe(kubernetes, v.description('The API server. Without this section the shim works without a cluster.')),
   ),
+  share: v.optional(
+    v.pipe(
+      share,
+      v.description(
+        'One build for all nodes: the others copy the result. Without this section the node builds everything itself.',
+      ),
+    ),
+  ),
   metrics: v.optional(
     v.pipe(
       v.strictObject({
@@ -239,4 +260,17 @@ export const configSchema = v.pipe(
     ),
     ['containerd', 'imageService'],
   ),
+  v.forward(
+    v.partialCheck(
+      [['nix'], ['share']],
+      ({ nix, share }) => share !== undefined || !isFetchOnly(nix),
+      'expected the section share, from which a node that builds nothing gets its images',
+    ),
+    ['nix', 'build'],
+  ),
 )
+
+/** Whether this node builds nothing. */
+export function isFetchOnly({ build, maxBuilds }: { readonly build: string; readonly maxBuilds: number }): boolean {
+  return build === 'never' || maxBuilds === 0
+}

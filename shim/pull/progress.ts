@@ -33,6 +33,10 @@ export function toWire(progress: PullProgress): Partial<WireProgress> {
       return { phase, done: progress.doneBytes, expected: progress.expectedBytes }
     case 'building':
       return { phase, done: progress.done, expected: progress.expected, text: progress.current ?? '' }
+    case 'waiting':
+      return { phase, text: progress.progress ? `${progress.node}: ${progress.progress}` : progress.node }
+    case 'copying':
+      return { phase, done: progress.doneBytes, expected: progress.expectedBytes, text: progress.from }
     case 'log':
       return { phase, text: progress.line }
     case 'built':

@@ -15,6 +15,10 @@ export function describeProgress({ phase, done, expected, text }: WireProgress):
       return `fetching ${describeBytes(done, expected)}`
     case 'building':
       return expected === 0 ? `building ${text}`.trimEnd() : `building ${done} of ${expected}${text ? `, ${text}` : ''}`
+    case 'waiting':
+      return `waiting for ${text}`
+    case 'copying':
+      return `copying from ${text}, ${describeBytes(done, expected)}`
     case 'built':
       return `built ${text}`
     case 'importing':

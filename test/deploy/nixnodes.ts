@@ -18,6 +18,7 @@ export const FULL_NODE_STATUS: Complete<NixNodeStatus> = {
   shimVersion: '0.1.0',
   system: 'x86_64-linux',
   layerMode: 'linked',
+  store: { address: 'http://10.0.0.5:5000', publicKey: 'worker-1:bm8gcmVhbCBrZXk=', maxServed: 4, fetchOnly: false },
   builds: [
     {
       namespace: 'team',

@@ -4,7 +4,7 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const name = v.pipe(v.string(), v.maxLength(255))
 const url = v.pipe(v.string(), v.maxLength(2048))
 
-/** Progress of a build. Numbers only grow; `building` and `fetching` may alternate. */
+/** Progress of a build. Numbers only grow; `building`, `fetching`, `waiting` and `copying` may alternate. */
 export const buildProgressSchema = v.variant('phase', [
   v.object({ phase: v.literal('queued'), ahead: count }),
   /** The run with this id, which also names its log, has started. Told again once the content of an unlocked flake is known. */
@@ -13,6 +13,10 @@ export const buildProgressSchema = v.variant('phase', [
   v.object({ phase: v.literal('building'), done: count, expected: count, current: v.exactOptional(name) }),
   /** Bytes of flake inputs, and from binary caches. */
   v.object({ phase: v.literal('fetching'), doneBytes: count, expectedBytes: count }),
+  /** Another node builds it: `progress` is what that node says. */
+  v.object({ phase: v.literal('waiting'), node: name, progress: name }),
+  /** From the binary cache of a node or a store, `from`. */
+  v.object({ phase: v.literal('copying'), from: name, doneBytes: count, expectedBytes: count }),
   /** One line of a builder's log, without terminal escapes. */
   v.object({ phase: v.literal('log'), line: v.pipe(v.string(), v.maxLength(4096)) }),
 ])

@@ -150,7 +150,12 @@ describe('a mistake in a config is named with its key', () => {
     ],
     ['a queue without places', 'nix: { maxQueuedPerNamespace: 0 }', 'nix.maxQueuedPerNamespace'],
     ['an unknown layer mode', 'import: { layers: copied }', 'import.layers'],
-    ['a number below its minimum', 'nix: { maxBuilds: 0 }', 'nix.maxBuilds'],
+    ['a number below its minimum', 'nix: { maxBuilds: -1 }', 'nix.maxBuilds'],
+    ['a node that builds nothing and shares nothing', 'nix: { build: never }', 'nix.build: expected the section share'],
+    ['no places for builds and no section share', 'nix: { maxBuilds: 0 }', 'nix.build: expected the section share'],
+    ['the address of a peer that is no URL', 'share: { address: "10.0.0.5:5000" }', 'share.address: expected the URL'],
+    ['a store with a password', 'share: { stores: ["https://a:b@cache.example"] }', 'share.stores.0: expected the URL'],
+    ['a store that is a path', 'share: { push: /srv/cache }', 'share.push: expected the URL'],
     ['a relative path', 'listen: run/x.sock', 'listen: expected an absolute path'],
     [
       'a token of a forge',
