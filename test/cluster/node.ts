@@ -1,4 +1,4 @@
-import { type Bed, startBed } from '../node/bed.ts'
+import { type Bed, type BedOptions, startBed } from '../node/bed.ts'
 import type { Daemon } from '../node/daemon.ts'
 import { NEWER_CONTAINERD } from '../node/programs.ts'
 import type { Shim, ShimOptions } from '../node/shim.ts'
@@ -14,7 +14,7 @@ export interface ClusterNode extends AsyncDisposable {
   readonly shim: Shim
 }
 
-export interface NodeOptions {
+export interface NodeOptions extends Pick<BedOptions, 'nixSettings'> {
   /** Overrides keys of the KubeletConfiguration. */
   readonly kubeletConfig?: Readonly<Record<string, unknown>>
   readonly shim?: ShimOptions
@@ -32,7 +32,11 @@ export interface NodePlan extends NodeOptions {
 
 /** Starts all parts of a node. When it resolves, the API server knows the node, which may not be Ready yet. */
 export async function startNode(plan: NodePlan): Promise<ClusterNode> {
-  const bed = await startBed({ containerd: { programs: NEWER_CONTAINERD.dir, network: await podNetwork() } })
+  const { nixSettings } = plan
+  const bed = await startBed({
+    nixSettings,
+    containerd: { programs: NEWER_CONTAINERD.dir, network: await podNetwork() },
+  })
   try {
     return await startParts(bed, plan)
   } catch (error) {

@@ -52,7 +52,7 @@ export interface BedOptions {
   /** With false there is no nix-daemon, and the build user owns /nix. */
   readonly daemon?: boolean
   /** Override settings of the bed's nix.conf. */
-  readonly nixSettings?: Readonly<Record<string, string>>
+  readonly nixSettings?: Readonly<Record<string, string>> | undefined
   readonly containerd?: ContainerdOptions
   /** Parts that are not started. A test can start their Daemon later. */
   readonly without?: readonly ('containerd' | 'nix')[]

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { portOf } from './port-of.ts'
 
 /** A binary cache that has nothing, and never answers whether it has one store path. */
 export interface SlowCache extends AsyncDisposable {
@@ -23,9 +23,4 @@ export async function startSlowCache(): Promise<SlowCache> {
       await new Promise(resolve => server.close(resolve))
     },
   }
-}
-
-function portOf(address: AddressInfo | string | null): number {
-  if (address === null || typeof address === 'string') throw new Error('not listening on a port')
-  return address.port
 }
