@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto'
+import * as v from 'valibot'
+import { ERROR_CODES, isErrorCode } from '../../lib/errors.ts'
+import { cutLines } from '../../lib/text/cut.ts'
+import { cleanText, copyStart } from '../../lib/text/text.ts'
+import { isStorePath, STORE_DIR } from '../../recipes/store-path.ts'
+import type { Kind } from '../client/contract.ts'
+import { leases, microTime } from './lease.ts'
+
+/** Namespace of claims and slots, so that any number of them leaves room for the Leases of shims. */
+export const CLAIMS_NAMESPACE = 'enbi-claims'
+/** Label of each Lease in CLAIMS_NAMESPACE: `path` or `slot`. deploy/base/claim-admission.yaml knows all these names, too. */
+export const CLAIM_LABEL = 'enbi.hrzn.ee/claim'
+export const STORE_PATH_ANNOTATION = 'enbi.hrzn.ee/store-path'
+/** How far the holder is, for people. */
+export const PROGRESS_ANNOTATION = 'enbi.hrzn.ee/progress'
+/** Names of nodes that have the path, separated by commas. */
+export const NODES_ANNOTATION = 'enbi.hrzn.ee/nodes'
+/** Why the path can never be built, as JSON. */
+export const FAILURE_ANNOTATION = 'enbi.hrzn.ee/failure'
+
+/** deploy/base/claim-admission.yaml also enforces these. Texts are in characters. */
+export const CLAIM_LIMITS = { durationMs: 60_000, nodes: 8, progress: 200, failureMessage: 2_048 } as const
+
+/** Nodes that may copy from one node at the same time, whatever it says. */
+export const MAX_SERVED = 64
+
+const HASH_LENGTH = 32
+/** Longer names of nodes are cut in the names of slots. */
+const MAX_PEER = 200
+const SHORT_HASH = 16
+
+/** A name of a Node, as the API server admits it. */
+const NODE_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/
+
+/** Name of the Lease for a store path; undefined if it is none. */
+export function pathClaimName(storePath: string): string | undefined {
+  if (!isStorePath(storePath)) return undefined
+  const begin = STORE_DIR.length + 1
+  return `path-${storePath.slice(begin, begin + HASH_LENGTH)}`
+}
+
+/** Name of the Lease for one of the places at a peer. */
+export function slotName(peer: string, index: number): string {
+  if (peer.length <= MAX_PEER) return `slot-${peer}-${index}`
+  const hash = createHash('sha256').update(peer).digest('hex').slice(0, SHORT_HASH)
+  return `slot-${peer.slice(0, MAX_PEER - SHORT_HASH - 1)}-${hash}-${index}`
+}
+
+/** The failure of a build, as its node tells it. */
+export interface ToldFailure {
+  readonly code: SharedFailure
+  readonly message: string
+  readonly node: string
+}
+
+/** Failures that another node would meet, too. The others may have causes on one node. */
+const SHARED_FAILURES = ['BuilderFailed', 'BuildTimedOut'] as const
+export type SharedFailure = (typeof SHARED_FAILURES)[number]
+
+export function isSharedFailure(code: string): code is SharedFailure {
+  return isErrorCode(code) && ERROR_CODES[code] === 'final' && SHARED_FAILURES.some(shared => shared === code)
+}
+
+const failureSchema = v.pipe(
+  v.string(),
+  v.maxLength(16_384),
+  v.parseJson(),
+  v.object({
+    code: v.picklist(SHARED_FAILURES),
+    message: v.pipe(
+      v.string(),
+      v.transform(text => cutLines(cleanText(text), CLAIM_LIMITS.failureMessage)),
+    ),
+    node: v.pipe(v.string(), v.regex(NODE_NAME)),
+  }),
+)
+
+/** A claim or a slot. Its texts are bounded and cleaned, because any shim may have written them. */
+export interface ClaimLease {
+  readonly resourceVersion: string
+  /** Empty: nobody. */
+  readonly holder: string
+  /** Without a renewal for this long, the holder counts as lost. */
+  readonly durationMs: number
+  readonly progress: string
+  readonly nodes: readonly string[]
+  readonly failure?: ToldFailure | undefined
+}
+
+export const claimLeases: Kind<ClaimLease> = {
+  ...leases,
+  parse(object) {
+    const { metadata, spec } = leases.parse(object)
+    const { annotations, resourceVersion } = metadata
+    const holder = spec.holderIdentity ?? ''
+    return {
+      resourceVersion,
+      holder: NODE_NAME.test(holder) ? holder : copyStart(cleanText(holder), CLAIM_LIMITS.progress),
+      durationMs: Math.min(Math.max(spec.leaseDurationSeconds ?? 0, 1) * 1000, CLAIM_LIMITS.durationMs),
+      progress: oneLine(annotations[PROGRESS_ANNOTATION] ?? ''),
+      nodes: readNodes(annotations[NODES_ANNOTATION] ?? ''),
+      failure: readFailure(annotations[FAILURE_ANNOTATION]),
+    }
+  },
+}
+
+function oneLine(text: string): string {
+  return copyStart(cleanText(text.slice(0, CLAIM_LIMITS.progress)).replaceAll('\n', ' '), CLAIM_LIMITS.progress)
+}
+
+function readNodes(text: string): string[] {
+  const names = text.slice(0, 4096).split(',', CLAIM_LIMITS.nodes)
+  return names.filter(name => NODE_NAME.test(name)).map(name => copyStart(name, name.length))
+}
+
+function readFailure(text: string | undefined): ToldFailure | undefined {
+  const parsed = v.safeParse(failureSchema, text)
+  return parsed.success ? parsed.output : undefined
+}
+
+/** What a holder writes. */
+export interface ClaimChange {
+  readonly holder?: string
+  readonly durationMs?: number
+  /** Null removes the annotation. */
+  readonly progress?: string | null
+  readonly nodes?: readonly string[]
+  readonly failure?: ToldFailure | null
+}
+
+/** The body of a merge patch. The resourceVersion is its precondition. */
+export function claimPatch(resourceVersion: string, change: ClaimChange): object {
+  const { holder, durationMs, progress, nodes, failure } = change
+  const annotations = {
+    ...(progress !== undefined && { [PROGRESS_ANNOTATION]: progress && oneLine(progress) }),
+    ...(nodes !== undefined && { [NODES_ANNOTATION]: nodes.slice(0, CLAIM_LIMITS.nodes).join(',') || null }),
+    ...(failure !== undefined && { [FAILURE_ANNOTATION]: failure && writeFailure(failure) }),
+  }
+  const spec = {
+    ...(holder !== undefined && { holderIdentity: holder }),
+    ...(durationMs !== undefined && heldFor(durationMs)),
+  }
+  const hasSpec = Object.keys(spec).length > 0
+  return { metadata: { resourceVersion, annotations }, ...(hasSpec && { spec }) }
+}
+
+function writeFailure({ code, message, node }: ToldFailure): string {
+  return JSON.stringify({ code, message: cutLines(message, CLAIM_LIMITS.failureMessage), node })
+}
+
+export interface NewClaim {
+  readonly holder: string
+  readonly durationMs: number
+  /** Undefined for a slot. */
+  readonly storePath?: string | undefined
+}
+
+/** The body of a new Lease. */
+export function newClaim({ holder, durationMs, storePath }: NewClaim): object {
+  const isPath = storePath !== undefined
+  const metadata = {
+    labels: { [CLAIM_LABEL]: isPath ? 'path' : 'slot' },
+    ...(isPath && { annotations: { [STORE_PATH_ANNOTATION]: storePath } }),
+  }
+  return { metadata, spec: { holderIdentity: holder, ...heldFor(durationMs) } }
+}
+
+function heldFor(durationMs: number) {
+  return { leaseDurationSeconds: Math.ceil(durationMs / 1000), renewTime: microTime(new Date()) }
+}

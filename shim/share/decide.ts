@@ -1,0 +1,51 @@
+import type { ClaimLease, ToldFailure } from '../../kube/resources/claim-lease.ts'
+
+/** What is known about the claim of a path. */
+export interface Seen {
+  /** Undefined: there is no Lease. */
+  readonly lease: ClaimLease | undefined
+  /** When this version was first seen, by this process's clock: clocks of other machines are not compared. */
+  readonly seenAt: number
+}
+
+export interface DecideInput {
+  readonly seen: Seen
+  /** This node. */
+  readonly self: string
+  /** By the same clock. */
+  readonly now: number
+  /** Whether this node may build. */
+  readonly mayBuild: boolean
+  /** Nodes that the path cannot be copied from. */
+  readonly unusable: ReadonlySet<string>
+  /** Whether this node takes the failure for true, instead of trying by itself. */
+  readonly believes: boolean
+}
+
+export type Decision =
+  | { readonly kind: 'create' }
+  /** Claim a Lease that nobody holds, or whose holder is lost. */
+  | { readonly kind: 'take'; readonly lease: ClaimLease }
+  /** Look again after a change, or after this time. */
+  | { readonly kind: 'wait'; readonly node?: string; readonly progress: string; readonly ms?: number }
+  | { readonly kind: 'copy'; readonly nodes: readonly string[] }
+  | { readonly kind: 'fail'; readonly failure: ToldFailure }
+
+/** What a node does that wants a path. */
+export function decide({ seen, self, now, mayBuild, unusable, believes }: DecideInput): Decision {
+  const { lease, seenAt } = seen
+  if (lease === undefined) return mayBuild ? { kind: 'create' } : { kind: 'wait', progress: '' }
+  const { holder, progress, nodes, failure } = lease
+  if (holder !== '' && holder !== self) {
+    const ms = seenAt + lease.durationMs - now
+    if (ms > 0) return { kind: 'wait', node: holder, progress, ms }
+    return mayBuild ? { kind: 'take', lease } : { kind: 'wait', node: holder, progress }
+  }
+  if (holder === '') {
+    if (failure && failure.node !== self && believes) return { kind: 'fail', failure }
+    const peers = nodes.filter(node => node !== self && !unusable.has(node))
+    if (peers.length > 0) return { kind: 'copy', nodes: peers }
+  }
+  // Its own Lease is from an earlier process: claims of this one are known without asking.
+  return mayBuild ? { kind: 'take', lease } : { kind: 'wait', progress: '' }
+}

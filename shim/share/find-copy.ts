@@ -1,0 +1,110 @@
+import type { Logger } from 'pino'
+import { jitter } from '../../lib/async/retry.ts'
+import { messageOf } from '../../lib/errors.ts'
+import type { FindCall, PathSource, SharedPath } from '../nix/sharing.ts'
+import type { ClaimKube } from './claim-kube.ts'
+import { createCopySource, joinNodes } from './copy-source.ts'
+import type { LeaseView } from './lease-view.ts'
+import type { LeadingRun } from './local-runs.ts'
+import type { Peer, Peers } from './peers.ts'
+import type { ShareTimes } from './settings.ts'
+import { type Slot, type Slots, shuffle } from './slots.ts'
+import type { Stores } from './stores.ts'
+
+export interface FindCopyOptions {
+  readonly kube: () => Promise<ClaimKube>
+  readonly self: string
+  /** Whether other nodes can copy from this one. */
+  readonly serves: boolean
+  readonly stores: Stores
+  readonly peers: Peers
+  readonly slots: Slots
+  readonly times: ShareTimes
+  readonly logger: Logger
+}
+
+export interface FindTask {
+  readonly path: SharedPath
+  readonly call: FindCall
+  readonly lead: LeadingRun
+  /** By performance.now(). */
+  readonly deadline: number
+}
+
+/** Finds binary caches that have a path. */
+export interface FindCopy {
+  fromStore(task: FindTask): Promise<PathSource | undefined>
+  search(task: FindTask, name: string, view: LeaseView): PeerSearch
+}
+
+export interface PeerSearch {
+  /** Nodes that the path cannot be copied from. */
+  readonly unusable: ReadonlySet<string>
+  /** A copy from one of these nodes. Undefined if none is usable; or after a pause, of at most `longestMs`, if all are busy. */
+  next(nodes: readonly string[], longestMs: number): Promise<PathSource | undefined>
+}
+
+/** Peers that one look asks for a slot: many nodes may look at the same time. */
+const NEAR = 2
+
+export function createFindCopy(options: FindCopyOptions): FindCopy {
+  const { kube, self, serves, stores, peers, slots, times, logger } = options
+
+  /** One or two that can be copied from. */
+  async function choose(nodes: readonly string[], { call }: FindTask, unusable: Set<string>): Promise<Peer[]> {
+    const near: Peer[] = []
+    for (const node of shuffle(nodes)) {
+      const peer = await peers.find(node, call.signal).catch(error => {
+        logger.debug({ err: messageOf(error), node }, 'cannot read the address of the node')
+        return undefined
+      })
+      if (peer && !call.failed.has(peer.url)) near.push(peer)
+      else unusable.add(node)
+      if (near.length === NEAR) break
+    }
+    return near
+  }
+
+  return {
+    async fromStore({ path, call, lead }) {
+      const { signal, failed } = call
+      const url = await stores.find(path, failed, signal)
+      if (url === undefined) return undefined
+      return { kind: 'copy', from: createCopySource({ url, lead, signal, join: async () => {} }) }
+    },
+    search(task, name, view) {
+      const { lead, call } = task
+      const { signal } = call
+      const unusable = new Set<string>()
+      const slotSearch = slots.search()
+      let pauseMs = times.shortestPauseMs
+      const join = async () => {
+        const lease = view.seen?.lease
+        if (serves) await joinNodes({ kube, name, self, lease, limitMs: times.endMs, logger })
+      }
+      const copyFrom = (peer: Peer, slot?: Slot): PathSource => {
+        const { url, node } = peer
+        return { kind: 'copy', from: createCopySource({ url, node, slot, lead, signal, join }) }
+      }
+      return {
+        unusable,
+        async next(nodes, longestMs) {
+          const near = await choose(nodes, task, unusable)
+          const [first] = near
+          if (!first) return undefined
+          try {
+            const slot = await slotSearch.take(near)
+            if (slot) return copyFrom(slot.peer, slot)
+          } catch (error) {
+            logger.debug({ err: messageOf(error) }, 'cannot take a slot, so this node copies without one')
+            return copyFrom(first)
+          }
+          // More nodes become peers meanwhile.
+          await view.changed(Math.min(jitter(pauseMs, 0.5), longestMs))
+          pauseMs = Math.min(pauseMs * 2, times.longestPauseMs)
+          return undefined
+        },
+      }
+    },
+  }
+}

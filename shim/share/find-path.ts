@@ -1,0 +1,152 @@
+import type { Logger } from 'pino'
+import { pathClaimName } from '../../kube/resources/claim-lease.ts'
+import { callerLeft } from '../../lib/async/bounded-wait.ts'
+import { jitter, pause } from '../../lib/async/retry.ts'
+import { messageOf, RetryableError, reviveError, type ShimError, toShimError } from '../../lib/errors.ts'
+import { describeSpan } from '../../lib/text/units.ts'
+import type { FindCall, PathSource, SharedPath } from '../nix/sharing.ts'
+import type { ClaimKube } from './claim-kube.ts'
+import type { Acquiring, Claims } from './claims.ts'
+import type { FindCopy, FindTask } from './find-copy.ts'
+import { createLeaseView, type LeaseView, type WatchPlaces } from './lease-view.ts'
+import { endOf } from './local-runs.ts'
+import type { ShareTimes } from './settings.ts'
+
+export interface FinderOptions {
+  readonly kube: () => Promise<ClaimKube>
+  /** Whether there are other nodes at all. */
+  readonly hasCluster: boolean
+  readonly mayBuild: boolean
+  readonly waitMs: number
+  readonly times: ShareTimes
+  readonly claims: Claims
+  readonly copies: FindCopy
+  readonly places: WatchPlaces
+  readonly logger: Logger
+}
+
+export interface Finder {
+  /** For the run of this node that leads for the path. The source ends `lead`, or the failure does. */
+  find(task: FindTask): Promise<PathSource>
+  nothingBuilt(path: SharedPath): ShimError
+}
+
+/** A run with more of them is kept busy with addresses that do not work. */
+const MAX_FAILED = 8
+/** Nodes that wait for the same lost holder do not all write at the same time. In milliseconds. */
+const CROWD_MS = 500
+
+export function createFinder(options: FinderOptions): Finder {
+  const { kube, hasCluster, mayBuild, waitMs, times, claims, copies, places, logger } = options
+
+  function nothingBuilt({ storePath, image }: SharedPath): ShimError {
+    return new RetryableError(
+      'NothingBuilt',
+      `this node builds nothing (nix.build, nix.maxBuilds), and within ${describeSpan(waitMs)} no other node or store had ${storePath} for ${image}: check that a node that builds may run this image`,
+    )
+  }
+
+  async function search(task: FindTask): Promise<PathSource> {
+    const { path, call, lead, deadline } = task
+    const { storePath } = path
+    const { signal, failed } = call
+    const build = async (lease?: Parameters<Claims['hold']>[1]): Promise<PathSource> => {
+      return { kind: 'build', claim: await claims.hold(storePath, lease, { lead, signal }) }
+    }
+
+    const stored = await copies.fromStore(task)
+    if (stored) return stored
+    const name = pathClaimName(storePath)
+    const isHopeless = name === undefined || failed.size >= MAX_FAILED
+    if (mayBuild && (isHopeless || !hasCluster)) return build()
+    if (isHopeless) throw nothingBuilt(path)
+
+    const seen = claims.takeSeen(storePath)
+    using view = createLeaseView({ kube, name, seen, places, pollMs: times.pollMs, signal, logger })
+    const peers = copies.search(task, name, view)
+    const tell = createTeller(call)
+    let nextStoreAt = mayBuild ? Number.POSITIVE_INFINITY : performance.now() + times.storeAgainMs
+
+    for (;;) {
+      throwIfLeft(signal)
+      const now = performance.now()
+      if (now >= deadline && !mayBuild) throw nothingBuilt(path)
+      if (mayBuild && (now >= deadline || view.awayMs() > times.leaseMs)) {
+        logger.info({ storePath, isAway: now < deadline }, 'this node no longer waits for others, and builds')
+        return build()
+      }
+      if (now >= nextStoreAt) {
+        const stored = await copies.fromStore(task)
+        if (stored) return stored
+        nextStoreAt = now + jitter(times.storeAgainMs, 0.2)
+      }
+      const longestMs = Math.max(0, Math.min(deadline, nextStoreAt) - now)
+      const decision = view.seen && claims.decide(storePath, view.seen, peers.unusable)
+      if (decision?.kind === 'fail') {
+        claims.heard(storePath)
+        const { code, message, node } = decision.failure
+        throw reviveError(code, `${message} (built on ${node})`)
+      }
+      if (decision?.kind === 'wait') {
+        tell(decision.node, decision.progress)
+        await view.changed(Math.min(decision.ms ?? longestMs, longestMs))
+        continue
+      }
+      try {
+        if (decision === undefined) await view.read()
+        else if (decision.kind === 'copy') {
+          const source = await peers.next(decision.nodes, longestMs)
+          if (source) return source
+        } else if (await isStillDue(decision, view, signal)) {
+          const lease = await claims.acquire(storePath, decision)
+          if (lease) return await build(lease)
+          await view.refresh()
+        }
+      } catch (error) {
+        throwIfLeft(signal)
+        const failure = toShimError(error)
+        if (mayBuild && !failure.retryable) {
+          logger.warn({ err: messageOf(error) }, 'the API server refuses claims, so this node builds by itself')
+          return build()
+        }
+        view.failed()
+        await pause(Math.min(jitter(times.shortestPauseMs, 0.5), longestMs), signal)
+      }
+    }
+  }
+
+  return {
+    nothingBuilt,
+    async find(task) {
+      try {
+        return await search(task)
+      } catch (error) {
+        const { signal } = task.call
+        const failure = signal.aborted ? callerLeft(signal) : toShimError(error)
+        task.lead.end(endOf(failure))
+        throw failure
+      }
+    },
+  }
+}
+
+export function throwIfLeft(signal: AbortSignal): void {
+  if (signal.aborted) throw callerLeft(signal)
+}
+
+/** Waits a little before a Lease is taken from a lost holder. */
+async function isStillDue(decision: Acquiring, view: LeaseView, signal: AbortSignal): Promise<boolean> {
+  if (decision.kind === 'create' || decision.lease.holder === '') return true
+  await pause(Math.random() * CROWD_MS, signal)
+  return view.seen?.lease?.resourceVersion === decision.lease.resourceVersion
+}
+
+/** Tells each progress once. */
+function createTeller({ onProgress }: FindCall): (node: string | undefined, progress: string) => void {
+  let last = ''
+  return (node = 'another node', progress) => {
+    const told = `${node} ${progress}`
+    if (told !== last) onProgress({ phase: 'waiting', node, progress })
+    last = told
+  }
+}

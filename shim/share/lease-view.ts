@@ -1,0 +1,155 @@
+import type { Logger } from 'pino'
+import { CLAIMS_NAMESPACE, type ClaimLease, claimLeases } from '../../kube/resources/claim-lease.ts'
+import { createChangeSignal } from '../../lib/async/change-signal.ts'
+import { backOffMs, jitter, pause } from '../../lib/async/retry.ts'
+import { messageOf, ShimError } from '../../lib/errors.ts'
+import { type ClaimKube, readLease } from './claim-kube.ts'
+import type { Seen } from './decide.ts'
+
+export interface LeaseViewOptions {
+  readonly kube: () => Promise<ClaimKube>
+  readonly name: string
+  /** What is known already. */
+  readonly seen?: Seen | undefined
+  readonly places: WatchPlaces
+  readonly pollMs: number
+  readonly signal: AbortSignal
+  readonly logger: Logger
+}
+
+/** One Lease, as this node has seen it last. */
+export interface LeaseView extends Disposable {
+  /** Undefined before the first answer. */
+  readonly seen: Seen | undefined
+  /** Reads the Lease. Throws the errors of `Kube`. */
+  read(): Promise<void>
+  /** Reads the Lease, or waits for the watch to show what has changed. */
+  refresh(): Promise<void>
+  /** Something has answered: the Lease as it was written; undefined if it is gone. */
+  saw(lease: ClaimLease | undefined): void
+  /** A request has failed. */
+  failed(): void
+  /** Since when the API server has not answered, in milliseconds; 0 if the last request was answered. */
+  awayMs(): number
+  /** Resolves after a change, or this time. The first call starts one watch, which ends with the view. */
+  changed(limitMs: number): Promise<void>
+}
+
+/** Longest time until a watch shows a change. */
+const REFRESH_MS = 1_000
+
+export function createLeaseView({ kube, name, seen, places, pollMs, signal, logger }: LeaseViewOptions): LeaseView {
+  const over = new AbortController()
+  const end = () => over.abort()
+  signal.addEventListener('abort', end, { once: true })
+  if (signal.aborted) end()
+  const changes = createChangeSignal(over.signal)
+  let current = seen
+  let answeredAt = performance.now()
+  let isAway = false
+  let following: Promise<void> | undefined
+
+  function answered(): void {
+    answeredAt = performance.now()
+    isAway = false
+  }
+
+  function saw(lease: ClaimLease | undefined): void {
+    answered()
+    if (current && current.lease?.resourceVersion === lease?.resourceVersion) return
+    current = { lease, seenAt: performance.now() }
+    changes.notify()
+  }
+
+  async function read(): Promise<void> {
+    try {
+      saw(await readLease(await kube(), name, { signal: over.signal }))
+    } catch (error) {
+      isAway = true
+      throw error
+    }
+  }
+
+  async function watch(): Promise<void> {
+    // From the API server's cache if the Lease is not known: nothing comes if there is none.
+    const resourceVersion = current?.lease?.resourceVersion ?? '0'
+    const selection = { namespace: CLAIMS_NAMESPACE, fieldSelector: `metadata.name=${name}` }
+    for await (const event of (await kube()).watch(claimLeases, {
+      ...selection,
+      resourceVersion,
+      signal: over.signal,
+    })) {
+      if (event.type === 'BOOKMARK') answered()
+      else saw(event.type === 'DELETED' ? undefined : claimLeases.parse(event.object))
+    }
+  }
+
+  async function follow(): Promise<void> {
+    let failures = 0
+    while (!over.signal.aborted) {
+      const place = places.take()
+      try {
+        if (place) await watch()
+        else await pause(jitter(pollMs, 0.3), over.signal)
+        // After a watch has ended, the version may be too old to continue from.
+        if (!over.signal.aborted) await read()
+        failures = 0
+      } catch (error) {
+        if (over.signal.aborted) return
+        isAway = true
+        failures += 1
+        if (failures === 1) logger.debug({ err: messageOf(error), name }, 'cannot watch the lease')
+        if (isExpired(error)) await read().catch(() => {})
+        await pause(backOffMs(failures + 2), over.signal)
+      } finally {
+        if (place) places.give()
+      }
+    }
+  }
+
+  return {
+    get seen() {
+      return current
+    },
+    read,
+    refresh: () => (following ? changes.changed(REFRESH_MS) : read()),
+    saw,
+    failed() {
+      isAway = true
+    },
+    awayMs: () => (isAway ? performance.now() - answeredAt : 0),
+    async changed(limitMs) {
+      following ??= follow()
+      await changes.changed(limitMs)
+    },
+    [Symbol.dispose]() {
+      signal.removeEventListener('abort', end)
+      over.abort()
+      changes[Symbol.dispose]()
+    },
+  }
+}
+
+function isExpired(error: unknown): boolean {
+  return error instanceof ShimError && error.code === 'ClusterExpired'
+}
+
+/** Each watch holds a connection, and those to one API server are limited: the others ask now and then instead. */
+export interface WatchPlaces {
+  take(): boolean
+  give(): void
+}
+
+export function createWatchPlaces(count: number): WatchPlaces {
+  let free = count
+  return {
+    take() {
+      if (free === 0) return false
+      free -= 1
+      return true
+    },
+    give() {
+      free += 1
+    },
+  }
+}

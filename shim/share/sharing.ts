@@ -1,0 +1,138 @@
+import type { Logger } from 'pino'
+import { orCancelled, within } from '../../lib/async/bounded-wait.ts'
+import { RetryableError } from '../../lib/errors.ts'
+import type { FindCall, PathClaim, PathSharing, PathSource, SharedPath } from '../nix/sharing.ts'
+import type { ClaimKube } from './claim-kube.ts'
+import { createClaims } from './claims.ts'
+import { createFindCopy } from './find-copy.ts'
+import { createFinder, throwIfLeft } from './find-path.ts'
+import { createWatchPlaces } from './lease-view.ts'
+import { createLocalRuns, type LocalEnd } from './local-runs.ts'
+import { createPeers } from './peers.ts'
+import { type ShareTimes, TIMES } from './settings.ts'
+import { createSlots } from './slots.ts'
+import { createStores } from './stores.ts'
+
+export interface SharingOptions {
+  /** Undefined without a cluster: then only the stores are asked. */
+  readonly kube?: (() => Promise<ClaimKube>) | undefined
+  /** Name of this node. */
+  readonly node: string
+  /** Whether other nodes can copy from this one. */
+  readonly serves: boolean
+  /** Whether it must not build. */
+  readonly fetchOnly: boolean
+  /** URLs of binary caches that are asked before other nodes. */
+  readonly stores: readonly string[]
+  /** How long it waits for other nodes, in milliseconds. */
+  readonly waitMs: number
+  /** No copy takes longer. */
+  readonly copyMs: number
+  /** Copies a path to the store of `share.push`. */
+  readonly push?: ((storePath: string) => void) | undefined
+  readonly times?: Partial<ShareTimes>
+  readonly logger: Logger
+}
+
+export interface Sharing extends PathSharing {
+  /** Waits until all claims are released, for at most that time. Call it after all runs have ended. */
+  close(limitMs: number): Promise<void>
+}
+
+/** Of the 64 connections to the API server (kube/client/transport.ts). */
+const MAX_WATCHES = 24
+
+/** A timer of Node.js cannot wait longer than 24 days. */
+const LONGEST_WAIT_MS = 2_000_000_000
+
+const NONE: ReadonlySet<string> = new Set()
+
+/** Another run of this node has built or copied the path: nix finds it. */
+const HERE: PathSource = { kind: 'build', claim: { progress() {}, async end() {} } }
+
+export function createSharing(options: SharingOptions): Sharing {
+  const { node: self, serves, fetchOnly, copyMs, push } = options
+  const waitMs = Math.min(options.waitMs, LONGEST_WAIT_MS)
+  const times = { ...TIMES, ...options.times }
+  const logger = options.logger.child({ stage: 'share' })
+  const mayBuild = !fetchOnly
+  const runs = createLocalRuns()
+  const stores = createStores({ stores: options.stores, limitMs: times.storeMs })
+  const hasCluster = options.kube !== undefined
+  const kube = options.kube ?? noCluster
+  const common = { kube, self, serves, mayBuild, times, logger }
+  const claims = createClaims(common)
+  const peers = createPeers(kube, times.addressMs)
+  const slots = createSlots({ ...common, copyMs })
+  const copies = createFindCopy({ ...common, stores, peers, slots })
+  const finder = createFinder({ ...common, hasCluster, waitMs, claims, copies, places: createWatchPlaces(MAX_WATCHES) })
+  /** Until when a run waits, by its set of failed URLs, which is the same in all its calls. */
+  const deadlines = new WeakMap<ReadonlySet<string>, number>()
+
+  function deadlineOf({ failed }: FindCall): number {
+    const deadline = deadlines.get(failed) ?? performance.now() + waitMs
+    deadlines.set(failed, deadline)
+    return deadline
+  }
+
+  /** Waits for the run of this node that cares for the path. Undefined if that takes too long. */
+  async function follow({ storePath }: SharedPath, call: FindCall, deadline: number): Promise<LocalEnd | undefined> {
+    const following = runs.following(storePath, call.onProgress)
+    if (!following) return { kind: 'left' }
+    try {
+      return await orCancelled(within(Math.max(0, deadline - performance.now()), following.ended), call.signal)
+    } finally {
+      following.leave()
+    }
+  }
+
+  async function claim(path: SharedPath, signal: AbortSignal): Promise<PathClaim | undefined> {
+    throwIfLeft(signal)
+    if (fetchOnly || (await stores.find(path, NONE, signal)) !== undefined) return undefined
+    const lead = runs.lead(path.storePath)
+    if (!lead) return undefined
+    let claimed: PathClaim | undefined
+    try {
+      if (hasCluster) claimed = await claims.attempt(path.storePath, { lead, signal })
+      else claimed = await claims.hold(path.storePath, undefined, { lead, signal })
+      throwIfLeft(signal)
+      return claimed
+    } finally {
+      // A claim of a run that has left releases itself.
+      if (!claimed) lead.end({ kind: 'left' })
+    }
+  }
+
+  async function find(path: SharedPath, call: FindCall): Promise<PathSource> {
+    const deadline = deadlineOf(call)
+    for (;;) {
+      throwIfLeft(call.signal)
+      const lead = runs.lead(path.storePath)
+      if (lead) {
+        const onProgress: FindCall['onProgress'] = progress => {
+          call.onProgress(progress)
+          lead.progress(progress)
+        }
+        return finder.find({ path, call: { ...call, onProgress }, lead, deadline })
+      }
+      const end = await follow(path, call, deadline)
+      if (end === undefined && fetchOnly) throw finder.nothingBuilt(path)
+      if (end?.kind === 'failed') throw end.error
+      // A node that must not build copies again, and finds everything here.
+      if (end === undefined || (end.kind === 'here' && mayBuild)) return HERE
+    }
+  }
+
+  return {
+    claim,
+    find,
+    built: storePath => push?.(storePath),
+    async close(limitMs) {
+      await within(limitMs, runs.ended())
+    },
+  }
+}
+
+async function noCluster(): Promise<never> {
+  throw new RetryableError('ClusterAway', 'the config has no section kubernetes')
+}
