@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
+import { createFairGate, type FairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { createBuildHelpers } from './build-helpers.ts'
 import { createSourceCaches } from './caches/source-caches.ts'
@@ -9,6 +9,8 @@ import type { BuildJob } from './helper/messages.ts'
 import { pruneRunLogs } from './log/run-log-file.ts'
 import { createVersionQuery, supportsLeadingDot } from './process/nix-version.ts'
 import type { NixOptions } from './process/run-nix.ts'
+import { createSharedBuild, type ShareOptions } from './shared-build.ts'
+import type { PathSharing } from './sharing.ts'
 import { queryPathInfo } from './store/query-path-info.ts'
 import { archiveKey, createResults, type Results } from './store/results.ts'
 import { resolveBuildUser } from './user/build-user.ts'
@@ -22,10 +24,17 @@ export interface BuilderOptions {
   readonly nix: NixOptions & {
     /** `null`: nix runs as the user of the shim. */
     readonly user: string | null
-    /** Concurrent builds; further builds are queued. If more than one, a namespace never gets all of them. */
+    /**
+     * Concurrent builds; further builds are queued. If more than one, a namespace never gets all of them. With 0, this node builds
+     * nothing: it only evaluates, and copies.
+     */
     readonly maxBuilds: number
     readonly credentials?: CredentialFiles
   }
+  /** Shares what is built with other nodes. If missing, this node builds everything. */
+  readonly sharing?: PathSharing | undefined
+  /** Has no effect without `sharing`. */
+  readonly share?: ShareOptions | undefined
   /** Whether nothing else needs the memory of a helper that waits for the next build. */
   readonly isIdle?: () => boolean
   readonly logger: Logger
@@ -37,6 +46,8 @@ export interface BuilderOptions {
 export async function createBuilder({
   stateDir,
   nix,
+  sharing,
+  share,
   isIdle,
   logger,
   env = process.env,
@@ -49,23 +60,30 @@ export async function createBuilder({
   const results = createResults(dir)
   const userConfig = createUserConfig(dir)
   const { command, timeoutMs, maxEvalMemory, options, daemonWaitMs } = nix
-  const settings = { command, timeoutMs, maxEvalMemory, options: { ...options }, daemonWaitMs }
+  const fetchOnly = nix.maxBuilds === 0
+  const limits = fetchOnly ? BUILDS_NOTHING : {}
+  const settings = { command, timeoutMs, maxEvalMemory, options: { ...options, ...limits }, daemonWaitMs }
   const nixVersion = createVersionQuery({ command, user })
   const caches = createSourceCaches({ dir, user, logger: log })
-  const places = createFairGate({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
+  const places = gateOf(fetchOnly ? EVALUATIONS_OF_FETCH_ONLY : nix.maxBuilds, 'build')
+  const copies = gateOf(MAX_COPIES, 'copy')
   const helpers = createBuildHelpers({ isIdle, compileCache: await emptyCompileCache(dir) })
   const active = createActiveKeys()
   const pruneLogs = createPruneLogs(dir.logs, log)
-  const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
-    const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
-    return places.run({ owners, signal, onAhead }, async () => {
-      await prepareStateDir(dir, user, log)
-      await credentials.place()
-      // Earlier changes must not remove what this run's helper writes.
-      await results.settled()
-      return run().finally(pruneLogs)
-    })
-  }
+  const inTurnOf =
+    (gate: FairGate) =>
+    async <Result>(call: BuildCall, run: () => Promise<Result>) => {
+      const { owners, signal, onProgress } = call
+      const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
+      return gate.run({ owners, signal, onAhead }, async () => {
+        await prepareStateDir(dir, user, log)
+        await credentials.place()
+        // Earlier changes must not remove what this run's helper writes.
+        await results.settled()
+        return run().finally(pruneLogs)
+      })
+    }
+  const inTurn = inTurnOf(places)
   const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
     await guardState(dir.root, () => userConfig.prepare(recipe))
     return caches.use(recipe, call.owners, async cached => {
@@ -77,13 +95,22 @@ export async function createBuilder({
       return use({ dir, user: { ...cached, env }, nix, recipe, namespaces, logLevel: logger.level })
     })
   }
+  const withContent = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
+    const content = isLocked(recipe) || !call.findLock ? undefined : ((await call.findLock()) ?? 'current')
+    return withJob(recipe, call, job => use(content ? { ...job, content } : job))
+  }
+  const buildAlone = (recipe: Recipe, call: BuildCall) =>
+    inTurn(call, () => withContent(recipe, call, job => helpers.make(job, call)))
+  const buildShared =
+    sharing &&
+    createSharedBuild({
+      ...{ sharing, share, fetchOnly, helpers, logger: log, withJob, withContent },
+      ...{ inTurn, inTurnToCopy: inTurnOf(copies) },
+    })
   return {
     build: (recipe, call) =>
       active.during(recipeKey(recipe), () =>
-        inTurn(call, async () => {
-          const content = isLocked(recipe) || !call.findLock ? undefined : ((await call.findLock()) ?? 'current')
-          return withJob(recipe, call, job => helpers.make(content ? { ...job, content } : job, call))
-        }),
+        buildShared && isFlakeRecipe(recipe) ? buildShared(recipe, call) : buildAlone(recipe, call),
       ),
     withArchive: (program, { recipe, ...call }, use) => {
       const key = archiveKey(recipe)
@@ -100,6 +127,17 @@ export async function createBuilder({
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
     pathInfo: (paths, query) => queryPathInfo({ dir, user, nix, logger: log }, paths, query),
   }
+}
+
+/** Copies mostly wait for disks and networks, not for processors. */
+const MAX_COPIES = 4
+const EVALUATIONS_OF_FETCH_ONLY = 2
+
+/** Nix settings. Some evaluations build a derivation and read its output; others must not, either. */
+const BUILDS_NOTHING = { 'max-jobs': '0', builders: '', 'allow-import-from-derivation': 'false' }
+
+function gateOf(count: number, what: string): FairGate {
+  return createFairGate({ count, perOwner: shareOf(count), what })
 }
 
 /** Starts pruning unless it is running. */

@@ -29,6 +29,8 @@ export interface FailedRun {
   readonly runId: string
   readonly stateDir: string
   readonly step: 'evaluating' | 'building'
+  /** What is at work, if it is not the recipe itself. */
+  readonly subject?: string | undefined
   /** In bytes. */
   readonly maxEvalMemory: number
   /** The flake may have chosen the error text: it must not decide the error code. */
@@ -191,6 +193,7 @@ function describeExit({ exitCode, killedBy }: FailedRun['exit']): string {
   return exitCode === undefined ? 'nix wrote too much' : `nix ended with exit code ${exitCode} and said nothing`
 }
 
-function subject({ step, recipe }: FailedRun): string {
+function subject({ step, recipe, subject }: FailedRun): string {
+  if (subject !== undefined) return subject
   return step === 'evaluating' ? `evaluating ${describeRecipe(recipe)}` : describeWork(recipe)
 }

@@ -1,12 +1,15 @@
 import * as v from 'valibot'
+import { orCancelled } from '../../../lib/async/bounded-wait.ts'
 import { toShimError } from '../../../lib/errors.ts'
 import { createLogger } from '../../../lib/logger.ts'
 import { type HelperCall, serveAsHelper } from '../../../lib/process/serve-helper.ts'
 import { createProgressBatches } from '../log/build-progress.ts'
 import { createResults } from '../store/results.ts'
 import { buildRecipe } from './build-recipe.ts'
-import { type BuildJob, type BuildReport, jobSchema } from './messages.ts'
+import { copyRecipe } from './copy-recipe.ts'
+import { answerSchema, type BuildJob, type BuildReport, jobSchema } from './messages.ts'
 import { runProgram } from './run-program.ts'
+import type { SharedBuild } from './shared-path.ts'
 
 /** Created before the order comes, because that takes a while. */
 const logger = createLogger('info')
@@ -37,26 +40,43 @@ const WARM_UP_JOB: BuildJob = {
   logLevel: 'silent',
 }
 
-/** This process builds one recipe. It reads the output of builders, evaluations and servers, so that the daemon does not. */
+const answer = createAnswer()
+
+/** This process builds one recipe, or copies a store path. It reads the output of builders, evaluations and servers, so that the daemon does not. */
 await serveAsHelper(work, {
+  onMessage: answer.take,
   warmUp: () => work(WARM_UP_JOB, { signal: new AbortController().signal, report: () => {} }),
 })
 
 async function work(order: unknown, { signal, report }: HelperCall): Promise<void> {
   const tell = (message: BuildReport) => report(message)
   const batches = createProgressBatches(progress => tell({ kind: 'progress', progress: [...progress] }))
-  const { recipe, content, program, namespaces, dir, user, nix, logLevel } = v.parse(jobSchema, order)
+  const job = v.parse(jobSchema, order)
+  const { recipe, program, namespaces, dir, user, nix } = job
   const call = { namespaces, signal, onProgress: batches.push }
-  logger.level = logLevel
+  logger.level = job.logLevel
   const onGroup = (group: number, kind: 'began' | 'ended') => tell({ kind, group })
   const setup = { dir, user, nix, results: createResults(dir), logger: logger.child({ stage: 'build' }), onGroup }
+  const claim: SharedBuild['claim'] = (evaluated, signal) => {
+    tell({ kind: 'evaluated', evaluated })
+    return orCancelled(answer.promise, signal)
+  }
   const make = async (): Promise<BuildReport> => {
     if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe }) }
-    return { kind: 'done', result: await buildRecipe(setup, { recipe, content }, call) }
+    const { evaluated, copy, isShared, fetchOnly = false } = job
+    if (copy && evaluated) return { kind: 'done', result: await copyRecipe(setup, { recipe, evaluated, copy }, call) }
+    const result = await buildRecipe(setup, { ...job, ...(isShared && { sharing: { fetchOnly, claim } }) }, call)
+    return result ? { kind: 'done', result } : { kind: 'left' }
   }
   const last = await make().catch(asFailure)
   batches.flush()
   tell(last)
+}
+
+/** The daemon's answer to the question of this job. */
+function createAnswer() {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  return { promise, take: (message: unknown) => resolve(v.parse(answerSchema, message).claimed) }
 }
 
 function asFailure(error: unknown): BuildReport {

@@ -1,10 +1,10 @@
+import { lstat } from 'node:fs/promises'
 import { ShimError } from '../../../lib/errors.ts'
 import { type FlakeUrl, lockFlake } from '../../../recipes/flake-url.ts'
 import {
   describeRecipe,
   type FlakeRecipe,
   isFlakeRecipe,
-  packagesOf,
   type Recipe,
   recipeKey,
   type StorePathRecipe,
@@ -24,55 +24,75 @@ import {
 } from '../evaluate/evaluate.ts'
 import { checkContent, prefetchArgs, urlForNix } from '../evaluate/flake-address.ts'
 import { addMissingPaths, fetchArgs, readRealisation, realisationArgs } from '../store/realise.ts'
-import type { BuildResult, SavedResult } from '../store/results.ts'
+import type { BuildResult } from '../store/results.ts'
+import type { Evaluated } from './messages.ts'
 import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
+import { type Evaluation, type Made, madeOf, saveResult } from './save-result.ts'
+import { type SharedBuild, takeStep } from './shared-path.ts'
 
 /** A recipe, and the content to build if its flake is not locked. See the schema of a job. */
 export interface WantedBuild {
   readonly recipe: Recipe
   readonly content?: FlakeUrl | 'current' | undefined
+  /** Continues the run that evaluated it. */
+  readonly evaluated?: Evaluated | undefined
+  /** If missing, this node builds without asking. */
+  readonly sharing?: SharedBuild | undefined
 }
 
-/** Makes a recipe: evaluates the flake if there is one, realises the package, and remembers the result. Throws a ShimError. */
-export function buildRecipe(setup: NixSetup, { recipe, content }: WantedBuild, call: NixRunCall): Promise<BuildResult> {
-  return withNix(setup, { recipe, what: 'build' }, call, async session => {
+/**
+ * Makes a recipe: evaluates the flake if there is one, realises the package, and remembers the result. Undefined if the daemon says
+ * that this node does not build now. Throws a ShimError.
+ */
+export async function buildRecipe(
+  setup: NixSetup,
+  wanted: WantedBuild,
+  call: NixRunCall,
+): Promise<BuildResult | undefined> {
+  const { recipe, evaluated } = wanted
+  return withNix(setup, { recipe, what: 'build', runId: evaluated?.runId }, call, async session => {
     const made = await (isFlakeRecipe(recipe)
-      ? buildPackage(setup, recipe, content, session)
+      ? buildPackage(setup, recipe, wanted, session)
       : fetchStorePath(setup, recipe, session))
-    const { runId } = session
-    await setup.results.save(recipeKey(recipe), { ...made, runId })
-    const { storePath, lockedFlakeUrl, package: hints } = made
-    return { storePath, runId, ...(lockedFlakeUrl && { lockedFlakeUrl }), ...(hints && { package: hints }) }
+    return made && saveResult(setup.results, recipe, session.runId, made)
   })
 }
-
-type Made = Omit<SavedResult, 'runId'>
 
 async function buildPackage(
   setup: NixSetup,
   recipe: FlakeRecipe,
-  content: WantedBuild['content'],
+  { content, evaluated, sharing }: WantedBuild,
   session: NixSession,
-): Promise<Made> {
-  const { runId, onProgress } = session
-  onProgress({ phase: 'evaluating', runId })
-  const { flake, derivation } = await evaluateContent(setup, recipe, content, session)
-  const storePath = await realise(setup, recipe, session, derivation)
-  const { output, package: hints } = derivation
-  return {
-    storePath,
+): Promise<Made | undefined> {
+  const evaluation = (await stillThere(evaluated)) ?? (await evaluateFirst(setup, recipe, content, session))
+  const { output } = evaluation.derivation
+  const step = sharing && (await takeStep(setup, recipe, { evaluation, sharing }, session))
+  if (step?.kind === 'leave') return undefined
+  if (step?.kind === 'kept') return madeOf(recipe, evaluation, { storePath: step.storePath, output: 'out' })
+  return madeOf(recipe, evaluation, {
+    storePath: await realise(setup, recipe, session, evaluation.derivation),
     output,
-    flake: recipe.flake.url,
-    ...(flake.locked && { lockedFlakeUrl: flake.url }),
-    ...packagesOf(recipe),
-    ...(hints && { package: hints }),
-  }
+  })
 }
 
-interface Evaluation {
-  /** Not locked if nobody asks which content it has, or nix does not tell. */
-  readonly flake: FlakeUrl
-  readonly derivation: Derivation
+/** Nix may have collected the derivation while the run waited. Then it is evaluated again. */
+async function stillThere(evaluated: Evaluated | undefined): Promise<Evaluated | undefined> {
+  if (evaluated === undefined) return undefined
+  return lstat(evaluated.derivation.drvPath).then(
+    () => evaluated,
+    () => undefined,
+  )
+}
+
+async function evaluateFirst(
+  setup: NixSetup,
+  recipe: FlakeRecipe,
+  content: WantedBuild['content'],
+  session: NixSession,
+): Promise<Evaluation> {
+  const { runId, onProgress } = session
+  onProgress({ phase: 'evaluating', runId })
+  return evaluateContent(setup, recipe, content, session)
 }
 
 /** Evaluates the given content of an unlocked flake, or its current one if none is given, or it is gone. */

@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
 import * as v from 'valibot'
 import { type ErrorCode, FinalError, isErrorCode } from '../../../lib/errors.ts'
+import { packageHintsSchema } from '../../../recipes/built-package.ts'
 import { describeWork, type Recipe } from '../../../recipes/recipe.ts'
 import { buildProgressSchema } from '../log/build-progress.ts'
 import { storePathSchema } from '../store/path-info.ts'
@@ -27,6 +28,32 @@ const recipe = v.union([
   v.strictObject({ image: text, storePath: text }),
 ])
 
+/** What an evaluation has found, so that another helper can continue the run. */
+export const evaluatedSchema = v.strictObject({
+  runId: v.pipe(text, v.maxLength(255)),
+  /** The output, which every node computes by itself. */
+  storePath: storePathSchema,
+  /** Not locked if nobody asks which content it has, or nix does not tell. */
+  flake,
+  derivation: v.object({
+    drvPath: text,
+    output: text,
+    nixVersion: text,
+    package: v.exactOptional(packageHintsSchema),
+  }),
+})
+export type Evaluated = v.InferOutput<typeof evaluatedSchema>
+
+const copyOrder = v.strictObject({
+  url: text,
+  /** Name of the node whose binary cache it is; missing if the config names the URL. */
+  node: v.exactOptional(text),
+  timeoutMs: v.number(),
+  /** File with the key that this node signs with: the Nix daemon trusts it, but does not show it. */
+  ownKeyFile: v.exactOptional(text),
+})
+export type CopyOrder = v.InferOutput<typeof copyOrder>
+
 /** The job of a build helper. Unknown keys are errors, so that no part of a recipe is lost. */
 export const jobSchema = v.strictObject({
   recipe,
@@ -39,6 +66,15 @@ export const jobSchema = v.strictObject({
    * but the result does not say which content that was.
    */
   content: v.exactOptional(v.union([flake, v.literal('current')])),
+  /** After the evaluation, the daemon is asked whether this node builds. */
+  isShared: v.exactOptional(v.boolean()),
+  /** This node builds nothing. */
+  fetchOnly: v.exactOptional(v.boolean()),
+  /** The recipe has been evaluated: it is copied from there, or built. */
+  evaluated: v.exactOptional(evaluatedSchema),
+  copy: v.exactOptional(copyOrder),
+  /** Copies this store path to that store, and does nothing else. */
+  push: v.exactOptional(v.strictObject({ storePath: storePathSchema, url: text, timeoutMs: v.number() })),
   /** For the log only. */
   namespaces: v.array(text),
   dir: v.strictObject({ root: text, gcroots: text, home: text, config: text, caches: text, logs: text, results: text }),
@@ -60,13 +96,22 @@ export const jobSchema = v.strictObject({
 })
 export type BuildJob = v.InferOutput<typeof jobSchema>
 
-/** Reports of the helper; `done`, `archive` or `failed` is the last one. */
+/** The daemon's answer to `evaluated`. */
+export const answerSchema = v.strictObject({ kind: v.literal('claimed'), claimed: v.boolean() })
+export type BuildAnswer = v.InferOutput<typeof answerSchema>
+
+/** Reports of the helper; `done`, `left`, `archive`, `pushed` or `failed` is the last one. */
 export const reportSchema = v.variant('kind', [
   /** In order, a few times a second. */
   v.object({ kind: v.literal('progress'), progress: v.pipe(v.array(buildProgressSchema), v.maxLength(64)) }),
   /** A nix has started as the leader of this process group, or has ended. */
   v.object({ kind: v.literal('began'), group: v.number() }),
   v.object({ kind: v.literal('ended'), group: v.number() }),
+  /** A question: does this node build it? */
+  v.object({ kind: v.literal('evaluated'), evaluated: evaluatedSchema }),
+  /** After `evaluated`: this node does not build it now. */
+  v.object({ kind: v.literal('left') }),
+  v.object({ kind: v.literal('pushed') }),
   v.object({ kind: v.literal('done'), result: buildResultSchema }),
   v.object({ kind: v.literal('archive'), storePath: storePathSchema }),
   v.object({

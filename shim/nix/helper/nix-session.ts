@@ -41,32 +41,36 @@ export interface NixSession extends NixRunCall {
   readonly retryOutages: <Result>(work: (once: CallNix) => Promise<Result>) => Promise<Result>
 }
 
-export type CallNix = (
-  step: FailedRun['step'],
-  args: readonly string[],
-  more?: Pick<FailedRun, 'isUntrusted'>,
-) => Promise<string>
+export type CallNix = (step: FailedRun['step'], args: readonly string[], more?: CommandDetails) => Promise<string>
+
+export interface CommandDetails extends Pick<FailedRun, 'isUntrusted' | 'subject'> {
+  /** Override all others. */
+  readonly options?: readonly string[]
+}
 
 export interface RunLabel {
   readonly recipe: Recipe
   /** For the shim's own log. */
   readonly what: string
+  /** Continues this run and its log. */
+  readonly runId?: string | undefined
 }
 
-/** Runs `work` with a session, and closes the session's log. */
-export async function withNix<Result extends { readonly storePath: string }>(
+/** Runs `work` with a session, and closes the session's log. The result is undefined if another node builds. */
+export async function withNix<Result extends { readonly storePath: string } | undefined>(
   setup: NixSetup,
-  { recipe, what }: RunLabel,
+  { recipe, what, ...label }: RunLabel,
   call: NixRunCall,
   work: (session: NixSession) => Promise<Result>,
 ): Promise<Result> {
-  const runId = createRunId(new Date(), call.namespaces)
+  const { runId = createRunId(new Date(), call.namespaces) } = label
   const logger = setup.logger.child({ runId, ...recipeFields(recipe) })
   const log = openRunLog(setup.dir.logs, runId, logger)
   logger.info({ image: recipe.image, namespaces: call.namespaces }, `${what} started`)
   try {
     const result = await work(createSession(setup, recipe, call, { runId, log, logger }))
-    logger.info({ storePath: result.storePath }, `${what} done`)
+    if (result) logger.info({ storePath: result.storePath }, `${what} done`)
+    else logger.info('evaluation done, and this node does not build now')
     return result
   } catch (error) {
     const { code, message } = toShimError(error)
@@ -110,7 +114,7 @@ function createSession(setup: NixSetup, recipe: Recipe, call: NixRunCall, { runI
   }
 }
 
-interface NixCommand extends Pick<NixRunCall, 'signal' | 'onProgress'>, Pick<FailedRun, 'isUntrusted'> {
+interface NixCommand extends Pick<NixRunCall, 'signal' | 'onProgress'>, CommandDetails {
   readonly runId: string
   readonly log: RunLog
   /** Aborted when the run takes too long. */
@@ -126,7 +130,7 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
   if (signal.aborted) throw explainAbort(recipe, aborted)
   const { stdout, ...exit } = await runNix({
     command: nix.command,
-    args: [...args, ...nixFlags(nix)],
+    args: [...args, ...nixFlags(nix), ...(call.options ?? [])],
     user: step === 'evaluating' ? limitMemory(user, nix.maxEvalMemory) : user,
     signal,
     onGroup,
@@ -135,7 +139,8 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
   if (exit.exitCode === 0) return stdout
   if (signal.aborted) throw explainAbort(recipe, aborted)
   const { errors, foreign, builderTail } = output
-  const known = { errors, foreign, builderTail, ignored: output.ignored, isUntrusted: call.isUntrusted ?? false }
+  const { isUntrusted = false, subject } = call
+  const known = { errors, foreign, builderTail, ignored: output.ignored, isUntrusted, subject }
   throw explainFailure({ recipe, runId, stateDir: dir.root, step, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
 }
 

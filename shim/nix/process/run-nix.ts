@@ -68,17 +68,24 @@ export async function runNix({ user, onLine, onGroup, ...run }: NixRun): Promise
   }
 }
 
+/** Arguments of nix commands that read no flake. */
+export function nixBaseFlags({ options }: Pick<NixSettings, 'options'>): string[] {
+  return [
+    ...Object.entries(options).flatMap(([name, value]) => ['--option', name, value]),
+    ...['--extra-experimental-features', 'nix-command flakes'],
+    ...['--log-format', 'internal-json'],
+  ]
+}
+
 /**
- * Arguments at the end of every nix command. The config may override nix.conf. Restrictions of flakes come last, so that nothing
+ * Arguments at the end of nix commands. The config may override nix.conf. Restrictions of flakes come last, so that nothing
  * overrides them.
  */
 export function nixFlags({ timeoutMs, options }: Omit<NixSettings, 'maxEvalMemory'>): string[] {
   return [
     // Also ends nix if the shim was killed.
     ...['--option', 'timeout', String(Math.ceil(timeoutMs / 1000))],
-    ...Object.entries(options).flatMap(([name, value]) => ['--option', name, value]),
-    ...['--extra-experimental-features', 'nix-command flakes'],
-    ...['--log-format', 'internal-json'],
+    ...nixBaseFlags({ options }),
     // Inputs must come from flake.lock: a locked flake stands for one content. With `--no-write-lock-file` added, nix would ignore
     // this flag (2.8 to 2.34); this flag alone also prevents writing.
     '--no-update-lock-file',

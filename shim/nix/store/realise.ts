@@ -17,7 +17,7 @@ export function realisationArgs(derivation: Derivation, link: string): string[] 
 }
 
 /** Arguments of nix that fetch a store path, unless it is already there. */
-export function fetchArgs({ storePath }: StorePathRecipe, link: string): string[] {
+export function fetchArgs({ storePath }: Pick<StorePathRecipe, 'storePath'>, link: string): string[] {
   return ['build', storePath, '--out-link', link]
 }
 

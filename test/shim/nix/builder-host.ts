@@ -1,4 +1,4 @@
-// Runs a builder inside a bed. Arguments: BuilderOptions as JSON. Standard input and output: HostRequest and
+// Runs a builder inside a bed. Arguments: BuilderOptions as JSON, and a FakeCluster as `cluster`. Standard input and output: HostRequest and
 // HostReply, one JSON object a line.
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
@@ -13,6 +13,7 @@ import { createBuilder } from '../../../shim/nix/builder.ts'
 import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
 import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
 import type { BuildResult } from '../../../shim/nix/store/results.ts'
+import { fakeSharing, type SharingEvent } from './fake-sharing.ts'
 
 export type HostRequest =
   | { id: number; op: 'build'; recipe: Recipe; namespace: string; lock?: FlakeUrl | 'nobody knows' }
@@ -22,6 +23,7 @@ export type HostRequest =
   | { id: number; op: 'keepOnly'; keys: string[] }
   | ({ id: number; op: 'pathInfo'; paths: string[] } & Omit<PathQuery, 'signal'>)
   | { id: number; op: 'memory' }
+  | { id: number; op: 'sharing' }
 
 export type HostReply =
   | { id: number; progress: BuildProgress }
@@ -36,12 +38,15 @@ export interface HostDone {
   readonly infos?: readonly StorePathInfo[]
   readonly bytes?: number
   readonly text?: string
+  readonly events?: readonly SharingEvent[]
 }
 
 const logger = pino(pino.destination({ dest: 2, sync: true }))
 const aborts = new Map<number, AbortController>()
 
-const creating = createBuilder({ ...JSON.parse(process.argv[2] ?? '{}'), logger })
+const { cluster, ...options } = JSON.parse(process.argv[2] ?? '{}')
+const fake = cluster && fakeSharing(cluster)
+const creating = createBuilder({ ...options, sharing: fake?.sharing, logger })
 creating.catch(() => {})
 
 for await (const line of createInterface(process.stdin)) void answer(JSON.parse(line))
@@ -72,6 +77,8 @@ async function handle(request: HostRequest): Promise<HostDone> {
       return {}
     case 'pathInfo':
       return { infos: await builder.pathInfo(request.paths, { ...request, signal: new AbortController().signal }) }
+    case 'sharing':
+      return { events: fake.events }
     case 'memory':
       return { bytes: process.memoryUsage().rss }
   }

@@ -14,6 +14,7 @@ import type { BuildResult } from '../../../shim/nix/store/results.ts'
 import type { Bed } from '../../node/bed.ts'
 import { BUILDER_HOST } from '../../node/own-programs.ts'
 import type { HostReply, HostRequest } from './builder-host.ts'
+import type { FakeCluster, SharingEvent } from './fake-sharing.ts'
 import { follow, type RemoteBuild } from './remote-build.ts'
 
 /** A builder that runs inside a bed, in its own process. */
@@ -32,6 +33,8 @@ export interface RemoteBuilder extends AsyncDisposable {
   findResult(recipe: Recipe): Promise<BuildResult | undefined>
   keepOnly(keys: readonly string[]): Promise<void>
   pathInfo(paths: readonly string[], query?: Omit<PathQuery, 'signal'>): Promise<readonly StorePathInfo[]>
+  /** What the builder has asked and told the cluster. */
+  sharingEvents(): Promise<readonly SharingEvent[]>
   /** Resident memory in bytes. */
   memory(): Promise<number>
 }
@@ -39,6 +42,8 @@ export interface RemoteBuilder extends AsyncDisposable {
 export interface RemoteBuilderOptions {
   readonly stateDir?: string
   readonly nix?: Partial<BuilderOptions['nix']>
+  readonly cluster?: FakeCluster
+  readonly share?: BuilderOptions['share']
   /** Prefix of the argument vector, in place of the bed's own. */
   readonly enter?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
@@ -49,7 +54,7 @@ const HEAP_FLAGS = ['--max-semi-space-size=2', '--max-old-space-size=256']
 
 let builders = 0
 
-export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions = {}): RemoteBuilder {
+export function startBuilder(bed: Bed, { nix, cluster, share, ...options }: RemoteBuilderOptions = {}): RemoteBuilder {
   builders += 1
   const stateDir = options.stateDir ?? join(bed.dir, `builder-${builders}`)
   const defaults = {
@@ -68,7 +73,7 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
       process.execPath,
       ...HEAP_FLAGS,
       BUILDER_HOST,
-      JSON.stringify({ stateDir, nix: { ...defaults, ...nix } }),
+      JSON.stringify({ stateDir, cluster, share, nix: { ...defaults, ...nix } }),
     ],
     { env: { ...bed.env, ...options.env }, stdio: ['pipe', 'pipe', 'ignore'] },
   )
@@ -91,6 +96,7 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
     keepOnly: async keys => void (await request({ op: 'keepOnly', keys: [...keys] })),
     pathInfo: async (paths, query = { recursive: false }) =>
       (await request({ op: 'pathInfo', paths: [...paths], ...query })).infos ?? [],
+    sharingEvents: async () => (await request({ op: 'sharing' })).events ?? [],
     memory: async () => (await request({ op: 'memory' })).bytes ?? 0,
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return

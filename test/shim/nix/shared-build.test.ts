@@ -1,0 +1,3 @@
+import { describeSharedBuilds } from './shared-build-suite.ts'
+
+describeSharedBuilds()
