@@ -9,6 +9,7 @@ import type { BuildJob } from './helper/messages.ts'
 import { pruneRunLogs } from './log/run-log-file.ts'
 import { createVersionQuery, supportsLeadingDot } from './process/nix-version.ts'
 import type { NixOptions } from './process/run-nix.ts'
+import type { PathSharing } from './sharing.ts'
 import { queryPathInfo } from './store/query-path-info.ts'
 import { archiveKey, createResults, type Results } from './store/results.ts'
 import { resolveBuildUser } from './user/build-user.ts'
@@ -26,6 +27,8 @@ export interface BuilderOptions {
     readonly maxBuilds: number
     readonly credentials?: CredentialFiles
   }
+  /** Without it, this node builds everything by itself. */
+  readonly sharing?: PathSharing | undefined
   /** Whether nothing else needs the memory of a helper that waits for the next build. */
   readonly isIdle?: () => boolean
   readonly logger: Logger

@@ -117,7 +117,7 @@ describe('a node takes the claim over', () => {
     expect(await nodes.leaseOf(path)).toMatchObject({ holder: '', nodes: [node.name] })
   })
 
-  test('at once if it is its own, from an earlier process', async () => {
+  test('immediately if it is its own, from an earlier process', async () => {
     const path = somePath()
     const node = await nodes.add()
     await nodes.claimFor(path, { holder: node.name, durationMs: 60_000 })
