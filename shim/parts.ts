@@ -1,19 +1,23 @@
 import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { lazy } from '../lib/async/lazy.ts'
+import { RetryableError } from '../lib/errors.ts'
 import { version } from '../lib/version.ts'
 import type { Policy } from '../recipes/policy/policy.ts'
 import { hostSystem } from '../recipes/system.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { Config } from './config/config.ts'
+import { isFetchOnly } from './config/config-schema.ts'
 import type { ContainerdImages } from './containerd/image-records.ts'
 import { checkLinking } from './import/check-linking.ts'
 import type { ImporterIdentity } from './import/identity.ts'
 import type { LinkingReport } from './import/image/contract.ts'
 import type { Metrics, MetricsOptions } from './metrics/metrics.ts'
+import type { PathSharing } from './nix/sharing.ts'
 import { credentialsFolder } from './nix/user/state-dir.ts'
 import type { StreamHandler } from './proxy/contract.ts'
 import type { ImageRecords, Stages } from './pull/contract.ts'
+import type { Sharing } from './share/sharing.ts'
 import type { WatchStatusOptions } from './status/watch-status.ts'
 
 // Parts of the daemon that cost memory. Each is loaded when it is first needed, or not at all if the config has no use for it.
@@ -41,6 +45,8 @@ export interface StagesOptions {
   /** Whether there is memory for a process that starts before it is needed. */
   readonly isIdle: () => boolean
   readonly linking: LinkingIdentity
+  /** Undefined if this node shares nothing. */
+  readonly sharing: (() => Promise<PathSharing>) | undefined
   readonly env: Readonly<NodeJS.ProcessEnv>
   readonly logger: Logger
 }
@@ -52,7 +58,15 @@ export interface LinkingIdentity {
 }
 
 /** Makes the builder with the first pull: the shim forwards calls even while builds are impossible. */
-export function stagesPart({ config, images, isIdle, linking, env, logger }: StagesOptions): () => Promise<Stages> {
+export function stagesPart({
+  config,
+  images,
+  isIdle,
+  linking,
+  sharing,
+  env,
+  logger,
+}: StagesOptions): () => Promise<Stages> {
   const { nix, stateDir, containerd } = config
   return lazy(async () => {
     const { createBuilder } = await import('./nix/builder.ts')
@@ -68,6 +82,7 @@ export function stagesPart({ config, images, isIdle, linking, env, logger }: Sta
         options: nix.options,
         credentials: nix.credentials,
       },
+      sharing: await sharing?.(),
       isIdle,
       logger,
       env,
@@ -100,10 +115,11 @@ export function clusterPart({
   images,
   logger,
 }: ClusterPartOptions): (() => Promise<Cluster | undefined>) | undefined {
-  const { kubernetes, stateDir } = config
+  const { kubernetes, nix, share, stateDir } = config
   if (!kubernetes) return undefined
   const load = lazy(async () => {
     const { createCluster } = await import('./cluster/cluster.ts')
+    const { createOwnStore } = await import('./share/own-store.ts')
     return createCluster({
       kubeconfig: kubernetes.kubeconfig,
       nodeName: kubernetes.nodeName,
@@ -115,10 +131,50 @@ export function clusterPart({
       shimVersion: version(),
       system: hostSystem(),
       layerMode: config.import.layers,
+      store: share && createOwnStore({ ...share, fetchOnly: isFetchOnly(nix), logger }),
       logger,
     })
   })
   return () => load().catch(err => void logger.error({ err }, 'the cluster cannot be used'))
+}
+
+export interface SharingPartOptions {
+  readonly config: Config
+  readonly cluster: (() => Promise<Cluster | undefined>) | undefined
+  readonly logger: Logger
+}
+
+export interface SharingPart {
+  readonly sharing: () => Promise<PathSharing>
+  /** Waits until other nodes know that this one no longer builds, for at most that time. */
+  close(limitMs: number): Promise<void>
+}
+
+/** Undefined if the config has no `share`. */
+export function sharingPart({ config, cluster, logger }: SharingPartOptions): SharingPart | undefined {
+  const { kubernetes, nix, share } = config
+  if (!share) return undefined
+  let made: Sharing | undefined
+  const sharing = lazy(async () => {
+    const { createSharing } = await import('./share/sharing.ts')
+    made = createSharing({
+      kube: cluster && (async () => connected(await cluster()).kube()),
+      node: kubernetes?.nodeName ?? '',
+      serves: share.address !== undefined,
+      fetchOnly: isFetchOnly(nix),
+      stores: share.stores,
+      waitMs: share.wait,
+      copyMs: share.copyTimeout,
+      logger,
+    })
+    return made
+  })
+  return { sharing, close: async limitMs => made?.close(limitMs) }
+}
+
+function connected(cluster: Cluster | undefined): Cluster {
+  if (cluster) return cluster
+  throw new RetryableError('ClusterAway', 'the cluster cannot be used')
 }
 
 /** Undefined if the config has no `metrics`. */

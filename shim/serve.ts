@@ -15,6 +15,7 @@ import {
   metricsPart,
   placeCredentials,
   reportLinking,
+  sharingPart,
   stagesPart,
   statusPart,
 } from './parts.ts'
@@ -53,9 +54,10 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const metrics = await metricsPart(config, { shim, images, pullLog })
   const linking = { identity: createIdentity(stateDir), onLinking: createLinkingLogger(logger) }
   const isIdle = () => !pullLog.runs().some(({ progress }) => isReading(progress))
-  const stages = stagesPart({ config, images, isIdle, linking, env, logger })
   const policy = createPolicy(config.policy)
   const cluster = clusterPart({ config, policy, images, logger })
+  const sharing = sharingPart({ config, cluster, logger })
+  const stages = stagesPart({ config, images, isIdle, linking, sharing: sharing?.sharing, env, logger })
   const hub = createProgressHub()
   const runs = createSharedRuns<PullOutcome>({
     abandonAfterMs: nix.abandonAfter,
@@ -105,6 +107,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   await notifySystemd('STOPPING=1', { env, logger })
   await proxy.close({ graceMs: config.shutdownTimeout })
   await runs.close()
+  await sharing?.close(RELEASE_LIMIT_MS)
   await (await cluster?.())?.close(REPORT_LIMIT_MS)
   await metricsServed
   closeImages()
@@ -113,6 +116,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
 
 /** Longest time that the last reports to the cluster take. */
 const REPORT_LIMIT_MS = 2000
+/** Longest time until other nodes know that this one no longer builds. */
+const RELEASE_LIMIT_MS = 2000
 
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {

@@ -33,7 +33,7 @@ const SHORT_HASH = 16
 /** A name of a Node, as the API server admits it. */
 const NODE_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/
 
-/** Name of the Lease for a store path; undefined if it is none. */
+/** Name of the Lease for a store path; undefined for other paths. */
 export function pathClaimName(storePath: string): string | undefined {
   if (!isStorePath(storePath)) return undefined
   const begin = STORE_DIR.length + 1

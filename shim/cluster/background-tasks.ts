@@ -8,13 +8,14 @@ import type { PullImage } from '../pull/contract.ts'
 import { unreadableBuild } from './builds/describe-build.ts'
 import type { NodeBuilds } from './builds/node-builds.ts'
 import { followOwnNixNode, type OwnNixNode } from './nixnode/follow-own-nixnode.ts'
-import { createNixNodeWriter, type NixNodeWriter } from './nixnode/nixnode-writer.ts'
+import { createNixNodeWriter, type NixNodeWriter, type NixNodeWriterOptions } from './nixnode/nixnode-writer.ts'
 
 export interface BackgroundTasksOptions {
   readonly kube: Kube
   readonly node: string
   readonly leaseMs: number
   readonly facts: Pick<NixNodeStatus, 'shimVersion' | 'system' | 'layerMode'>
+  readonly store?: NixNodeWriterOptions['store']
   readonly builds: NodeBuilds
   /** Resolves when the builds of an earlier shim are known. */
   readonly restored: Promise<void>

@@ -4,6 +4,7 @@ import type { Kube } from '../../kube/client/contract.ts'
 import { createEventRecorder } from '../../kube/event-recorder.ts'
 import { SHIM } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
+import type { NodeStore } from '../../kube/resources/nixnode.ts'
 import { within } from '../../lib/async/bounded-wait.ts'
 import { lazy } from '../../lib/async/lazy.ts'
 import { backOff } from '../../lib/async/retry.ts'
@@ -34,11 +35,15 @@ export interface ClusterOptions {
   /** Nix system of this node. */
   readonly system: string
   readonly layerMode: string
+  /** How other nodes get what this node has; undefined if it shares nothing. */
+  readonly store?: (() => Promise<NodeStore>) | undefined
   readonly logger: Logger
 }
 
 /** The shim's connection to an API server, which may be unreachable at any time. */
 export interface Cluster extends ClusterSide {
+  /** Throws ClusterAway if there is no usable kubeconfig yet. */
+  kube(): Promise<Kube>
   /** Renews the Lease, writes the NixNode, and does what it says. */
   start(pullImage: PullImage): Promise<void>
   /** Writes what is still pending, for at most that time. */
@@ -75,6 +80,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     ...{ system, timeoutMs: options.lookupMs, logger },
   })
   return {
+    kube,
     reporter,
     findRecipe: lookup.find,
     isOutdated: lookup.isOutdated,
@@ -86,10 +92,10 @@ export function createCluster(options: ClusterOptions): Cluster {
       if (!loaded) return
       const { startBackgroundTasks } = await import('./background-tasks.ts')
       const facts = { shimVersion, system, layerMode }
-      const { leaseMs } = options
+      const { leaseMs, store } = options
       const { letGo } = reporter
       tasks = startBackgroundTasks({
-        ...{ kube: loaded, node, leaseMs, facts, builds, restored, letGo, pullImage, signal, logger },
+        ...{ kube: loaded, node, leaseMs, facts, store, builds, restored, letGo, pullImage, signal, logger },
       })
     },
     async close(limitMs) {

@@ -13,15 +13,19 @@ const BUCKETS = [0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3
  * scrape.
  */
 export function countPulls(pullLog: PullLog, registry: Registry): PullReporter {
-  const pulls = outcomes(registry, 'pull', {
+  const pulls = outcomes(registry, 'pull', 'pulls', {
     count: 'Pulls of images that have a recipe. Pulls that share a run count once.',
     time: 'Time in seconds from the start of a run to its end, including the queue. Refused pulls do not count.',
   })
-  const builds = outcomes(registry, 'build', {
+  const builds = outcomes(registry, 'build', 'builds', {
     count: 'Runs of nix. A pull whose result is in the store has none.',
     time: 'Time in seconds of a run of nix, including fetching from binary caches, without the queue.',
   })
-  const imports = outcomes(registry, 'import', {
+  const copies = outcomes(registry, 'copy', 'copies', {
+    count: 'Store paths that were copied from another node or a store instead of built.',
+    time: 'Time in seconds of the copy of a store path from another node or a store.',
+  })
+  const imports = outcomes(registry, 'import', 'imports', {
     count: 'Imports of build results into containerd.',
     time: 'Time in seconds from the end of a build to the end of the import.',
   })
@@ -42,7 +46,13 @@ export function countPulls(pullLog: PullLog, registry: Registry): PullReporter {
     }
     return {
       progress({ phase }) {
-        if (BUILDING.has(phase)) enter(builds)
+        // The evaluation before a copy is not a build, and a copy that fails is followed by another one or a build.
+        if (phase === 'waiting' || phase === 'copying') stage = stage?.outcomes === copies ? stage : undefined
+        if (phase === 'copying') enter(copies)
+        if (BUILDING.has(phase)) {
+          if (stage?.outcomes === copies) stage = undefined
+          enter(builds)
+        }
         if (phase === 'built') {
           leave()
           // An import reports no progress before it has read something, so one that fails early must also count.
@@ -94,10 +104,10 @@ interface Help {
   readonly time: string
 }
 
-function outcomes(registry: Registry, what: string, help: Help): Outcomes {
+function outcomes(registry: Registry, what: string, plural: string, help: Help): Outcomes {
   const registers = [registry]
   const count = new Counter({
-    name: `enbi_shim_${what}s_total`,
+    name: `enbi_shim_${plural}_total`,
     help: `${help.count} Label code: the error code, empty on success.`,
     labelNames: ['result', 'code'],
     registers,
@@ -124,6 +134,8 @@ function addGauges({ runs }: PullLog, registry: Registry): void {
     runs().filter(({ progress }) => progress && phases.has(progress.phase)).length
   gauge('enbi_shim_builds_queued', 'Builds that wait for a place.', countIn(new Set(['queued'])))
   gauge('enbi_shim_builds_running', 'Builds in progress.', countIn(BUILDING))
+  gauge('enbi_shim_builds_elsewhere', 'Pulls that wait for a build of another node.', countIn(new Set(['waiting'])))
+  gauge('enbi_shim_copies_running', 'Copies from other nodes or stores in progress.', countIn(new Set(['copying'])))
   gauge('enbi_shim_imports_running', 'Imports in progress.', countIn(IMPORTING))
   gauge('enbi_shim_pulls_waiting', 'Requests that wait for an image.', () =>
     runs().reduce((sum, { waiting }) => sum + waiting.length, 0),

@@ -42,17 +42,13 @@ export interface Sharing extends PathSharing {
 /** Of the 64 connections to the API server (kube/client/transport.ts). */
 const MAX_WATCHES = 24
 
-/** A timer of Node.js cannot wait longer than 24 days. */
-const LONGEST_WAIT_MS = 2_000_000_000
-
 const NONE: ReadonlySet<string> = new Set()
 
 /** Another run of this node has built or copied the path: nix finds it. */
 const HERE: PathSource = { kind: 'build', claim: { progress() {}, async end() {} } }
 
 export function createSharing(options: SharingOptions): Sharing {
-  const { node: self, serves, fetchOnly, copyMs, push } = options
-  const waitMs = Math.min(options.waitMs, LONGEST_WAIT_MS)
+  const { node: self, serves, fetchOnly, waitMs, copyMs, push } = options
   const times = { ...TIMES, ...options.times }
   const logger = options.logger.child({ stage: 'share' })
   const mayBuild = !fetchOnly

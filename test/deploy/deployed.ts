@@ -82,6 +82,10 @@ async function untilPoliciesHold({ as, cluster }: Deployed): Promise<void> {
       object: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace: 'enbi-system', name } },
     },
     {
+      by: shim,
+      object: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace: 'enbi-claims', name } },
+    },
+    {
       by: cluster.adminKubeconfig,
       object: {
         ...{ apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixBuild', spec: SPEC },

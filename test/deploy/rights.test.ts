@@ -37,6 +37,7 @@ const SHIM = rights({
   events: ['create', 'patch'],
 })
 const SHIM_LEASES = rights({ leases: ['create', 'patch'] })
+const SHIM_CLAIMS = rights({ leases: ['get', 'watch', 'create', 'patch'] })
 const MERGE = { type: 'merge', fieldManager: 'test' } as const
 const name = { namespace: 'default', name: 'one' }
 let deployed: Deployed
@@ -59,6 +60,7 @@ describe('an account has exactly the documented rights:', () => {
   test.each([
     ['the shim', () => shim, 'default', SHIM],
     ['the shim in enbi-system', () => shim, 'enbi-system', [...SHIM, ...SHIM_LEASES]],
+    ['the shim in enbi-claims', () => shim, 'enbi-claims', [...SHIM, ...SHIM_CLAIMS]],
     ['the controller', () => controller, 'default', CONTROLLER],
     ['the controller in enbi-system', () => controller, 'enbi-system', [...CONTROLLER, ...CONTROLLER_LEASES]],
   ])('%s', async (_, member, namespace, expected) => {

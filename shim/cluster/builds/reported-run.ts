@@ -162,12 +162,20 @@ export function isCancelled({ code }: ShimError): boolean {
 }
 
 function describe(progress: PullProgress): string {
-  return describePull(progress).slice(0, NIXNODE_LIMITS.progress)
+  return describeBriefly(progress).slice(0, NIXNODE_LIMITS.progress)
 }
 
-const WORK: readonly PullProgress['phase'][] = ['building', 'importing', 'unpacking']
+/** Without the numbers of what another node does: each one would be a write of each node that waits. */
+function describeBriefly(progress: PullProgress): string {
+  if (progress.phase === 'waiting') return `waiting for ${progress.node}`
+  return progress.phase === 'copying' ? `copying from ${progress.from}` : describePull(progress)
+}
+
+const WORK: readonly PullProgress['phase'][] = ['building', 'waiting', 'copying', 'importing', 'unpacking']
+const QUEUED: readonly PullProgress['phase'][] = ['queued', 'waiting']
+const IMPORTING: readonly PullProgress['phase'][] = ['copying', 'importing', 'unpacking']
 
 function phaseOf({ phase }: PullProgress): ReportedRunState['phase'] {
-  if (phase === 'queued') return 'Queued'
-  return phase === 'importing' || phase === 'unpacking' ? 'Importing' : 'Building'
+  if (QUEUED.includes(phase)) return 'Queued'
+  return IMPORTING.includes(phase) ? 'Importing' : 'Building'
 }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { pauseAfter } from '../../../kube/client/api-error.ts'
 import type { Kube } from '../../../kube/client/contract.ts'
 import { shimFieldManager } from '../../../kube/resources/names.ts'
-import type { NixNodeStatus } from '../../../kube/resources/nixnode.ts'
+import type { NixNodeStatus, NodeStore } from '../../../kube/resources/nixnode.ts'
 import { within } from '../../../lib/async/bounded-wait.ts'
 import { backOffMs } from '../../../lib/async/retry.ts'
 import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
@@ -29,6 +29,8 @@ export interface NixNodeWriterOptions {
   readonly kube: Pick<Kube, 'create' | 'patch'>
   readonly node: string
   readonly facts: Pick<NixNodeStatus, 'shimVersion' | 'system' | 'layerMode'>
+  /** How other nodes get what this node has; undefined if it shares nothing. */
+  readonly store?: (() => Promise<NodeStore>) | undefined
   readonly builds: Pick<NodeBuilds, 'dueAt' | 'snapshot' | 'onChange'>
   readonly signal: AbortSignal
   readonly logger: Logger
@@ -95,7 +97,8 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
     const snapshot = builds.snapshot()
     const at = Date.now()
     try {
-      await send({ ...facts, observedGeneration: generation, builds: [...snapshot.builds] })
+      const store = describeStore(await options.store?.())
+      await send({ ...facts, store, observedGeneration: generation, builds: [...snapshot.builds] })
       snapshot.written(at)
       if (ownDueAt === ownDue) ownDueAt = undefined
       earliest = at + BETWEEN_WRITES_MS
@@ -105,7 +108,7 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
     }
   }
 
-  async function send(status: NixNodeStatus): Promise<void> {
+  async function send(status: Omit<NixNodeStatus, 'store'> & { readonly store: object | null }): Promise<void> {
     const patch = () =>
       kube.patch(ownNixNodes, { name: node, body: { status } }, { type: 'merge', subresource: 'status', fieldManager })
     if (await patch()) return
@@ -155,4 +158,11 @@ export function createNixNodeWriter(options: NixNodeWriterOptions): NixNodeWrite
       alarm.clear()
     },
   }
+}
+
+/** A merge patch keeps what is missing: null takes back what an earlier shim has written. */
+function describeStore(store: NodeStore | undefined): object | null {
+  if (!store) return null
+  const { address = null, publicKey = null, maxServed = null, fetchOnly = null } = store
+  return { address, publicKey, maxServed, fetchOnly }
 }

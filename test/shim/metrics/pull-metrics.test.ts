@@ -18,6 +18,8 @@ const failed = (error: ShimError) => (run: RunReport) => run.failed(error)
 const evaluating: PullProgress = { phase: 'evaluating', runId: 'one' }
 const building: PullProgress = { phase: 'building', done: 0, expected: 1 }
 const fetching: PullProgress = { phase: 'fetching', doneBytes: 0, expectedBytes: 1 }
+const waiting: PullProgress = { phase: 'waiting', node: 'worker-3', progress: '' }
+const copying: PullProgress = { phase: 'copying', from: 'worker-3', doneBytes: 0, expectedBytes: 0 }
 const built: PullProgress = { phase: 'built', storePath: '/nix/store/00000000000000000000000000000000-app' }
 const importing: PullProgress = { phase: 'importing', doneBytes: 1 }
 const unpacking: PullProgress = { phase: 'unpacking', done: 0, expected: 1 }
@@ -55,6 +57,32 @@ test.each([
     [built, importing],
     done,
     [
+      'import_duration_seconds_count 1',
+      'imports_total{"succeeded",""} 1',
+      'pull_duration_seconds_count 1',
+      'pulls_total{"succeeded",""} 1',
+    ],
+  ],
+  [
+    'that waits for another node and copies has no build',
+    [evaluating, waiting, copying, waiting, copying, built, importing],
+    done,
+    [
+      'copies_total{"succeeded",""} 1',
+      'copy_duration_seconds_count 1',
+      'import_duration_seconds_count 1',
+      'imports_total{"succeeded",""} 1',
+      'pull_duration_seconds_count 1',
+      'pulls_total{"succeeded",""} 1',
+    ],
+  ],
+  [
+    'that cannot be copied is built',
+    [evaluating, waiting, copying, building, built],
+    done,
+    [
+      'build_duration_seconds_count 1',
+      'builds_total{"succeeded",""} 1',
       'import_duration_seconds_count 1',
       'imports_total{"succeeded",""} 1',
       'pull_duration_seconds_count 1',

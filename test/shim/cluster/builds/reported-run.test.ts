@@ -47,6 +47,16 @@ describe('the reported state of a run', () => {
       { phase: 'Building', storePath: '/nix/store/x' },
     ],
     [
+      'show which node it waits for, without what that node says',
+      { phase: 'waiting', node: 'worker-3', progress: 'building 12 of 40' },
+      { phase: 'Queued', isWorking: true, progress: 'waiting for worker-3' },
+    ],
+    [
+      'show where it copies from, without numbers',
+      { phase: 'copying', from: 'worker-3', doneBytes: 1e6, expectedBytes: 2e6 },
+      { phase: 'Importing', isWorking: true, progress: 'copying from worker-3' },
+    ],
+    [
       'show the size during the import',
       { phase: 'importing', doneBytes: 1e6, totalBytes: 2e6 },
       { phase: 'Importing', progress: 'importing 1.0 MB of 2.0 MB' },

@@ -14,7 +14,7 @@ afterEach(() => void vi.useRealTimers())
 it('the first write says that a restarted shim works on nothing', async () => {
   const bed = begin()
   await vi.advanceTimersByTimeAsync(0)
-  expect(bed.written).toEqual([{ shimVersion: '1', builds: [] }])
+  expect(bed.written).toEqual([{ shimVersion: '1', store: null, builds: [] }])
 })
 
 it('nothing is written while nothing changes', async () => {
