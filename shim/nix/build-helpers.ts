@@ -48,6 +48,13 @@ export interface BuildHelpers {
   push(job: BuildJob & Required<Pick<BuildJob, 'push'>>, signal: AbortSignal): Promise<void>
 }
 
+/** Calls `use` with a job for the recipe, whose user and caches are prepared until it ends. */
+export type WithJob = <Result>(
+  recipe: Recipe,
+  call: BuildCall,
+  use: (job: BuildJob) => Promise<Result>,
+) => Promise<Result>
+
 /** Must not reject. */
 export type AskClaim = (evaluated: Evaluated) => Promise<boolean>
 

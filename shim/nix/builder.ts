@@ -34,7 +34,7 @@ export interface BuilderOptions {
   /** Shares what is built with other nodes. If missing, this node builds everything. */
   readonly sharing?: PathSharing | undefined
   /** Has no effect without `sharing`. */
-  readonly share?: ShareOptions | undefined
+  readonly share?: Partial<ShareOptions>
   /** Whether nothing else needs the memory of a helper that waits for the next build. */
   readonly isIdle?: () => boolean
   readonly logger: Logger
@@ -47,7 +47,7 @@ export async function createBuilder({
   stateDir,
   nix,
   sharing,
-  share,
+  share = {},
   isIdle,
   logger,
   env = process.env,
@@ -104,8 +104,8 @@ export async function createBuilder({
   const buildShared =
     sharing &&
     createSharedBuild({
-      ...{ sharing, share, fetchOnly, helpers, logger: log, withJob, withContent },
-      ...{ inTurn, inTurnToCopy: inTurnOf(copies) },
+      ...{ sharing, share, fetchOnly, helpers, logger: log },
+      ...{ withJob, withContent, inTurn, inTurnToCopy: inTurnOf(copies) },
     })
   return {
     build: (recipe, call) =>

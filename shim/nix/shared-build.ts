@@ -1,39 +1,44 @@
 import type { Logger } from 'pino'
-import { type ShimError, toShimError } from '../../lib/errors.ts'
+import { toShimError } from '../../lib/errors.ts'
 import { copyStart } from '../../lib/text/text.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
-import type { BuildHelpers } from './build-helpers.ts'
+import type { BuildHelpers, WithJob } from './build-helpers.ts'
 import type { BuildCall } from './contract.ts'
 import type { BuildJob, Evaluated } from './helper/messages.ts'
-import type { BuildProgress } from './log/build-progress.ts'
+import { createOwnClaim } from './own-claim.ts'
+import { createPush } from './push-queue.ts'
 import type { CopySource, PathClaim, PathSharing, SharedPath } from './sharing.ts'
 import type { BuildResult } from './store/results.ts'
 
-/** The part of the section `share` of the config that this node needs to copy. */
+/** The part of the section `share` of the config that is about copying. */
 export interface ShareOptions {
+  /** Longest time that copying from one binary cache may take. */
   readonly copyTimeoutMs: number
-  /** File with the public key that this node signs with. */
-  readonly publicKeyFile?: string | undefined
+  /** File with the public key that this node signs with: the Nix daemon accepts its own signatures. */
+  readonly publicKeyFile: string
+  /** URL of the store that gets what this node builds. */
+  readonly push: string
+  /** Ends what is being pushed. */
+  readonly stopping: AbortSignal
 }
 
 export interface SharedBuildOptions {
   readonly sharing: PathSharing
-  readonly share?: ShareOptions | undefined
+  readonly share: Partial<ShareOptions>
   readonly fetchOnly: boolean
-  readonly helpers: Pick<BuildHelpers, 'make' | 'makeShared'>
+  readonly helpers: BuildHelpers
   /** Runs a task that has a place for builds. */
   readonly inTurn: InTurn
   readonly inTurnToCopy: InTurn
   readonly withJob: WithJob
   /** Also finds the content of an unlocked flake. */
   readonly withContent: WithJob
-  readonly logger: Pick<Logger, 'info'>
+  readonly logger: Pick<Logger, 'info' | 'warn'>
 }
 
-type InTurn = <Result>(call: BuildCall, run: () => Promise<Result>) => Promise<Result>
-type WithJob = <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => Promise<Result>
-
 const COPY_TIMEOUT_MS = 600_000
+
+type InTurn = <Result>(call: BuildCall, run: () => Promise<Result>) => Promise<Result>
 
 /** Of one run. A cluster has no more nodes that hold a path in common. */
 const MAX_FAILED_COPIES = 16
@@ -44,9 +49,11 @@ const MAX_FAILED_COPIES = 16
  */
 export function createSharedBuild(options: SharedBuildOptions) {
   const { sharing, share, fetchOnly, helpers, inTurn, inTurnToCopy, withJob, withContent, logger } = options
+  const { copyTimeoutMs: timeoutMs = COPY_TIMEOUT_MS, publicKeyFile: ownKeyFile, push, stopping } = share
+  const onBuilt = push === undefined ? () => {} : createPush({ url: push, helpers, withJob, stopping, logger })
 
   const evaluate = async (recipe: FlakeRecipe, call: BuildCall) => {
-    const claim = createOwnClaim(sharing, call)
+    const claim = createOwnClaim(onBuilt, call)
     const ask = (evaluated: Evaluated) => claim.take(sharing.claim(pathOf(recipe, evaluated), call.signal))
     return claim.endAfter(() =>
       inTurn(call, () => withContent(recipe, call, job => helpers.makeShared({ ...job, fetchOnly }, claim.call, ask))),
@@ -54,7 +61,7 @@ export function createSharedBuild(options: SharedBuildOptions) {
   }
 
   const build = async (recipe: FlakeRecipe, evaluated: Evaluated, call: BuildCall, given?: PathClaim) => {
-    const claim = createOwnClaim(sharing, call)
+    const claim = createOwnClaim(onBuilt, call)
     if (given) await claim.take(Promise.resolve(given))
     return claim.endAfter(async () => {
       const build = (job: BuildJob) => helpers.make({ ...job, ...again(evaluated) }, claim.call)
@@ -63,7 +70,6 @@ export function createSharedBuild(options: SharedBuildOptions) {
   }
 
   const copy = (recipe: FlakeRecipe, evaluated: Evaluated, call: BuildCall, { url, node }: CopySource) => {
-    const { copyTimeoutMs: timeoutMs = COPY_TIMEOUT_MS, publicKeyFile: ownKeyFile } = share ?? {}
     const order = {
       url,
       timeoutMs,
@@ -118,43 +124,6 @@ function again(evaluated: Evaluated): Pick<BuildJob, 'evaluated' | 'content'> {
 
 function pathOf({ image }: Recipe, { storePath }: Evaluated): SharedPath {
   return { storePath, image }
-}
-
-/** The claim of this node, if it gets one. It ends on every path. */
-function createOwnClaim(sharing: Pick<PathSharing, 'built'>, call: BuildCall) {
-  let taking: Promise<PathClaim | undefined> | undefined
-  let held: PathClaim | undefined
-  const end = async (failure?: ShimError) => {
-    // A run may be cancelled while the claim is being made.
-    await taking
-    await held?.end(failure)
-  }
-  const onProgress = (progress: BuildProgress) => {
-    call.onProgress(progress)
-    held?.progress(progress)
-  }
-  return {
-    call: { ...call, onProgress },
-    /** Whether this node has the claim. Never rejects. */
-    async take(claim: Promise<PathClaim | undefined>): Promise<boolean> {
-      taking = claim.catch(() => undefined)
-      held = await taking
-      return held !== undefined
-    },
-    async endAfter<Made extends { readonly result?: BuildResult | undefined }>(
-      work: () => Promise<Made>,
-    ): Promise<Made> {
-      try {
-        const made = await work()
-        await end()
-        if (held && made.result) sharing.built(made.result.storePath)
-        return made
-      } catch (error) {
-        await end(toShimError(error))
-        throw error
-      }
-    },
-  }
 }
 
 /** Of a line of progress. */

@@ -17,8 +17,6 @@ export interface PathSharing {
    * NothingBuilt if this node must not build and no other node has built it in time, and Cancelled.
    */
   find(path: SharedPath, call: FindCall): Promise<PathSource>
-  /** Copies what this node has built to the store of `share.push`, in the background. */
-  built(storePath: string): void
 }
 
 export interface SharedPath {

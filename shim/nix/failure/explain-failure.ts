@@ -81,9 +81,8 @@ function explainMemory(run: FailedRun): ShimError {
   return new FinalError('EvaluationFailed', message)
 }
 
-/** Explains a failed query about store paths. */
-export function explainFailedQuery(query: FailedQuery): ShimError {
-  const what = 'asking Nix about store paths failed'
+/** Explains a failed query about store paths, or another command that is not part of a run. */
+export function explainFailedQuery(query: FailedQuery, what = 'asking Nix about store paths failed'): ShimError {
   const cause = findCause(query.errors)
   const found = cause && matchesAny(cause.text, NOT_VALID) ? 'StorePathMissing' : undefined
   return explainNix(query, { what, cause, found, otherwise: 'BuildInterrupted' })

@@ -8,6 +8,7 @@ import { createResults } from '../store/results.ts'
 import { buildRecipe } from './build-recipe.ts'
 import { copyRecipe } from './copy-recipe.ts'
 import { answerSchema, type BuildJob, type BuildReport, jobSchema } from './messages.ts'
+import { pushPath } from './push-path.ts'
 import { runProgram } from './run-program.ts'
 import type { SharedBuild } from './shared-path.ts'
 
@@ -63,7 +64,11 @@ async function work(order: unknown, { signal, report }: HelperCall): Promise<voi
   }
   const make = async (): Promise<BuildReport> => {
     if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe }) }
-    const { evaluated, copy, isShared, fetchOnly = false } = job
+    const { evaluated, copy, push, isShared, fetchOnly = false } = job
+    if (push) {
+      await pushPath(setup, push, signal)
+      return { kind: 'pushed' }
+    }
     if (copy && evaluated) return { kind: 'done', result: await copyRecipe(setup, { recipe, evaluated, copy }, call) }
     const result = await buildRecipe(setup, { ...job, ...(isShared && { sharing: { fetchOnly, claim } }) }, call)
     return result ? { kind: 'done', result } : { kind: 'left' }

@@ -28,7 +28,7 @@ import type { BuildResult } from '../store/results.ts'
 import type { Evaluated } from './messages.ts'
 import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
 import { type Evaluation, type Made, madeOf, saveResult } from './save-result.ts'
-import { type SharedBuild, takeStep } from './shared-path.ts'
+import { keepValid, type SharedBuild, takeStep } from './shared-path.ts'
 
 /** A recipe, and the content to build if its flake is not locked. See the schema of a job. */
 export interface WantedBuild {
@@ -64,6 +64,8 @@ async function buildPackage(
   { content, evaluated, sharing }: WantedBuild,
   session: NixSession,
 ): Promise<Made | undefined> {
+  if (evaluated && (await keepValid(setup, recipe, evaluated.storePath, session)))
+    return madeOf(recipe, evaluated, { storePath: evaluated.storePath, output: 'out' })
   const evaluation = (await stillThere(evaluated)) ?? (await evaluateFirst(setup, recipe, content, session))
   const { output } = evaluation.derivation
   const step = sharing && (await takeStep(setup, recipe, { evaluation, sharing }, session))

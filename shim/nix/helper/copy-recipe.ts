@@ -9,7 +9,7 @@ import type { BuildResult } from '../store/results.ts'
 import type { CopyOrder, Evaluated } from './messages.ts'
 import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
 import { madeOf, saveResult } from './save-result.ts'
-import { keep, validPaths } from './shared-path.ts'
+import { keepValid } from './shared-path.ts'
 
 export interface WantedCopy {
   readonly recipe: Recipe
@@ -29,8 +29,11 @@ export function copyRecipe(setup: NixSetup, wanted: WantedCopy, call: NixRunCall
   return withNix(limited, { recipe, what: 'copy', runId }, { ...call, onProgress }, async session => {
     try {
       if (!isFlakeRecipe(recipe)) throw new Error('a store path is not copied')
-      await copyPath(limited, wanted, session)
-      if (!(await keep(limited, recipe, storePath, session))) throw notValid()
+      if (!(await keepValid(limited, recipe, storePath, session))) {
+        await copyPath(limited, wanted, session)
+        // A path on disk is not enough: it may be the rest of a copy that was interrupted.
+        if (!(await keepValid(limited, recipe, storePath, session))) throw notValid()
+      }
       const made = madeOf(recipe, evaluated, { storePath, output: 'out' })
       return await saveResult(setup.results, recipe, runId, made)
     } catch (error) {
@@ -50,8 +53,6 @@ async function copyPath(setup: NixSetup, { evaluated, copy }: WantedCopy, sessio
     await checkNarInfo({ ...setup, url, storePath, ownKeys, signal, followsRedirects: node === undefined })
   }
   await session.nix('building', copyFromArgs(url, storePath), { subject: 'nix copy', options: COPY_OPTIONS })
-  // A path on disk is not enough: it may be the rest of a copy that was interrupted.
-  if (!(await validPaths(setup, [storePath], signal)).includes(storePath)) throw notValid()
 }
 
 /** Longer than any key. */

@@ -54,6 +54,9 @@ const copyOrder = v.strictObject({
 })
 export type CopyOrder = v.InferOutput<typeof copyOrder>
 
+const pushOrder = v.strictObject({ storePath: storePathSchema, url: text, timeoutMs: v.number() })
+export type PushOrder = v.InferOutput<typeof pushOrder>
+
 /** The job of a build helper. Unknown keys are errors, so that no part of a recipe is lost. */
 export const jobSchema = v.strictObject({
   recipe,
@@ -74,7 +77,7 @@ export const jobSchema = v.strictObject({
   evaluated: v.exactOptional(evaluatedSchema),
   copy: v.exactOptional(copyOrder),
   /** Copies this store path to that store, and does nothing else. */
-  push: v.exactOptional(v.strictObject({ storePath: storePathSchema, url: text, timeoutMs: v.number() })),
+  push: v.exactOptional(pushOrder),
   /** For the log only. */
   namespaces: v.array(text),
   dir: v.strictObject({ root: text, gcroots: text, home: text, config: text, caches: text, logs: text, results: text }),

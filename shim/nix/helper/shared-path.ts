@@ -45,7 +45,7 @@ export async function takeStep(
 }
 
 /** Those of the paths that are in Nix's database. A path on disk may be the rest of a copy that was interrupted. */
-export async function validPaths(
+async function validPaths(
   { dir, user, nix, logger }: NixSetup,
   paths: readonly string[],
   signal: AbortSignal,
@@ -58,11 +58,22 @@ export async function validPaths(
   return infos.map(({ path }) => path)
 }
 
+/** Gives the path a gc root if it is valid, as another run may have built or copied it. */
+export async function keepValid(
+  setup: NixSetup,
+  recipe: FlakeRecipe,
+  storePath: string,
+  session: NixSession,
+): Promise<boolean> {
+  const valid = await validPaths(setup, [storePath], session.signal)
+  return valid.includes(storePath) && keep(setup, recipe, storePath, session)
+}
+
 /**
  * Gives a valid path a gc root. Nix gets the path itself, not its derivation: so it builds nothing, neither this output nor others.
  * Returns false if the path has been deleted meanwhile.
  */
-export async function keep(
+async function keep(
   { results }: NixSetup,
   recipe: FlakeRecipe,
   storePath: string,

@@ -13,6 +13,9 @@ export interface RunLog {
   close(): Promise<void>
 }
 
+/** For commands that are not part of a run. */
+export const NO_LOG: RunLog = { write: async () => {}, close: async () => {} }
+
 /** Larger logs are rotated: `RUN.log`, and `RUN.log.1` with what came before. */
 const MAX_FILE_SIZE = '16M'
 /** Limit for all runs together, shared fairly between namespaces. */

@@ -6,6 +6,7 @@ import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { isStorePath } from '../../../recipes/store-path.ts'
 import { explainFailedQuery } from '../failure/explain-failure.ts'
 import { createNixOutput } from '../log/nix-output.ts'
+import { NO_LOG } from '../log/run-log-file.ts'
 import { type NixOptions, nixFlags, runNix } from '../process/run-nix.ts'
 import type { BuildUser } from '../user/build-user.ts'
 import type { StateDir } from '../user/state-dir.ts'
@@ -148,5 +149,3 @@ async function ask({ nix, user, dir }: QuerySetup, { flags, paths }: Question, q
 
 /** Otherwise nix looks for missing paths in binary caches. */
 const NOWHERE_ELSE = ['--option', 'substitute', 'false']
-
-const NO_LOG = { write: async () => {}, close: async () => {} }

@@ -12,7 +12,7 @@ export interface FakeCluster {
 }
 
 export type SharingEvent =
-  | { readonly event: 'claim' | 'built'; readonly storePath: string }
+  | { readonly event: 'claim'; readonly storePath: string }
   | { readonly event: 'progress'; readonly phase: string }
   | { readonly event: 'end'; readonly failure?: ErrorCode | undefined }
   | { readonly event: 'find'; readonly failed: readonly string[] }
@@ -47,7 +47,6 @@ export function fakeSharing({ claims, sources = [], otherwise = 'build' }: FakeC
       onProgress({ phase: 'waiting', node: 'worker-3', progress: '12 of 40' })
       return untilAborted(signal)
     },
-    built: storePath => void events.push({ event: 'built', storePath }),
   }
   return { sharing, events }
 }

@@ -4,6 +4,7 @@ import { startBed } from '../../node/bed.ts'
 import { describeBuilds } from './builder-suite.ts'
 import { describeInterruptions } from './interruption-suite.ts'
 import { installNewerNix, showNewerNix } from './newer-nix.ts'
+import { describeSharedBuilds } from './shared-build-suite.ts'
 
 /** A bed finds the programs of root on the PATH of the test. */
 async function useNewerNix(): Promise<void> {
@@ -29,3 +30,4 @@ const newerNix = { prepare: useNewerNix, command: showNewerNix, withoutDaemon: t
 
 describeBuilds(newerNix)
 describeInterruptions(newerNix)
+describeSharedBuilds(newerNix)

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,9 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { recipeKey } from '../../../recipes/recipe.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { type BinaryCache, makeSigningKey, startBinaryCache } from '../../node/binary-cache.ts'
-import type { FakeCluster } from './fake-sharing.ts'
+import { PATIENT } from '../../patience.ts'
+import type { FakeCluster, SharingEvent } from './fake-sharing.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
+import type { RemoteBuild } from './remote-build.ts'
 import { type RemoteBuilder, type RemoteBuilderOptions, recipeOf, startBuilder } from './remote-builder.ts'
+import { WRONG_NARINFOS } from './wrong-narinfo.ts'
 
 export interface SharedSuiteOptions {
   /** Runs before the beds are created. */
@@ -16,7 +20,10 @@ export interface SharedSuiteOptions {
   readonly command?: (bed: Bed) => Promise<string>
 }
 
-/** Two nodes: what one has built, the other copies. */
+const FEATURES = { 'experimental-features': 'nix-command flakes ca-derivations' }
+const IN_CACHE = ['documented', 'big', 'left', 'lying', ...Array.from({ length: 30 }, (_, number) => `copy${number}`)]
+
+/** Two nodes: what one has built, the other copies. The rest of the cluster is played. */
 export function describeSharedBuilds({
   prepare = async () => {},
   command = async () => 'nix',
@@ -27,20 +34,22 @@ export function describeSharedBuilds({
     let bed: Bed
     let nix: string
     let flake: TestFlake
+    let folder: string
     let cache: BinaryCache
+    let copies = 0
     beforeAll(async () => {
       await prepare()
       dir = await mkdtemp(join(tmpdir(), 'shared-build-'))
       const key = await makeSigningKey(dir, 'worker-3')
-      const trusting = { 'trusted-public-keys': key.publicKey }
       const without = ['containerd'] as const
       ;[builderBed, bed] = await Promise.all([
-        startBed({ without, nixSettings: { 'secret-key-files': key.file } }),
-        startBed({ without, nixSettings: trusting }),
+        startBed({ without, nixSettings: { ...FEATURES, 'secret-key-files': key.file } }),
+        startBed({ without, nixSettings: { ...FEATURES, 'trusted-public-keys': key.publicKey } }),
       ])
       nix = await command(bed)
-      flake = await makeFlake(bed.dir)
-      cache = await startBinaryCache(await fill(['hello', 'documented']))
+      flake = await makeFlake(bed.dir, join(import.meta.dirname, 'flakes/shared'))
+      folder = await fillCache()
+      cache = await startBinaryCache(folder)
     })
     afterAll(async () => {
       await cache?.[Symbol.asyncDispose]()
@@ -50,48 +59,292 @@ export function describeSharedBuilds({
     })
 
     /** Builds packages on the other node, and puts them into a folder that is a binary cache. */
-    async function fill(packages: readonly string[]): Promise<string> {
-      const folder = join(builderBed.dir, 'cache')
-      const installables = packages.map(name => `${flake.url}#packages.x86_64-linux.${name}`)
+    async function fillCache(): Promise<string> {
+      const made = join(builderBed.dir, 'cache')
+      const installables = IN_CACHE.map(name => `${flake.url}#packages.x86_64-linux.${name}`)
       const { stdout } = await builderBed.run('nix', ['build', '--json', '--no-link', ...installables])
       const paths = JSON.parse(stdout).flatMap(({ outputs }: { outputs: object }) => Object.values(outputs))
-      await builderBed.run('nix', ['copy', '--to', `file://${folder}?compression=none`, ...paths])
-      return folder
+      await builderBed.run('nix', ['copy', '--to', `file://${made}?compression=none`, ...paths])
+      return made
     }
 
     function builderIn(cluster: FakeCluster, options: RemoteBuilderOptions = {}): RemoteBuilder {
       return startBuilder(bed, { cluster, ...options, nix: { command: nix, ...options.nix } })
     }
 
-    test('builds what this node has claimed, and tells the claim its progress and end', async () => {
-      await using builder = builderIn({ claims: true })
-      const { storePath } = await builder.build(recipeOf(flake.url, 'linked'))
-      const events = await builder.sharingEvents()
-      expect(events).toContainEqual({ event: 'progress', phase: 'building' })
-      expect(events.filter(({ event }) => event !== 'progress')).toEqual([
-        { event: 'claim', storePath },
-        { event: 'end' },
-        { event: 'built', storePath },
-      ])
+    /** A node that gets no claim, and finds the paths there. */
+    function copierOf(urls: readonly string[], options?: RemoteBuilderOptions, otherwise?: FakeCluster['otherwise']) {
+      const sources = urls.map(url => ({ url, node: 'worker-3' }))
+      return builderIn({ claims: false, sources, ...(otherwise && { otherwise }) }, options)
+    }
+
+    /** A package that the other node has, and this one has not. */
+    function nextCopy() {
+      copies += 1
+      return recipeOf(flake.url, `copy${copies}`)
+    }
+
+    describe('that this node claims', () => {
+      test('is built, and the claim hears of the progress and the end', async () => {
+        await using builder = builderIn({ claims: true })
+        const recipe = recipeOf(flake.url, 'claimed')
+        const { storePath } = await builder.build(recipe)
+        const events = await builder.sharingEvents()
+        expect(events).toContainEqual({ event: 'progress', phase: 'building' })
+        expect(withoutProgress(events)).toEqual([{ event: 'claim', storePath }, { event: 'end' }])
+        // It is in the store now, so nothing is claimed again.
+        expect((await builder.build(recipe)).storePath).toBe(storePath)
+        expect(withoutProgress(await builder.sharingEvents())).toHaveLength(2)
+        expect(await readlink(join(builder.stateDir, 'gcroots', recipeKey(recipe)))).toBe(storePath)
+      })
+
+      test('and that fails ends the claim with the error', async () => {
+        await using builder = builderIn({ claims: true })
+        await expect(builder.build(recipeOf(flake.url, 'mute'))).rejects.toMatchObject({ code: 'BuilderFailed' })
+        expect(await builder.sharingEvents()).toContainEqual({ event: 'end', failure: 'BuilderFailed' })
+      })
+
+      test('and that is cancelled ends the claim', async () => {
+        await using builder = builderIn({ claims: true })
+        const build = builder.start(recipeOf(flake.url, 'waiting'))
+        await build.untilLog(/^pid (\d+)$/)
+        build.abort()
+        await expect(build.done).rejects.toMatchObject({ code: 'Cancelled' })
+        expect(await builder.sharingEvents()).toContainEqual({ event: 'end', failure: 'Cancelled' })
+      })
+
+      test('and that is cancelled while it asks for the claim gives up its place', async () => {
+        await using builder = builderIn({ claims: 'never' }, { nix: { maxBuilds: 1 } })
+        const build = builder.start(recipeOf(flake.url, 'waiting'))
+        await expect.poll(() => builder.sharingEvents(), PATIENT).toHaveLength(1)
+        build.abort()
+        await expect(build.done).rejects.toMatchObject({ code: 'Cancelled' })
+        const next = builder.start(recipeOf(flake.url, 'waiting2'))
+        await expect.poll(() => builder.sharingEvents(), PATIENT).toHaveLength(2)
+        next.abort()
+      })
+
+      test('but whose output path is not known before is built without a claim', async () => {
+        await using builder = builderIn({ claims: false })
+        expect(hasBuilt(await ended(builder.start(recipeOf(flake.url, 'addressed'))))).toBe(true)
+        expect(await builder.sharingEvents()).toEqual([])
+      })
+
+      test('but whose package names another path is claimed under its own', async () => {
+        await using builder = builderIn({ claims: true })
+        const { storePath } = await builder.build(recipeOf(flake.url, 'lying'))
+        expect(storePath).toMatch(/-truth$/)
+        expect(await builder.sharingEvents()).toContainEqual({ event: 'claim', storePath })
+      })
     })
 
-    test('copies the output and its references instead of building them, and keeps it with a gc root', async () => {
-      await using builder = builderIn({ claims: false, sources: [{ url: cache.url, node: 'worker-3' }] })
-      const recipe = recipeOf(flake.url, 'hello')
-      const build = builder.start(recipe)
-      const { storePath, runId } = await build.done
-      expect(storePath).toMatch(/-hello$/)
-      expect(await builder.sharingEvents()).toEqual([
-        { event: 'claim', storePath },
-        { event: 'find', failed: [] },
-        { event: 'copied', url: cache.url },
-      ])
-      expect(build.progress.map(({ phase }) => phase)).not.toContain('building')
-      const from = expect.objectContaining({ phase: 'copying', from: 'worker-3' })
-      expect(build.progress).toContainEqual(from)
-      expect(await readlink(join(builder.stateDir, 'gcroots', recipeKey(recipe)))).toBe(storePath)
-      expect(await builder.pathInfo([storePath])).toHaveLength(1)
-      expect(await readFile(join(builder.stateDir, 'logs', `${runId}.log`), 'utf8')).not.toContain('failed')
+    describe('that another node has built', () => {
+      test('is copied with its references, and kept with a gc root', async () => {
+        await using builder = copierOf([cache.url])
+        const recipe = nextCopy()
+        const build = await ended(builder.start(recipe))
+        const { storePath, runId } = await build.done
+        expect(await builder.sharingEvents()).toEqual([
+          { event: 'claim', storePath },
+          { event: 'find', failed: [] },
+          { event: 'copied', url: cache.url },
+        ])
+        expect(build.progress).toContainEqual(expect.objectContaining({ phase: 'copying', from: 'worker-3' }))
+        expect(hasBuilt(build)).toBe(false)
+        expect(await readlink(join(builder.stateDir, 'gcroots', recipeKey(recipe)))).toBe(storePath)
+        expect(await builder.pathInfo([storePath], { recursive: true })).toHaveLength(2)
+        expect(await logOf(builder, runId)).not.toContain('could not be copied')
+      })
+
+      test('is copied again if a broken copy has left it without making it valid', async () => {
+        await using builder = copierOf([cache.url])
+        const { storePath } = await builder.build(nextCopy())
+        await bed.run('rm', ['-r', join(builder.stateDir, 'gcroots')])
+        await bed.run('nix-store', ['--delete', storePath])
+        await bed.run('sh', ['-c', 'mkdir "$0"; echo half > "$0"/file', storePath])
+        copies -= 1
+        await using next = copierOf([cache.url])
+        expect((await next.build(nextCopy())).storePath).toBe(storePath)
+        expect(await next.sharingEvents()).toContainEqual({ event: 'copied', url: cache.url })
+        expect(await next.pathInfo([storePath])).toHaveLength(1)
+      })
+
+      test('is copied without its other outputs', async () => {
+        await using builder = copierOf([cache.url])
+        expect(hasBuilt(await ended(builder.start(recipeOf(flake.url, 'documented'))))).toBe(false)
+      })
+
+      test('is copied from a store that only nix can read', async () => {
+        await using builder = builderIn({ claims: false, sources: [{ url: `file://${folder}` }] })
+        const build = await ended(builder.start(nextCopy()))
+        expect(hasBuilt(build)).toBe(false)
+        expect(build.progress).toContainEqual(expect.objectContaining({ phase: 'copying', from: `file://${folder}` }))
+      })
+
+      test('is built here if nothing else is left, in the same run', async () => {
+        await using builder = copierOf([])
+        const build = await ended(builder.start(recipeOf(flake.url, 'left')))
+        const { storePath } = await build.done
+        const events = [{ event: 'claim', storePath }, { event: 'find', failed: [] }, { event: 'end' }]
+        expect(withoutProgress(await builder.sharingEvents())).toEqual(events)
+        const runs = build.progress.flatMap(each => (each.phase === 'evaluating' ? [each] : []))
+        expect(new Set(runs.map(({ runId }) => runId)).size).toBe(1)
+        expect(runs.filter(({ lockedFlakeUrl }) => lockedFlakeUrl !== undefined)).toHaveLength(1)
+      })
     })
+
+    describe('whose copy fails', () => {
+      test.each(
+        Object.entries({
+          unsigned: 'it has no signature: set secret-key-files',
+          'signed by an untrusted key': 'it is signed by stranger, which is not trusted (Nix trusts worker-3)',
+          'signed for other content': 'it is signed by worker-3, and the signature is wrong',
+          'about another path': 'it answers about another path',
+          garbage: 'its answer about the path (the narinfo) is not valid',
+          huge: 'its answer about the path (the narinfo) is not valid',
+          endless: 'its answer about the path (the narinfo) is not valid',
+          missing: 'it does not have the path',
+          'an error': 'it answers with status 500',
+          'a redirect': 'it cannot be asked',
+        } satisfies Record<keyof typeof WRONG_NARINFOS, string>),
+      )('because the narinfo is %j fetches nothing more, and is built', async (fault, words) => {
+        await using broken = await startBinaryCache(folder)
+        broken.instead((path, response) => {
+          if (!path.endsWith('.narinfo')) return false
+          const [, answer] = Object.entries(WRONG_NARINFOS).find(([name]) => name === fault) ?? []
+          answer?.(response, narinfoAt(path), folder)
+          return true
+        })
+        expect(await logOfFallback([broken.url])).toContain(words)
+        expect(broken.requests).toHaveLength(1)
+      })
+
+      test('because the NAR is corrupt is built', async () => {
+        await using broken = await startBinaryCache(folder)
+        broken.instead((path, response) => path.startsWith('/nar/') && !!response.end(Buffer.alloc(400, 'x')))
+        expect(await logOfFallback([broken.url])).toMatch(/could not be copied from worker-3 .*: nix copy failed: \S/)
+        expect(broken.requests.join('\n')).toContain('/nar/')
+      })
+
+      test('because the server sends the NAR too slowly is built', async () => {
+        await using broken = await startBinaryCache(folder)
+        broken.instead((path, response) => path.startsWith('/nar/') && response.write('x'))
+        const log = await logOfFallback([broken.url], { share: { copyTimeoutMs: 3000 } })
+        expect(log).toContain('it took longer than 3 s (share.copyTimeout in the config)')
+      })
+
+      test('because the address of the node makes nix read files is built', async () => {
+        expect(await logOfFallback([`file://${folder}`])).toContain('its address is not the plain URL')
+      })
+
+      test('because the server is away is copied from the next one', async () => {
+        const away = await startBinaryCache(folder)
+        await away[Symbol.asyncDispose]()
+        await using builder = copierOf([away.url, cache.url])
+        const build = await ended(builder.start(nextCopy()))
+        expect(hasBuilt(build)).toBe(false)
+        const words = /could not be copied from worker-3 \(\S+\): it cannot be asked/g
+        expect((await logOf(builder, (await build.done).runId)).match(words)).toHaveLength(1)
+        expect(build.progress.filter(each => each.phase === 'log' && words.test(each.line))).toHaveLength(1)
+        const events = (await builder.sharingEvents()).filter(({ event }) => event !== 'claim')
+        expect(events).toEqual([
+          { event: 'find', failed: [] },
+          { event: 'not copied', url: away.url },
+          { event: 'find', failed: [away.url] },
+          { event: 'copied', url: cache.url },
+        ])
+      })
+
+      test('because it is cancelled ends nix', async () => {
+        await using stalling = await startBinaryCache(folder)
+        stalling.instead((path, response) => path.startsWith('/nar/') && response.write('x'))
+        await using builder = copierOf([stalling.url])
+        const build = builder.start(nextCopy())
+        await expect.poll(() => stalling.requests.join('\n'), PATIENT).toContain('/nar/')
+        build.abort()
+        await expect(build.done).rejects.toMatchObject({ code: 'Cancelled' })
+        expect(await builder.sharingEvents()).toContainEqual({ event: 'not copied', url: stalling.url })
+        const { exitCode } = await bed.run('pgrep', ['-f', '[c]opy --from'], { reject: false })
+        expect(exitCode).toBe(1)
+      })
+    })
+
+    async function logOfFallback(urls: readonly string[], options?: RemoteBuilderOptions): Promise<string> {
+      await using builder = copierOf(urls, options)
+      const build = await ended(builder.start(nextCopy()))
+      expect(hasBuilt(build)).toBe(true)
+      const { runId } = await build.done
+      return logOf(builder, runId)
+    }
+
+    describe('that waits for another node', () => {
+      test('holds no place, says so, and can be cancelled', async () => {
+        await using builder = copierOf([], { nix: { maxBuilds: 1, timeoutMs: 30_000 } }, 'wait')
+        const build = builder.start(nextCopy())
+        await build.until(({ phase }) => phase === 'waiting')
+        expect(build.progress.at(-1)).toEqual({ phase: 'waiting', node: 'worker-3', progress: '12 of 40' })
+        const other = builder.start(nextCopy())
+        await other.until(({ phase }) => phase === 'waiting')
+        for (const each of [build, other]) {
+          each.abort()
+          await expect(each.done).rejects.toMatchObject({ code: 'Cancelled' })
+        }
+      })
+
+      test('fails with the final error of that node', async () => {
+        const error = { code: 'BuilderFailed', message: 'the builder of app failed' } as const
+        await using builder = copierOf([], {}, error)
+        await expect(builder.build(nextCopy())).rejects.toMatchObject(error)
+      })
+    })
+
+    describe('on a node that builds nothing', () => {
+      const fetchOnly = { nix: { maxBuilds: 0 } }
+      const nothing = { code: 'NothingBuilt', message: 'nobody has built it' } as const
+
+      test('is copied', async () => {
+        await using builder = copierOf([cache.url], fetchOnly)
+        expect(hasBuilt(await ended(builder.start(nextCopy())))).toBe(false)
+      })
+
+      test('is never built, whatever cannot be copied', async () => {
+        await using empty = await startBinaryCache(dir)
+        await using builder = copierOf([empty.url], fetchOnly, nothing)
+        const build = builder.start(nextCopy())
+        await expect(build.done).rejects.toMatchObject(nothing)
+        expect(hasBuilt(build)).toBe(false)
+      })
+
+      test.each([
+        ['addressed', 'NothingBuilt', /cannot be copied: its output path is not known/],
+        ['imports', 'EvaluationFailed', /allow-import-from-derivation/],
+      ])('is not built for its path, as %j would need', async (name, code, message) => {
+        await using builder = copierOf([cache.url], fetchOnly)
+        const build = builder.start(recipeOf(flake.url, name))
+        await expect(build.done).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+        expect(hasBuilt(build)).toBe(false)
+      })
+    })
+
+    function narinfoAt(path: string): string {
+      return readFileSync(join(folder, path), 'utf8')
+    }
   })
+}
+
+function withoutProgress(events: readonly SharingEvent[]): SharingEvent[] {
+  return events.filter(({ event }) => event !== 'progress')
+}
+
+async function ended(build: RemoteBuild): Promise<RemoteBuild> {
+  await build.done
+  return build
+}
+
+function hasBuilt({ progress }: RemoteBuild): boolean {
+  return progress.some(({ phase }) => phase === 'building')
+}
+
+async function logOf({ stateDir }: RemoteBuilder, runId: string): Promise<string> {
+  return readFile(join(stateDir, 'logs', `${runId}.log`), 'utf8')
 }
