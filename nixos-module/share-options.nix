@@ -45,7 +45,7 @@ in
       default = [ ];
       example = [ "worker-1.enbi-1:vcjFmc4ySzLbxTjmjNbbqwMvLdGDoTo3SvlUVWzOWOk=" ];
       description = ''
-        Public keys of the nodes whose builds this node may use. Whoever has such a key decides about the content of images here.
+        Public keys of the nodes whose builds this node may use. The owner of such a key decides about the content of images here.
         `enbi-shim keys --nix` prints the keys that the nodes have published; compare them with the nodes before you add them.
       '';
     };
@@ -77,7 +77,7 @@ in
       type = types.bool;
       default = true;
       description = ''
-        Whether to open the port in the firewall. Whoever reaches the port can read every store path whose hash is known, so open it
+        Whether to open the port in the firewall. Everyone who reaches the port can read every store path whose hash is known, so open it
         only for the other nodes.
       '';
     };
