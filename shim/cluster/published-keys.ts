@@ -8,6 +8,8 @@ import { quote } from '../../lib/text/quote.ts'
 /** What a node says about the key that it signs with. */
 export interface NodeKey {
   readonly node: string
+  /** Of the binary cache with its store; undefined if it serves none. */
+  readonly address: string | undefined
   /** Undefined if there is none that may be trusted. */
   readonly key: PublicKey | undefined
   /** Why there is none, for people. */
@@ -30,6 +32,7 @@ export async function readPublishedKeys(kube: Kube, signal: AbortSignal): Promis
 
 interface Stated {
   readonly node: string
+  readonly address: string | undefined
   readonly text: string | undefined
 }
 
@@ -41,36 +44,42 @@ const nodeKeys: Kind<Stated> = {
   namespaced: false,
   parse(object) {
     const { metadata, status } = v.parse(nodeSchema, object)
-    return { node: metadata.name, text: status.store?.publicKey }
+    return { node: metadata.name, address: status.store?.address, text: status.store?.publicKey }
   },
 }
 
 const nodeSchema = v.object({
   metadata: metadataSchema,
-  status: v.optional(v.object({ store: v.optional(v.object({ publicKey: v.optional(v.string()) })) }), {}),
+  status: v.optional(
+    v.object({ store: v.optional(v.object({ address: v.optional(v.string()), publicKey: v.optional(v.string()) })) }),
+    {},
+  ),
 })
 
 /** Two keys with one name are both left out: Nix would use only one, and one of the nodes may pretend to be another. */
 export function judgeKeys(stated: readonly Stated[]): readonly NodeKey[] {
   const read = stated
-    .map(({ node, text }) => ({ node, text, key: text === undefined ? undefined : parsePublicKey(text) }))
+    .map(node => ({ ...node, key: node.text === undefined ? undefined : parsePublicKey(node.text) }))
     .toSorted((one, other) => compare(one.node, other.node))
-  const byName = Map.groupBy(
-    read.flatMap(({ node, key }) => (key === undefined ? [] : [{ node, key }])),
-    ({ key }) => key.name,
-  )
-  return read.map(({ node, text, key }) => {
-    if (text === undefined) return { node, key, problem: 'it publishes no key' }
-    if (key === undefined) return { node, key, problem: `its key is not NAME:BASE64 of 32 bytes: ${quote(text)}` }
-    const rivals = (byName.get(key.name) ?? []).filter(other => other.key.text !== key.text)
-    if (rivals.length === 0) return { node, key, problem: undefined }
-    const names = rivals.slice(0, MAX_NAMED).map(other => other.node)
-    return {
-      node,
-      key: undefined,
-      problem: `its key has the name of another key: ${key.name}, also of ${names.join(', ')}`,
-    }
+  const owners = Map.groupBy(read, ({ key }) => key?.name)
+  return read.map(({ node, address, text, key }) => {
+    const problem = describeProblem(text, key, owners.get(key?.name) ?? [])
+    return { node, address, key: problem === undefined ? key : undefined, problem }
   })
+}
+
+type Owner = Pick<NodeKey, 'node' | 'key'>
+
+function describeProblem(
+  text: string | undefined,
+  key: PublicKey | undefined,
+  owners: readonly Owner[],
+): string | undefined {
+  if (text === undefined) return 'it publishes no key'
+  if (key === undefined) return `its key is not NAME:BASE64 of 32 bytes: ${quote(text)}`
+  const rivals = owners.filter(other => other.key?.text !== key.text).map(({ node }) => node)
+  if (rivals.length === 0) return undefined
+  return `its key has the name of another key: ${key.name}, also of ${rivals.slice(0, MAX_NAMED).join(', ')}`
 }
 
 /** Nodes in a message. */

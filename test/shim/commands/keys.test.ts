@@ -9,14 +9,16 @@ const key = (name: string, byte: number) => `${name}:${Buffer.alloc(32, byte).to
 const signal = AbortSignal.timeout(60_000)
 
 describe('the keys of nodes', () => {
-  const judged = judgeKeys([
-    { node: 'c', text: key('c.enbi-1', 3) },
-    { node: 'b', text: undefined },
-    { node: 'a', text: key('a.enbi-1', 1) },
-    { node: 'd', text: key('a.enbi-1', 2) },
-    { node: 'e', text: 'junk\u001b[2J' },
-    { node: 'f', text: key('c.enbi-1', 3) },
-  ])
+  const judged = judgeKeys(
+    [
+      { node: 'c', text: key('c.enbi-1', 3) },
+      { node: 'b', text: undefined },
+      { node: 'a', text: key('a.enbi-1', 1) },
+      { node: 'd', text: key('a.enbi-1', 2) },
+      { node: 'e', text: 'junk\u001b[2J' },
+      { node: 'f', text: key('c.enbi-1', 3) },
+    ].map(stated => ({ address: undefined, ...stated })),
+  )
 
   it('leave out nodes without a key, with junk, and with the name of another key', () => {
     expect(judged.map(({ node, key, problem }) => [node, key?.name ?? problem])).toEqual([
