@@ -16,7 +16,7 @@ export interface Signing {
 
 const SIGN = 'set secret-key-files in /etc/nix/nix.conf to the file of the secret key, and restart the Nix daemon'
 
-/** Whether Nix signs what it builds here, with the key that other nodes are told. */
+/** Whether Nix signs what it builds here, with the key that the NixNode shows. */
 export async function judgeSigning({ publicKeyFile, stateDir, run, published }: Signing): Promise<Finding> {
   if (publicKeyFile === undefined)
     return warning(

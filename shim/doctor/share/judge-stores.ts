@@ -4,7 +4,7 @@ import { type Finding, ok, warning } from '../probes/finding.ts'
 import { cacheProblem, isWebUrl } from './binary-cache.ts'
 import { type RunNix, readKeySettings } from './nix-settings.ts'
 
-/** Whether the address that other nodes are told leads to a binary cache. */
+/** Whether the address that the NixNode shows leads to a binary cache. */
 export async function judgeAddress(address: string | undefined, signal: AbortSignal): Promise<Finding> {
   if (address === undefined) return ok('none: this node copies from others, but none copies from it')
   const problem = await cacheProblem(address, signal)
