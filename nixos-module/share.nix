@@ -43,6 +43,7 @@ in
         wantedBy = [ "multi-user.target" ];
         before = [ "nix-daemon.service" "enbi-shim.service" ];
         path = [ config.nix.package pkgs.coreutils ];
+        environment.HOME = stateDir;
         script = ''
           key() { nix --extra-experimental-features nix-command key "$@"; }
         '' + lib.optionalString (share.secretKeyFile == ownKey) ''
@@ -65,7 +66,6 @@ in
           PrivateNetwork = true;
           CapabilityBoundingSet = "";
           SystemCallFilter = [ "@system-service" "~@privileged @resources" ];
-          Environment = "HOME=${stateDir}";
         };
       };
       # While the key is missing, nothing can be built: the daemon cannot sign the result.

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { createKube } from '../../kube/client/client.ts'
 import { SHIM } from '../../kube/resources/names.ts'
 import { FinalError } from '../../lib/errors.ts'
@@ -33,6 +34,8 @@ export async function keys({ kubeconfig, configFile, format }: KeysArguments, si
 
 /** Undefined in a pod: its ServiceAccount. */
 async function configured(file: string): Promise<string | undefined> {
+  if (!existsSync(file))
+    throw new FinalError('ConfigInvalid', `there is no config file ${file}: pass another one, or --kubeconfig FILE`)
   const { kubernetes } = await readConfig(file)
   if (kubernetes !== undefined) return kubernetes.kubeconfig
   throw new FinalError('ConfigInvalid', `${file} has no kubernetes section: pass --kubeconfig FILE`)
