@@ -2,6 +2,7 @@
 let
   cfg = config.services.enbi-shim;
   inherit (cfg) share;
+  disks = import ./disks.nix { inherit lib; inherit (config) fileSystems; };
   refuse = isWrong: message: { assertion = !isWrong; inherit message; };
   warn = isSo: message: lib.optional isSo message;
 
@@ -32,6 +33,8 @@ in
     warnings =
       warn (share.trustedKeys == [ ])
         "services.enbi-shim.share.trustedKeys is empty: this node copies nothing from other nodes. `enbi-shim keys --nix` prints the keys of the nodes."
+      ++ warn (disks.isInMemory share.secretKeyFile && lib.hasPrefix "/var/lib/" share.secretKeyFile)
+        "${share.secretKeyFile} is in memory: the node makes a new key at each boot, which no other node trusts. Let its folder persist."
       ++ warn (cfg.settings.kubernetes == null)
         "services.enbi-shim.share has no API server through which the nodes find each other: set services.enbi-shim.kubeconfigFile."
       ++ warn (isServed && (harmonia.signKeyPaths or [ ]) != [ ])

@@ -221,6 +221,9 @@ in
     services.enbi-shim.share.trustedKeys = [ (key "worker-2.enbi-1") "worker-2.enbi-1:AAjFmc4ySzLbxTjmjNbbqwMvLdGDoTo3SvlUVWzOWOk=" ];
   };
   share-without-keys = sharing { };
+  share-key-in-memory = trusting {
+    fileSystems = { "/" = disk "/dev/a"; "/var/lib/enbi-share" = { device = "tmpfs"; fsType = "tmpfs"; options = [ ]; }; };
+  };
   share-without-cluster = trusting ({ lib, ... }: { services.enbi-shim.kubeconfigFile = lib.mkForce null; });
   share-signed-by-harmonia = trusting { services.harmonia.cache.signKeyPaths = [ "/var/lib/key" ]; };
   share-at-another-port = trusting { services.harmonia.cache.settings.bind = "[::]:8080"; };

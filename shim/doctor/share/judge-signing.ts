@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { messageOf } from '../../../lib/errors.ts'
 import { type PublicKey, parsePublicKey } from '../../../lib/text/public-key.ts'
 import { USE_FEATURES } from '../nix/nix-of-shim.ts'
-import { type Finding, ok, skipped, warning } from '../probes/finding.ts'
+import { type Finding, failed, ok, skipped, warning } from '../probes/finding.ts'
+import { isRoot } from '../probes/processes.ts'
 import { builtPaths, newestResults } from './built-paths.ts'
 import { type RunNix, readKeySettings } from './nix-settings.ts'
 
@@ -28,6 +30,12 @@ export async function judgeSigning({ publicKeyFile, stateDir, run, published }: 
   const settings = await readKeySettings(run)
   if (settings?.secretKeyFiles.length === 0)
     return warning('Nix does not sign what it builds, so no node may copy it', SIGN)
+  const missing = settings?.secretKeyFiles.find(file => isRoot() && !existsSync(file))
+  if (missing !== undefined)
+    return failed(
+      `every build fails: Nix cannot sign without ${missing}, which does not exist`,
+      'restore or make the key (on NixOS: systemctl restart enbi-share-key), or remove it from secret-key-files',
+    )
   const shown = await published()
   if (shown !== undefined && shown.key?.text !== key.text)
     return warning(

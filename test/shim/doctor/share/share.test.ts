@@ -158,20 +158,28 @@ describe('doctor on a node that shares what it builds', () => {
   })
 })
 
-it('doctor says that a node signs nothing without secret-key-files', async () => {
-  await using plain = await startBed()
-  const file = join(plain.dir, 'config.yaml')
-  const share = { address: cache.url, publicKeyFile: join(plain.dir, 'key'), push: 's3://builds?compression=zstd' }
-  await writeFile(share.publicKeyFile, publicKey)
-  await writeFile(
-    file,
-    stringify({
-      ...{ nix: { user: plain.buildUser.name }, containerd: { address: plain.containerdSocket } },
-      stateDir: join(plain.dir, 'state'),
-      share,
-    }),
-  )
-  const { of } = await runDoctor(plain, '--config', file)
-  expect(of('signing key')).toMatchObject(warning(/does not sign what it builds/, /secret-key-files/))
-  expect(of('push store')).toMatchObject(warning(/has no signature, so no node may use it/, /secret-key-files/))
+describe('doctor on a node whose nix.conf', () => {
+  const diagnoseWith = async (nixSettings: Readonly<Record<string, string>>) => {
+    await using plain = await startBed({ nixSettings })
+    const file = join(plain.dir, 'config.yaml')
+    const share = { address: cache.url, publicKeyFile: join(plain.dir, 'key'), push: 's3://builds?compression=zstd' }
+    await writeFile(share.publicKeyFile, publicKey)
+    const node = { nix: { user: plain.buildUser.name }, containerd: { address: plain.containerdSocket } }
+    await writeFile(file, stringify({ ...node, stateDir: join(plain.dir, 'state'), share }))
+    return await runDoctor(plain, '--config', file)
+  }
+
+  it('has no key says that nothing is signed', async () => {
+    const { of } = await diagnoseWith({})
+    expect(of('signing key')).toMatchObject(warning(/does not sign what it builds/, /secret-key-files/))
+    expect(of('push store')).toMatchObject(warning(/has no signature, so no node may use it/, /secret-key-files/))
+  })
+
+  it('names a missing key says that every build fails', async () => {
+    const { of } = await diagnoseWith({ 'secret-key-files': '/none/key' })
+    expect(of('signing key')).toMatchObject({
+      outcome: 'failed',
+      text: 'every build fails: Nix cannot sign without /none/key, which does not exist',
+    })
+  })
 })
