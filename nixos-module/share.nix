@@ -73,7 +73,7 @@ in
         wants = [ "enbi-share-key.service" ];
         after = [ "enbi-share-key.service" ];
       };
-      # The shim reads the public key when it starts.
+      # The first report of the shim shows the public key.
       enbi-shim = {
         wants = [ "enbi-share-key.service" ];
         after = [ "enbi-share-key.service" ];

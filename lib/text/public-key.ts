@@ -1,4 +1,4 @@
-const FORM = /^([\w.@+~-]{1,200}):([A-Za-z0-9+/]{43}=)$/
+const FORM = /^([\w.@+-]{1,200}):([A-Za-z0-9+/]{43}=)$/
 
 /** The public half of a key that signs store paths. */
 export interface PublicKey {

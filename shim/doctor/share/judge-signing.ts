@@ -40,7 +40,7 @@ export async function judgeSigning({ publicKeyFile, stateDir, run, published }: 
   if (shown !== undefined && shown.key?.text !== key.text)
     return warning(
       `the NixNode shows ${shown.key?.text ?? 'no key'}, but ${publicKeyFile} has ${key.text}`,
-      'restart the shim, which reads the file when it starts',
+      'see whether the shim runs with this config; it reads the file when it reports',
     )
   return judgeSignatures(key, stateDir, run)
 }

@@ -149,7 +149,7 @@ describe('doctor on a node that shares what it builds', () => {
     const { of } = await diagnose({ address: cache.url }, { kubernetes })
     for (const name of [PEER, OWN]) await kube.delete(nixNodes, { name })
     expect(of('signing key')).toMatchObject(
-      warning(/the NixNode shows old\.enbi-1:.* has own\.enbi-1:/, /restart the shim/),
+      warning(/the NixNode shows old\.enbi-1:.* has own\.enbi-1:/, /runs with this config/),
     )
     expect(of('trusted keys')).toMatchObject(
       warning(new RegExp(`does not trust the keys of ${PEER}`), /enbi-shim keys/),
