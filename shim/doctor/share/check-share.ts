@@ -48,7 +48,7 @@ export function checkShare(config: Parts, options: NixCheckOptions): readonly Ch
       return judgeSigning({ publicKeyFile: share.publicKeyFile, stateDir, run, published: () => published(signal) })
     }),
     withNix('trusted keys', (run, signal) =>
-      ofOthers(async others => judgeTrust(others, (await readKeySettings(run))?.trustedKeys), signal),
+      ofOthers(async others => judgeTrust(others, await readKeySettings(run)), signal),
     ),
     { name: 'peers', look: signal => ofOthers(others => judgePeers(others, signal), signal) },
     withNix('stores', async (_, signal) => {

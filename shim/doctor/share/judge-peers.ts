@@ -2,14 +2,24 @@ import pMap from 'p-map'
 import type { NodeKey } from '../../cluster/published-keys.ts'
 import { type Finding, ok, skipped, warning } from '../probes/finding.ts'
 import { cacheProblem, isWebUrl } from './binary-cache.ts'
+import type { KeySettings } from './nix-settings.ts'
 
 /** Nodes in a message, and nodes that are asked. */
 const MAX_NAMED = 3
 const MAX_ASKED = 8
 
 /** Whether this node may use what other nodes sign. */
-export function judgeTrust(others: readonly NodeKey[], trustedKeys: readonly string[] | undefined): Finding {
-  if (trustedKeys === undefined) return skipped('nix does not tell which keys it trusts')
+export function judgeTrust(
+  others: readonly NodeKey[],
+  settings: Pick<KeySettings, 'trustedKeys' | 'requiresSignatures'> | undefined,
+): Finding {
+  if (settings === undefined) return skipped('nix does not tell which keys it trusts')
+  const { trustedKeys, requiresSignatures } = settings
+  if (!requiresSignatures)
+    return warning(
+      'Nix accepts store paths without a signature: any node can decide about the content of images here',
+      'remove require-sigs = false from /etc/nix/nix.conf, and restart the Nix daemon',
+    )
   const sharing = others.filter(({ address }) => address !== undefined)
   if (sharing.length === 0) return ok('no other node serves its store yet')
   const strange = sharing.filter(({ problem }) => problem !== undefined)

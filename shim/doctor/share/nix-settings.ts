@@ -8,10 +8,16 @@ export type RunNix = (args: readonly string[]) => Promise<NixAnswer>
 export interface KeySettings {
   readonly trustedKeys: readonly string[]
   readonly secretKeyFiles: readonly string[]
+  /** Whether the daemon accepts store paths only with a trusted signature. */
+  readonly requiresSignatures: boolean
 }
 
 const texts = v.object({ value: v.array(v.string()) })
-const settingsSchema = v.object({ 'trusted-public-keys': texts, 'secret-key-files': texts })
+const settingsSchema = v.object({
+  'trusted-public-keys': texts,
+  'secret-key-files': texts,
+  'require-sigs': v.object({ value: v.boolean() }),
+})
 
 /** Undefined if nix does not tell. Newer versions call the command `config show`. */
 export async function readKeySettings(run: RunNix): Promise<KeySettings | undefined> {
@@ -23,6 +29,7 @@ export async function readKeySettings(run: RunNix): Promise<KeySettings | undefi
     return {
       trustedKeys: settings['trusted-public-keys'].value,
       secretKeyFiles: settings['secret-key-files'].value,
+      requiresSignatures: settings['require-sigs'].value,
     }
   } catch {
     return undefined

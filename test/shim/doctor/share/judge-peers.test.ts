@@ -23,5 +23,14 @@ it.each<[string, readonly NodeKey[], readonly string[] | undefined, string, RegE
   ],
   ['cannot be compared', [peer('a')], undefined, 'skipped', /does not tell which keys/],
 ])('the keys of other nodes that %s are judged', (_what, others, trusted, outcome, said) => {
-  expect(judgeTrust(others, trusted)).toMatchObject({ outcome, text: expect.stringMatching(said) })
+  const settings = trusted && { trustedKeys: trusted, requiresSignatures: true }
+  expect(judgeTrust(others, settings)).toMatchObject({ outcome, text: expect.stringMatching(said) })
+})
+
+it('without required signatures no key protects the node', () => {
+  expect(judgeTrust([], { trustedKeys: [], requiresSignatures: false })).toMatchObject({
+    outcome: 'warning',
+    text: expect.stringContaining('without a signature'),
+    wayOut: expect.stringContaining('require-sigs'),
+  })
 })
