@@ -3,6 +3,7 @@
   imports = [
     ./options.nix
     ./unit.nix
+    ./share.nix
     ./kubelet.nix
     ./k3s.nix
     ./controller.nix

@@ -106,6 +106,13 @@ open {
     '';
   };
 
+  share = mkOption {
+    type = types.nullOr (types.attrsOf json);
+    default = null;
+    example = literalExpression ''{ stores = [ "https://cache.example" ]; }'';
+    description = "How nodes share what they build. {option}`services.enbi-shim.share.enable` sets `address` and `publicKeyFile`.";
+  };
+
   metrics = mkOption {
     type = types.nullOr (types.submodule (open {
       address = mkOption {

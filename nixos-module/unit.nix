@@ -12,7 +12,9 @@ let
   # A folder that shows both on one mount. If containerd's folder is below /nix, it shows little else.
   view = if lib.hasPrefix "/nix/" cfg.containerdRoot then disks.realPath "/nix" else disks.mountPoint "/nix/store";
   linked = [ "/nix/store" cfg.containerdRoot ];
-  hidden = disks.shown view linked (map (path: "/${path}") (import ./hidden-paths.nix)) ++ disks.boundFrom view linked;
+  hidden = disks.shown view linked (map (path: "/${path}") (import ./hidden-paths.nix) ++ secrets) ++ disks.boundFrom view linked;
+  # Only the Nix daemon needs the key.
+  secrets = lib.optional cfg.share.enable cfg.share.secretKeyFile;
   ownUser = "enbi-shim";
   hasOwnUser = settings.nix.user == ownUser;
   credentials = lib.filterAttrs (_: path: path != null) {
@@ -67,7 +69,7 @@ in
         # systemd accepts notifications from all processes of the service, so only root can reach its socket, and the other mount.
         TemporaryFileSystem = [ "/run/enbi-shim/notify:ro,mode=0700" ] ++ lib.optional canLink "/run/enbi-shim/view:ro,mode=0700";
         BindPaths = [ "/run/systemd/notify:/run/enbi-shim/notify/socket" ] ++ lib.optional canLink "${view}:/run/enbi-shim/view/root:norbind";
-        InaccessiblePaths = [ "/run/systemd/notify" ] ++ lib.optionals canLink (map (path: "-/run/enbi-shim/view/root/${path}") hidden);
+        InaccessiblePaths = [ "/run/systemd/notify" ] ++ map (path: "-${path}") secrets ++ lib.optionals canLink (map (path: "-/run/enbi-shim/view/root/${path}") hidden);
       } // lib.optionalAttrs (cfg.memoryMax != null) {
         MemoryMax = cfg.memoryMax;
       } // lib.optionalAttrs isInVarLib {

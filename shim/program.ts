@@ -99,6 +99,25 @@ program
   })
 
 program
+  .command('keys')
+  .description("print the keys that the cluster's nodes sign builds with, for trusted-public-keys")
+  .option('--config <file>', 'config file of the shim, which names the kubeconfig', DEFAULT_CONFIG)
+  .option('--kubeconfig <file>', 'kubeconfig file to use instead')
+  .addOption(new Option('--nix', 'print a list of Nix, for services.enbi-shim.share.trustedKeys').conflicts('json'))
+  .addOption(new Option('--json', 'print one JSON object per node and line'))
+  .addHelpText(
+    'after',
+    '\nA node whose key is missing, malformed or named like the key of another node is left out, with a warning.\nNothing is trusted until you add a key to the nodes: compare it with the file on its node first.\n\nExamples:\n  enbi-shim keys --nix\n  enbi-shim keys --kubeconfig ~/.kube/config',
+  )
+  .action(async ({ config, kubeconfig, nix, json }) => {
+    const { keys } = await import('./commands/keys.ts')
+    const format = json ? 'json' : nix ? 'nix' : 'conf'
+    const { text, warnings } = await keys({ kubeconfig, configFile: config, format }, terminationSignal())
+    process.stdout.write(text)
+    for (const warning of warnings) process.stderr.write(`enbi-shim: warning: ${warning}\n`)
+  })
+
+program
   .command('name')
   .description('convert between a flake and the image name that stands for it')
   .argument('<flake-or-image>', 'FLAKE#PACKAGE, or an image reference')

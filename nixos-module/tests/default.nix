@@ -7,4 +7,5 @@ in
 {
   kubelet = run ./kubelet.nix;
   k3s = run ./k3s.nix;
+  share = run ./share.nix;
 }

@@ -14,6 +14,7 @@ import { checkCluster } from './cluster/check-cluster.ts'
 import { checkKubelet, checkRestart } from './kubelet/check-kubelet.ts'
 import { checkNix } from './nix/check-nix.ts'
 import { type Check, failed, ok, skipped } from './probes/finding.ts'
+import { checkShare } from './share/check-share.ts'
 
 const PROC = '/proc'
 
@@ -50,6 +51,7 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorOption
       ...[checkState(read), checkCredentials(read)],
       ...[checkLayers(read, { env, proc: PROC }), checkImages(read), checkDisk(read)],
       ...[checkCgroup(PROC), ...cluster.checks],
+      ...checkShare(read, { env, proc: PROC }),
     ],
     close: () => cluster.close(),
   }

@@ -58,7 +58,7 @@ it('a page exists if a comment or a file of deploy names it', async () => {
 const ELSEWHERE = new Set(['docs/architecture.md'])
 
 it.each([
-  ['enbi-shim', SHIM_MAIN, ['', 'serve', 'pull', 'status', 'doctor', 'name', 'check-config']],
+  ['enbi-shim', SHIM_MAIN, ['', 'serve', 'pull', 'status', 'doctor', 'keys', 'name', 'check-config']],
   ['enbi-controller', CONTROLLER_MAIN, ['']],
 ])('%s has every command and option that the pages name', async (program, main, commands) => {
   const named = [...TEXTS.values()].flatMap(text => commandsIn(text, program))

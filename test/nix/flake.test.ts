@@ -37,6 +37,7 @@ describe('the flake', () => {
         'enbi-shim',
         'k3s',
         'kubelet',
+        'share',
       ])
       expect(Object.keys(shown.apps[system] ?? {})).toEqual(['demo'])
     }

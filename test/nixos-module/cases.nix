@@ -22,6 +22,21 @@ let
     imports = [ more ];
     services.enbi-shim.controller.enable = true;
   };
+  key = name: "${name}:vcjFmc4ySzLbxTjmjNbbqwMvLdGDoTo3SvlUVWzOWOk=";
+  # A node that shares its builds, with changes.
+  sharing = more: kubelet {
+    imports = [ more ./stub/harmonia-cache.nix ];
+    services.enbi-shim = {
+      kubeconfigFile = "/etc/enbi-shim/kubeconfig";
+      share.enable = true;
+    };
+    networking.hostName = "worker-1";
+  };
+  # With the key of another one, which the switch itself does not know.
+  trusting = more: sharing {
+    imports = [ more ];
+    services.enbi-shim.share.trustedKeys = [ (key "worker-2.enbi-1") ];
+  };
   disk = device: { inherit device; fsType = "ext4"; options = [ "defaults" ]; };
   bind = device: { inherit device; fsType = "none"; options = [ "bind" ]; };
 in
@@ -113,6 +128,35 @@ in
     };
   };
 
+  share = trusting { };
+  share-with-older-harmonia = kubelet {
+    imports = [ ./stub/harmonia.nix ];
+    services.enbi-shim = {
+      kubeconfigFile = "/etc/enbi-shim/kubeconfig";
+      share = { enable = true; trustedKeys = [ (key "worker-2.enbi-1") ]; };
+    };
+  };
+  share-by-another-server = kubelet {
+    services.enbi-shim = {
+      kubeconfigFile = "/etc/enbi-shim/kubeconfig";
+      settings.share.stores = [ "https://cache.example" ];
+      share = {
+        enable = true;
+        address = "https://worker-1.example/nix";
+        harmonia.enable = false;
+        openFirewall = false;
+        trustedKeys = [ (key "worker-2.enbi-1") ];
+      };
+    };
+  };
+  share-own-key = trusting { services.enbi-shim.share.secretKeyFile = "/run/secrets/nix-key"; };
+  share-for-interfaces = trusting { services.enbi-shim.share = { host = "fd00::5"; port = 5001; firewallInterfaces = [ "wg0" ]; }; };
+  share-for-sources = trusting { services.enbi-shim.share.firewallSources = [ "10.0.0.0/24" "fd00::/64" ]; };
+  share-for-sources-by-nftables = trusting {
+    networking.nftables.enable = true;
+    services.enbi-shim.share.firewallSources = [ "10.0.0.0/24" "fd00::/64" ];
+  };
+
   # Valid.
   one-disk = kubelet { fileSystems."/" = disk "/dev/a"; };
   store-bound-onto-itself = kubelet { fileSystems = { "/" = disk "/dev/a"; "/nix/store" = bind "/nix/store"; }; };
@@ -164,5 +208,25 @@ in
   state-in-memory = kubelet {
     fileSystems = { "/" = { device = "tmpfs"; fsType = "tmpfs"; options = [ ]; }; "/nix" = disk "/dev/a"; "/var/lib/containerd" = bind "/nix/persist/containerd"; };
   };
+  share-without-harmonia = kubelet {
+    services.enbi-shim = {
+      kubeconfigFile = "/etc/enbi-shim/kubeconfig";
+      share = { enable = true; trustedKeys = [ (key "worker-2.enbi-1") ]; };
+    };
+  };
+  share-key-in-store = trusting { services.enbi-shim.share.secretKeyFile = "${builtins.storeDir}/abc-key"; };
+  share-without-name = trusting ({ lib, ... }: { networking.hostName = lib.mkForce ""; });
+  share-for-both = trusting { services.enbi-shim.share = { firewallSources = [ "10.0.0.0/24" ]; firewallInterfaces = [ "wg0" ]; }; };
+  share-two-keys-of-one-name = sharing {
+    services.enbi-shim.share.trustedKeys = [ (key "worker-2.enbi-1") "worker-2.enbi-1:AAjFmc4ySzLbxTjmjNbbqwMvLdGDoTo3SvlUVWzOWOk=" ];
+  };
+  share-without-keys = sharing { };
+  share-key-in-memory = trusting {
+    fileSystems = { "/" = disk "/dev/a"; "/var/lib/enbi-share" = { device = "tmpfs"; fsType = "tmpfs"; options = [ ]; }; };
+  };
+  share-without-cluster = trusting ({ lib, ... }: { services.enbi-shim.kubeconfigFile = lib.mkForce null; });
+  share-signed-by-harmonia = trusting { services.harmonia.cache.signKeyPaths = [ "/var/lib/key" ]; };
+  share-at-another-port = trusting { services.harmonia.cache.settings.bind = "[::]:8080"; };
+  share-behind-firewall = trusting { services.enbi-shim.share = { openFirewall = false; firewallSources = [ "10.0.0.0/24" ]; }; };
   two-disks = kubelet { fileSystems = { "/" = disk "/dev/a"; "/nix" = disk "/dev/b"; }; };
 }

@@ -37,6 +37,17 @@ describe('the config file', () => {
         kubernetes: { kubeconfig: '/etc/enbi-shim/kubeconfig', nodeName: 'worker-1' },
       },
     ],
+    [
+      'share-by-another-server',
+      {
+        kubernetes: { kubeconfig: '/etc/enbi-shim/kubeconfig', nodeName: 'node.example' },
+        share: {
+          address: 'https://worker-1.example/nix',
+          publicKeyFile: '/var/lib/enbi-share/public-key',
+          stores: ['https://cache.example'],
+        },
+      },
+    ],
     ['own-socket', { listen: '/run/other/shim.sock' }],
     ['own-user', { nix: { user: 'builder' } }],
     ['metrics', { metrics: { address: '[::]:9100' } }],

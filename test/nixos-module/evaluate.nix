@@ -21,6 +21,7 @@ let
       inherit (config) users;
       nix = config.nix.settings;
       kubelet = config.services.kubernetes.kubelet.extraConfig;
+      harmonia = config.services.harmonia.cache or config.services.harmonia or { };
       k3s = { inherit (config.services.k3s) extraFlags extraKubeletConfig; };
       packages = map toString config.environment.systemPackages;
     };

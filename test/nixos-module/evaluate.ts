@@ -15,6 +15,7 @@ const unit = v.object({
   wantedBy: strings,
   stopIfChanged: v.boolean(),
   path: strings,
+  script: v.string(),
   environment: v.record(v.string(), v.string()),
   unitConfig: directives,
   serviceConfig: directives,
@@ -26,9 +27,10 @@ const made = v.object({
   services: v.record(v.string(), unit),
   sockets: v.record(v.string(), unit),
   tmpfiles: v.object({ rules: strings }),
-  firewall: v.object({ allowedTCPPorts: v.array(v.number()) }),
+  firewall: v.looseObject({ allowedTCPPorts: v.array(v.number()) }),
   users: v.object({ users: v.record(v.string(), v.unknown()), groups: v.record(v.string(), v.unknown()) }),
   nix: v.record(v.string(), v.unknown()),
+  harmonia: v.record(v.string(), v.unknown()),
   kubelet: v.record(v.string(), v.unknown()),
   k3s: v.object({ extraFlags: strings, extraKubeletConfig: v.record(v.string(), v.unknown()) }),
   packages: strings,
@@ -52,7 +54,8 @@ export async function evaluateText(bed: Bed, text: string): Promise<Machine> {
   const rule = '{ namespaces = [ "*" ]; images = [ "*" ]; flakes = [ "*" ]; }'
   const shim = `services.enbi-shim = { enable = true; policy = lib.mkDefault [ ${rule} ]; };`
   const kubelet = 'services.kubernetes.kubelet.enable = true; virtualisation.containerd.enable = true;'
-  const node = `({ lib, ... }: { ${shim} ${kubelet} })`
+  const harmonia = join(import.meta.dirname, 'stub/harmonia-cache.nix')
+  const node = `({ lib, ... }: { imports = [ ${harmonia} ]; ${shim} ${kubelet} })`
   return theMachine(await evaluateCases(bed, `{ text = { imports = [ (${text}) ${node} ]; }; }`), 'text')
 }
 

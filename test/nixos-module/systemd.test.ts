@@ -16,6 +16,10 @@ policy: [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }]
 nix: { credentials: { netrc: /etc/enbi-shim/netrc, sshKey: /run/secrets/none } }
 `
 
+/** The secret key, and the public one. */
+const KEYS = ['/var/lib/enbi-share/secret-key', '/var/lib/enbi-share/public-key'] as const
+const FEATURES = ['--extra-experimental-features', 'nix-command flakes']
+
 const KUBECONFIG = {
   apiVersion: 'v1',
   kind: 'Config',
@@ -70,6 +74,34 @@ test('only the build user can read the credentials of the NixOS module, and a mi
     )
   expect((await read('enbi-shim')).stdout).toContain('git.example')
   expect((await read('games')).stderr).toContain('Permission denied')
+})
+
+test('the NixOS module makes the key of the node under a real systemd, and the Nix daemon signs with it', async () => {
+  const unit = theMachine(machines, 'share').services['enbi-share-key']
+  const { script = '' } = unit ?? {}
+  const start = '/usr/local/bin/enbi-share-key-start'
+  await node.write({
+    // As NixOS does with a script.
+    [start]: `#!/bin/sh\nset -e\n${script}`,
+    '/etc/systemd/system/enbi-share-key.service': onNode(
+      unit && { ...unit, serviceConfig: { ...unit.serviceConfig, ExecStart: start } },
+    ),
+  })
+  await node.run('chmod', ['755', start])
+  await node.run('systemctl', ['daemon-reload'])
+  await node.run('systemctl', ['start', 'enbi-share-key.service'])
+  const { stdout: files } = await node.run('stat', ['--format=%n %a %U', ...KEYS])
+  expect(files).toBe(`${KEYS[0]} 600 root\n${KEYS[1]} 444 root`)
+  const { stdout: key } = await node.run('cat', [KEYS[1]])
+  expect(key).toMatch(/^worker-1\.enbi-1:\S{43}=$/)
+  await node.run('sh', ['-c', `echo 'secret-key-files = ${KEYS[0]}' >> /etc/nix/nix.conf`])
+  await node.run('systemctl', ['restart', 'nix-daemon.service'])
+  const made =
+    'derivation { name = "signed"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo x > $out" ]; }'
+  const as = ['--reuid', 'enbi-shim', '--regid', 'enbi-shim', '--clear-groups', 'env', 'HOME=/tmp', 'NIX_REMOTE=daemon']
+  const { stdout: path } = await node.run('setpriv', [...as, 'nix-build', '--no-out-link', '--expr', made])
+  const { stdout: info } = await node.run('nix', ['path-info', '--sigs', path, ...FEATURES])
+  expect(info).toContain('worker-1.enbi-1:')
 })
 
 test('the controller of the NixOS module runs under a real systemd as a dynamic user, with a kubeconfig that only root can read', async () => {

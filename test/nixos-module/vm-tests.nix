@@ -4,7 +4,7 @@ let
   pkgs = import ./stub/pkgs.nix { inherit lib; } // { testers.runNixOSTest = evaluate; };
 
   module = { config, lib, ... }: {
-    imports = [ ./stub/nixos.nix ./stub/virtual-machine.nix ../../nixos-module ];
+    imports = [ ./stub/nixos.nix ./stub/virtual-machine.nix ./stub/harmonia-cache.nix ../../nixos-module ];
     # nixpkgs sets this for the role of a node.
     services.kubernetes.kubelet.enable = lib.mkDefault (lib.elem "node" config.services.kubernetes.roles);
     virtualisation.containerd.enable = lib.mkDefault (lib.elem "node" config.services.kubernetes.roles);

@@ -88,6 +88,11 @@ describe('a mistake in the NixOS options', () => {
     ['credential-in-home', /credentials\.knownHostsFile is \/root\/\.ssh\/known_hosts, which the service cannot see/],
     ['controller-without-kubeconfig', /^services\.enbi-shim\.controller\.enable needs .*controller\.kubeconfigFile\.$/],
     ['controller-kubeconfig-in-store', /^services\.enbi-shim\.controller\.kubeconfigFile is in the store/],
+    ['share-without-harmonia', /^services\.enbi-shim\.share needs services\.harmonia, which this nixpkgs lacks/],
+    ['share-key-in-store', /share\.secretKeyFile is \/nix\/store\/abc-key: keep it where .* only root can read it/],
+    ['share-without-name', /^services\.enbi-shim\.share needs a name for this node: set networking\.hostName/],
+    ['share-for-both', /share\.firewallInterfaces and firewallSources exclude each other\.$/],
+    ['share-two-keys-of-one-name', /^services\.enbi-shim\.share\.trustedKeys has two keys with one name/],
   ])('fails the evaluation with one message: %s', (name, message) => {
     expect(machines[name]).toEqual({ assertions: [expect.stringMatching(message)], warnings: [] })
   })
@@ -107,6 +112,15 @@ describe('a mistake in the NixOS options', () => {
     ['serialized-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig makes the kubelet pull one image at a time/],
     ['limited-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig sets maxParallelImagePulls/],
     ['firewall-for-local-metrics', /^services\.enbi-shim\.openFirewallForMetrics has no effect: .* 127\.0\.0\.1:9469,/],
+    ['share-without-keys', /share\.trustedKeys is empty: this node copies nothing from other nodes\. `enbi-shim keys/],
+    [
+      'share-without-cluster',
+      /^services\.enbi-shim\.share has no API server .* services\.enbi-shim\.kubeconfigFile\.$/,
+    ],
+    ['share-key-in-memory', /^\/var\/lib\/enbi-share\/secret-key is in memory: .* Let its folder persist\.$/],
+    ['share-signed-by-harmonia', /^services\.harmonia has signKeyPaths: it signs everything that it serves/],
+    ['share-at-another-port', /^services\.harmonia listens at \[::\]:8080, but .*share\.port is 5000\.$/],
+    ['share-behind-firewall', /firewallInterfaces and firewallSources have no effect: openFirewall is false\.$/],
     ['two-disks', /^\/nix\/store and \/var\/lib\/containerd are on different file systems: layers will be copied/],
   ])('that lets the node work causes one warning: %s', (name, message) => {
     expect(machines[name]).toMatchObject({ assertions: [], warnings: [expect.stringMatching(message)] })
@@ -129,6 +143,17 @@ describe('a mistake in the NixOS options', () => {
           'two-disks',
           'firewall-for-local-metrics',
           'state-in-memory',
+          'share-without-harmonia',
+          'share-key-in-store',
+          'share-without-name',
+          'share-for-both',
+          'share-two-keys-of-one-name',
+          'share-without-keys',
+          'share-key-in-memory',
+          'share-without-cluster',
+          'share-signed-by-harmonia',
+          'share-at-another-port',
+          'share-behind-firewall',
         ],
       ].toSorted(),
     )

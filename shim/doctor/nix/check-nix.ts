@@ -1,44 +1,25 @@
-import { execFile } from 'node:child_process'
 import { stat } from 'node:fs/promises'
-import { promisify } from 'node:util'
 import * as v from 'valibot'
-import { lazy } from '../../../lib/async/lazy.ts'
-import { hasCode } from '../../../lib/error-code.ts'
-import { messageOf } from '../../../lib/errors.ts'
 import { isOlder } from '../../../lib/text/versions.ts'
 import type { Config } from '../../config/config.ts'
 import { daemonSocket } from '../../nix/store/daemon-connection.ts'
-import { type BuildUser, idsOf, resolveBuildUser } from '../../nix/user/build-user.ts'
-import { foldersOf } from '../../nix/user/state-dir.ts'
+import type { BuildUser } from '../../nix/user/build-user.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from '../probes/finding.ts'
 import { probeSocket } from '../probes/probe-socket.ts'
-import { isRoot, shimEnvironment } from '../probes/processes.ts'
+import { isRoot } from '../probes/processes.ts'
 import { judgeFlaws } from './nix-flaws.ts'
 import { judgeIncludes } from './nix-includes.ts'
+import { createNixOfShim, type NixCheckOptions, USE_FEATURES } from './nix-of-shim.ts'
 import { judgeOptions } from './nix-options.ts'
 import { judgeSandbox, type NixAnswer } from './sandbox.ts'
 
 const OLDEST = '2.8'
 const INSTALL = 'install Nix, or set nix.command and the PATH of the shim'
 
-export interface NixCheckOptions {
-  /** Fallback for the environment of the running shim. */
-  readonly env: NodeJS.ProcessEnv
-  readonly proc: string
-}
-
 /** Nix as the shim will run it: its user, its version and features, its daemon. */
-export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, options: NixCheckOptions): Check[] {
-  const { home, config } = foldersOf(stateDir)
-  const user = lazy(async () => {
-    const env = { ...options.env, ...(await shimEnvironment(options.proc)) }
-    const ofNix = { home, configHome: config, env }
-    const found = await resolveBuildUser({ name: nix.user, ...ofNix }).catch((error: unknown) => messageOf(error))
-    if (typeof found !== 'string') return { ...found, problem: undefined }
-    // Whether nix is installed can be checked without the user.
-    return { ...(await resolveBuildUser({ name: null, ...ofNix })), problem: found }
-  })
-  const run = async (args: readonly string[], signal: AbortSignal) => runNix(nix.command, args, await user(), signal)
+export function checkNix(config: Pick<Config, 'stateDir' | 'nix'>, options: NixCheckOptions): Check[] {
+  const { user, run } = createNixOfShim(config, options)
+  const { nix } = config
   // Several checks need these. All start together, with the same time limit.
   const askVersion = once(signal => run(['--version'], signal))
   const askStore = once(async signal =>
@@ -145,41 +126,10 @@ async function judgeOwner(user: BuildUser, name: string | null): Promise<Finding
   )
 }
 
-/** As the shim does, regardless of nix.conf. */
-const USE_FEATURES = ['--extra-experimental-features', 'nix-command flakes']
 /** Opens no store, because nix would create a missing one in the build user's home. */
 const FEATURES = ['eval', ...USE_FEATURES, '--store', 'dummy://', '--expr', 'builtins ? getFlake']
 /** Newer versions call it `info`, and still accept this name. */
 const STORE = ['store', 'ping', ...USE_FEATURES]
-
-async function runNix(
-  command: string,
-  args: readonly string[],
-  user: BuildUser,
-  signal: AbortSignal,
-): Promise<NixAnswer> {
-  try {
-    const { stdout } = await promisify(execFile)(command, [...args], {
-      ...idsOf(user),
-      env: user.env,
-      cwd: '/',
-      signal,
-    })
-    return { stdout: stdout.trim() }
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return { problem: `there is no program ${command}`, log: '' }
-    return { problem: lastLine(error), log: logOf(error) }
-  }
-}
-
-/** Nix reports the error in its last lines. */
-function lastLine(error: unknown): string {
-  return logOf(error).trim().split('\n').at(-1)?.trim() || messageOf(error)
-}
-
-function logOf(error: unknown): string {
-  return error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
-}
 
 function judgeFeatures(version: string, answer: NixAnswer): Finding {
   if ('problem' in answer)

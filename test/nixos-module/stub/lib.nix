@@ -14,6 +14,14 @@ let
   filterAttrs = isKept: attrs: removeAttrs attrs (filter (name: !isKept name attrs.${name}) (attrNames attrs));
   mapAttrsToList = call: attrs: map (name: call name attrs.${name}) (attrNames attrs);
   hasPrefix = prefix: text: builtins.substring 0 (stringLength prefix) text == prefix;
+  hasSuffix = suffix: text:
+    stringLength text >= stringLength suffix && builtins.substring (stringLength text - stringLength suffix) (-1) text == suffix;
+  hasInfix = infix: text: builtins.length (splitAt infix text) > 1;
+  splitAt = separator: text: filter isString (builtins.split (quoted separator) text);
+  quoted = builtins.replaceStrings [ "." "[" "]" "/" ] [ "\\." "\\[" "\\]" "/" ];
+  optionalString = condition: text: if condition then text else "";
+  unique = foldl' (found: value: if elem value found then found else found ++ [ value ]) [ ];
+  genAttrs = names: make: builtins.listToAttrs (map (name: { inherit name; value = make name; }) names);
   removePrefix = prefix: text: if hasPrefix prefix text then builtins.substring (stringLength prefix) (-1) text else text;
   getExe = package: "${package}/bin/${package.meta.mainProgram}";
 
@@ -40,7 +48,8 @@ let
 
   lib = {
     inherit any attrNames concatMap concatStringsSep elem filter foldl' isString mapAttrs removeAttrs replaceStrings stringLength;
-    inherit last splitString toInt optional optionals optionalAttrs filterAttrs mapAttrsToList hasPrefix removePrefix getExe;
+    inherit last splitString toInt optional optionals optionalAttrs filterAttrs mapAttrsToList hasPrefix hasSuffix hasInfix removePrefix getExe;
+    inherit optionalString unique genAttrs;
     inherit types literalExpression mkOption mkEnableOption mkPackageOption mkIf mkMerge mkOverride mkDefault mkForce;
     inherit (modules) evalModules;
   };

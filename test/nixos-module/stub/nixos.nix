@@ -1,4 +1,4 @@
-# The NixOS options that the module reads or sets.
+# The NixOS options that the module reads or sets. harmonia.nix and harmonia-cache.nix have those that depend on the version.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mkEnableOption mkOption types;
@@ -15,6 +15,7 @@ let
       wantedBy = list types.str;
       stopIfChanged = option types.bool true;
       path = list types.package;
+      script = option types.str "";
       environment = attrs;
       unitConfig = attrs;
       serviceConfig = attrs;
@@ -28,7 +29,17 @@ in
     warnings = list types.str;
     environment.systemPackages = list types.package;
     fileSystems = attrs;
-    networking.firewall.allowedTCPPorts = list types.int;
+    networking = {
+      fqdnOrHostName = option types.str config.networking.hostName;
+      hostName = option types.str "nixos";
+      nftables.enable = mkEnableOption "nftables";
+      firewall = {
+        allowedTCPPorts = list types.int;
+        extraCommands = option types.str "";
+        extraInputRules = option types.str "";
+        interfaces = attrs;
+      };
+    };
     nix = {
       package = option types.package pkgs.nix;
       settings = option (types.attrsOf (pkgs.formats.json { }).type) { };

@@ -20,6 +20,7 @@ let
     float = single "floating point number" builtins.isFloat;
     ints.unsigned = single "unsigned integer, meaning >=0" (isIntFrom 0);
     ints.positive = single "positive integer, meaning >0" (isIntFrom 1);
+    port = single "16 bit unsigned integer; between 0 and 65535 (both inclusive)" (value: builtins.isInt value && value >= 0 && value <= 65535);
     package = single "package" (value: value ? outPath);
     unspecified = single "unspecified value" (_: true);
     strMatching = pattern: single "string matching the pattern ${pattern}" (
