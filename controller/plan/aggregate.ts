@@ -30,6 +30,8 @@ export interface NodeReports {
   readonly counts: (node: string, entry: NodeEntry) => boolean
   /** Whether the node says anything about its builds. Those with older shims do not. */
   readonly isHeard: (node: string) => boolean
+  /** Whether the node builds nothing. That it waited in vain is no failure of the build. */
+  readonly isFetchOnly: (node: string) => boolean
 }
 
 /** What the nodes do about a NixBuild, together. */
@@ -71,9 +73,11 @@ export function aggregate(reports: NodeReports): Aggregate {
 }
 
 function collect(reports: NodeReports): Found {
-  const { build, entries, isTrusted, counts } = reports
+  const { build, entries, isTrusted, isFetchOnly, counts } = reports
   const groups = { ready: createGroup(), building: createGroup(), failed: createGroup() }
   let present: Report | undefined
+  /** Counts only if no node has it that can have built it. */
+  let fetched: Report | undefined
   let builder: Report | undefined
   let failure: Report | undefined
   for (const [node, entry] of entries) {
@@ -82,10 +86,12 @@ function collect(reports: NodeReports): Found {
     // The pods that an image was made for may be gone.
     if (isPresent) groups.ready.add(node)
     if (!isTrusted(node)) continue
-    if (isPresent) present = earlier(build, present, report)
+    if (isPresent && isFetchOnly(node)) fetched = earlier(build, fetched, report)
+    else if (isPresent) present = earlier(build, present, report)
     else if (entry.state === 'Failed') {
       if (isOfBefore(reports, report)) continue
       groups.failed.add(node)
+      if (isFetchOnly(node) && entry.details.retryable) continue
       failure = earlier(build, failure, report)
     } else if (counts(node, entry)) {
       if (entry.state !== 'Queued') groups.building.add(node)
@@ -93,7 +99,8 @@ function collect(reports: NodeReports): Found {
     }
   }
   const { ready, building, failed } = groups
-  return { ready: ready.count(), building: building.count(), failed: failed.count(), present, builder, failure }
+  const reached = { present: present ?? fetched, builder, failure }
+  return { ready: ready.count(), building: building.count(), failed: failed.count(), ...reached }
 }
 
 /** Times of entries are in whole seconds. */

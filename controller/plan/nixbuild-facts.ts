@@ -42,8 +42,10 @@ export interface NixBuildFacts {
   readonly isWaitedFor: boolean
   /** Whether the kubelet of one of them pulls the image on a node that can build. */
   readonly isPulled: boolean
-  /** Whether the kubelet of one pulls the image on a node that cannot build, or must not by `--node-repel`. */
+  /** Whether the kubelet of one pulls the image on a node that cannot build, or must not. */
   readonly isStranded: boolean
+  /** Whether the shim of one of these nodes lives and only waits for another node: it builds nothing. */
+  readonly isFetched: boolean
   /** Node that it is assigned to. */
   readonly assignedNode: string | undefined
   /** Number of NixBuilds of the namespace that are assigned to nodes. */
@@ -54,6 +56,8 @@ export interface NixBuildFacts {
    * Like `problemOfNode`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
    */
   readonly problemOfShim: (node: string) => string | undefined
+  /** Whether the shim of the node builds nothing. For both functions above this is a problem. */
+  readonly isFetchOnly: (node: string) => boolean
   readonly chooseNode: () => NodeChoice
   readonly memory: NixBuildMemory
   /** When the status was last written. */

@@ -13,12 +13,15 @@ export function planAssignment(facts: NixBuildFacts): NixBuildPlan {
   return facts.build.createdForPods ? planStranded(facts) : planMadeByHand(facts)
 }
 
-/** The nodes of its pods build one for pods. Only if none of them can, another node gets it after the grace time. */
-function planStranded(facts: NixBuildFacts): NixBuildPlan {
-  const { isPulled, isStranded, memory, limits, now } = facts
+/**
+ * The nodes of its pods build one for pods. Only if none of them can, another node gets it: after the grace time, as they
+ * may come back, but immediately if one of them only waits for it.
+ */
+export function planStranded(facts: NixBuildFacts): NixBuildPlan {
+  const { isPulled, isStranded, isFetched, memory, limits, now } = facts
   if (isPulled || !isStranded) return NOTHING
   const stranded = memory.stranded ?? now
-  const dueAt = stranded + limits.builderGraceMs
+  const dueAt = isFetched ? now : stranded + limits.builderGraceMs
   if (now < dueAt) return { action: { type: 'none' }, memory: { stranded }, recheckAt: dueAt }
   const plan = assign(facts)
   // If no node can build it, it is due as soon as one can.

@@ -12,7 +12,7 @@ import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
 import type { NixBuildAction, NixBuildFacts, NixBuildMemory, NixBuildPlan, PlanLimits } from '../plan/nixbuild-facts.ts'
 import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
-import { nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
+import { fetchOnlyProblem, nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
 import { soonest } from '../plan/soonest.ts'
 import { imageId } from '../state/builds.ts'
@@ -89,8 +89,9 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       ...useOf(build, id),
       assignedNode: assignments.nodeOf(key),
       assignedInNamespace: placement.countIn(build.namespace),
-      problemOfNode: node => nodeProblem(node, nodes.state(node)),
-      problemOfShim: node => shimProblem(node, nodes.state(node)),
+      problemOfNode: node => problemOf(node, nodeProblem),
+      problemOfShim: node => problemOf(node, shimProblem),
+      isFetchOnly,
       ...requestingNodes(id),
       chooseNode: () => placement.choose(key, build),
       memory: isSame ? last.memory : {},
@@ -98,6 +99,16 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       limits,
       now: Date.now(),
     })
+  }
+
+  /** Whatever a node that builds nothing works on, another one builds it. */
+  function problemOf(node: string, problem: typeof nodeProblem): string | undefined {
+    const nodeState = nodes.state(node)
+    return problem(node, nodeState) ?? fetchOnlyProblem(node, nodeState)
+  }
+
+  function isFetchOnly(node: string): boolean {
+    return nodes.state(node)?.fetchOnly === true
   }
 
   function requestingNodes(id: string): Pick<NixBuildFacts, 'isRequestedOn' | 'waitingSince'> {
@@ -140,24 +151,25 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   function useOf(build: NixBuildView, id: string) {
     let isWaitedFor = false
     let isStranded = false
+    let isFetched = false
     const requesting = pods.podsRequesting(id)
     for (const [pod, { started, pulled }] of requesting) {
       if (started) continue
       isWaitedFor = true
       if (!pulled) continue
-      if (isOnBuildingNode(pod, build)) return { isRequested: true, isWaitedFor, isPulled: true, isStranded }
+      const node = pods.get(pod)?.node
+      if (isBuildingNode(node, build)) return { isRequested: true, isWaitedFor, isPulled: true, isStranded, isFetched }
       isStranded = true
+      isFetched ||= node !== undefined && isFetchOnly(node) && shimProblem(node, nodes.state(node)) === undefined
     }
-    return { isRequested: requesting.size > 0, isWaitedFor, isPulled: false, isStranded }
+    return { isRequested: requesting.size > 0, isWaitedFor, isPulled: false, isStranded, isFetched }
   }
 
   /** The shim of a node that is not ready continues, so a NixBuild for pods stays with it. */
-  function isOnBuildingNode(podKey: string, { createdForPods }: NixBuildView): boolean {
-    const node = pods.get(podKey)?.node
+  function isBuildingNode(node: string | undefined, { createdForPods }: NixBuildView): boolean {
     if (node === undefined) return false
-    const nodeState = nodes.state(node)
-    const problem = createdForPods ? shimProblem(node, nodeState) : nodeProblem(node, nodeState)
-    return problem === undefined && repelProblem(node, nodeState) === undefined
+    const problem = problemOf(node, createdForPods ? shimProblem : nodeProblem)
+    return problem === undefined && repelProblem(node, nodes.state(node)) === undefined
   }
 
   /** A started pod may pull its image again, but its requests are not known if it never waited for a NixBuild. */

@@ -52,6 +52,7 @@ export function createClusterState({ kube, signal, logger, ...rules }: ClusterSt
   const nodes = createNodes({
     mirrored: node => mirrors.nodes.get(node),
     allMirrored: () => mirrors.nodes.values(),
+    isFetchOnly: node => mirrors.nixNodes.get(node)?.fetchOnly === true,
     ...rules,
     onChange: onNode,
     now: Date.now,
@@ -156,6 +157,7 @@ export function createClusterState({ kube, signal, logger, ...rules }: ClusterSt
     const view = mirrors.nixNodes.get(node)
     const isNew = nodeBuilds.has(node) !== (view !== undefined)
     const ids = new Set(nodeBuilds.put(node, view?.entries))
+    nodes.nodeChanged(node)
     assignments.restore(node, view?.spec.assigned)
     for (const kind of ['nixnode', 'nodebuilds'] as const) onDue(workKey(kind, node))
     // One that was deleted while no controller led has no event.

@@ -61,6 +61,8 @@ export interface NodeState {
   readonly repelled: boolean
   readonly labels: Readonly<Record<string, string>>
   readonly shim: ShimState
+  /** Its shim builds nothing: `nix.build: never`. */
+  readonly fetchOnly: boolean
 }
 
 const schema = v.object({
@@ -134,8 +136,8 @@ export interface NodeRules {
 
 export function nodeState(
   { name, system, ready, schedulable, pressure, taints, labels }: NodeView,
-  { shim, repels, tolerations }: NodeRules & { readonly shim: ShimState },
+  { shim, fetchOnly, repels, tolerations }: NodeRules & Pick<NodeState, 'shim' | 'fetchOnly'>,
 ): NodeState {
   const taint = taints.find(taint => keepsOff(taint, tolerations))?.key
-  return { name, system, ready, schedulable, pressure, taint, repelled: repels(labels), labels, shim }
+  return { name, system, ready, schedulable, pressure, taint, repelled: repels(labels), labels, shim, fetchOnly }
 }

@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { ObjectName } from '../../kube/client/contract.ts'
+import type { Controller } from '../cluster/controller.ts'
+import { PATIENT } from '../patience.ts'
+import { firstBuild } from './first-build.ts'
+import { ANNOTATIONS, pending } from './views.ts'
+import { startWorld, type World } from './world.ts'
+
+let world: World
+let controller: Controller
+let namespace: string
+
+beforeAll(async () => {
+  world = await startWorld()
+  // A node that builds nothing has no need of the grace time.
+  controller = await world.cluster.startController({ flags: ['--builder-grace=1h', '--lost-grace=500ms'] })
+})
+afterAll(async () => {
+  await controller?.[Symbol.asyncDispose]()
+  await world?.[Symbol.asyncDispose]()
+})
+beforeEach(async () => {
+  namespace = await world.createNamespace()
+})
+
+const waitForBuild = (build: ObjectName, expected: object) =>
+  vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), PATIENT)
+
+const waitForNode = (build: ObjectName, node: string | undefined) =>
+  vi.waitFor(async () => expect(await world.assignedNode(build)).toBe(node), PATIENT)
+
+describe('a node that builds nothing', () => {
+  it('gets no NixBuild, and its pods’ are built on another node', async () => {
+    const arch = 'arm64'
+    const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-system': 'aarch64-linux' }
+    const node = await world.addNode({ arch, fetchOnly: true })
+    await world.addPod(namespace, node, { annotations })
+    const build = await firstBuild(world, namespace)
+    const waits = { state: 'Building', progress: 'evaluating' } as const
+    await world.report(node, build, waits)
+    const byHand = await world.addBuild(namespace, { system: 'aarch64-linux', imageTag: 'other:1' })
+    const reason = expect.stringContaining('of 1 node for aarch64-linux: 1 with nix.build: never')
+    for (const each of [build, byHand]) await waitForBuild(each, { status: pending('NoNode', reason) })
+
+    const builder = await world.addNode({ arch })
+    for (const each of [build, byHand]) await waitForNode(each, builder)
+    await world.report(node, build, { state: 'Queued', progress: `waiting for ${builder}` })
+    await world.report(builder, build, { state: 'Building' })
+    await waitForBuild(build, { status: { status: 'Building', buildNode: builder } })
+    await world.report(builder, build, { state: 'Present', imageDigest: 'sha256:1' })
+    await world.report(node, build, { state: 'Present', imageDigest: 'sha256:1' })
+    await waitForBuild(build, { status: { status: 'Succeeded', buildNode: builder, ready: { count: 2 } } })
+    await waitForNode(build, undefined)
+  })
+
+  it('has its image built again if it is gone everywhere', async () => {
+    const arch = 'riscv64'
+    const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-system': 'riscv64-linux' }
+    const builder = await world.addNode({ arch })
+    const pod = await world.addPod(namespace, builder, { annotations })
+    const build = await firstBuild(world, namespace)
+    await world.report(builder, build, { state: 'Present', imageDigest: 'sha256:1' })
+    await waitForBuild(build, { status: { status: 'Succeeded', buildNode: builder } })
+    await world.forget(builder, build)
+    await world.cluster.kubectl(['delete', 'pod', pod.name, `--namespace=${namespace}`, '--force', '--wait=false'])
+    await world.addPod(namespace, await world.addNode({ arch, fetchOnly: true }), { annotations })
+    await waitForNode(build, builder)
+    await waitForBuild(build, { status: { status: 'Pending' } })
+    await world.report(builder, build, { state: 'Present', imageDigest: 'sha256:1' })
+    await waitForBuild(build, { status: { status: 'Succeeded', buildNode: builder } })
+  })
+
+  it('loses a NixBuild that it had before', async () => {
+    const system = 'ppc64le'
+    const node = await world.addNode({ arch: system })
+    const build = await world.addBuild(namespace, { system: 'powerpc64le-linux' })
+    await waitForNode(build, node)
+    await world.setFetchOnly(node)
+    const other = await world.addNode({ arch: system })
+    await waitForNode(build, other)
+    await waitForBuild(build, { status: { attempts: [{ node, reason: expect.stringContaining('nix.build: never') }] } })
+  })
+})
