@@ -232,6 +232,6 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
 }
 
 /** A node that has been chosen need not know how. */
-function recipeOnly({ nodeSelector: _, ...recipe }: NixBuildSpec): NixBuildRecipe {
+function recipeOnly({ nodeSelector: _, nodes: __, ...recipe }: NixBuildSpec): NixBuildRecipe {
   return recipe
 }

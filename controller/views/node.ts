@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from 'node:util'
 import * as v from 'valibot'
 import type { Kind } from '../../kube/client/contract.ts'
 import { conditionSchema } from '../../kube/resources/condition.ts'
+import type { LabelMatcher } from '../../kube/resources/label-selector.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
 import { KEEP_NODE_ANNOTATION, KEPT_BY_US_ANNOTATION } from '../../kube/resources/names.ts'
-import type { LabelSelector } from './label-selector.ts'
 import type { ShimState } from './shim-lease.ts'
 import { keepsOff, type Taint, type Toleration, taintSchema } from './taint.ts'
 
@@ -130,7 +130,7 @@ export function sameNodeState(a: NodeState | undefined, b: NodeState | undefined
 
 /** Flags that decide which nodes may build. */
 export interface NodeRules {
-  readonly repels: LabelSelector
+  readonly repels: LabelMatcher
   readonly tolerations: readonly Toleration[]
 }
 
