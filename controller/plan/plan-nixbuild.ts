@@ -3,7 +3,7 @@ import { type Aggregate, aggregate } from './aggregate.ts'
 import { planLostNode } from './lost-node.ts'
 import { act, afterGrace, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
 import { reportPatch } from './nixbuild-report.ts'
-import { planAssignment, planStranded } from './plan-assignment.ts'
+import { planAgain, planAssignment } from './plan-assignment.ts'
 import { soonest } from './soonest.ts'
 
 /** Shortest time between two reports about one NixBuild, in milliseconds. */
@@ -28,7 +28,7 @@ export function planNixBuild(facts: NixBuildFacts): NixBuildPlan {
 function planFinished(facts: NixBuildFacts): NixBuildPlan {
   const news = aggregateOf(facts)
   const isGone = facts.build.phase === 'Succeeded' && news.isLeft && facts.assignedNode === undefined
-  const again = isGone ? planStranded(facts) : NOTHING
+  const again = isGone ? planAgain(facts) : NOTHING
   return again.action.type === 'none' ? merge(again, planReport(facts, news)) : again
 }
 
@@ -36,7 +36,7 @@ function planUnwanted(facts: NixBuildFacts): NixBuildPlan {
   const { build, isRequested, isWaitedFor, limits } = facts
   // A started pod may still need a build that has begun: its kubelet pulls the image again.
   const isWanted = build.buildNode === undefined ? isWaitedFor : isRequested
-  if (!build.createdForPods || isWanted) return NOTHING
+  if (!build.createdForPods || isWanted || build.nodes) return NOTHING
   return afterGrace(facts, 'unwanted', limits.unwantedGraceMs, () => ({ type: 'delete' }))
 }
 
@@ -58,7 +58,12 @@ function aggregateOf(facts: NixBuildFacts): Aggregate {
     // The clock of the API server may be ahead.
     bornAt: Math.min(build.createdAt, seenAt),
     entries,
-    isTrusted: node => node === build.buildNode || node === assignedNode || isRequestedOn(node),
+    isTrusted: node =>
+      node === build.buildNode ||
+      node === assignedNode ||
+      facts.selection?.nodes.has(node) === true ||
+      isRequestedOn(node),
+    selected: facts.selection && [...facts.selection.nodes.keys()],
     waitingSince,
     isFetchOnly: facts.isFetchOnly,
     // One that has a problem may still come back.

@@ -127,6 +127,11 @@ export function isFinished(phase: NixBuildPhase | undefined): boolean {
   return phase === 'Succeeded' || phase === 'Failed'
 }
 
+/** A node that has been chosen need not know how. */
+export function recipeOnly({ nodeSelector: _, nodes: __, ...recipe }: NixBuildSpec): NixBuildRecipe {
+  return recipe
+}
+
 export type Creator = 'shim' | 'controller' | 'hand'
 
 /** Other tools set this label to other values. */

@@ -20,6 +20,7 @@ function join(entries: Readonly<Record<string, Entry>>, status: object = {}, mor
     counts: () => true,
     isHeard: () => true,
     isFetchOnly: () => false,
+    selected: undefined,
     ...more,
   })
   return { news, patch: reportPatch(build, news, NOW) }

@@ -17,6 +17,7 @@ export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<NixB
     isPulled: false,
     isStranded: false,
     isFetched: false,
+    selection: undefined,
     assignedNode: undefined,
     assignedInNamespace: 0,
     problemOfNode: () => undefined,
