@@ -1,9 +1,14 @@
+import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { cleanClaims } from '../../controller/claims/clean-claims.ts'
+import { createNodeBuilds } from '../../controller/state/node-builds.ts'
 import type { ObjectName } from '../../kube/client/contract.ts'
+import { leases } from '../../kube/resources/lease.ts'
+import { CLAIM_LABEL, CLAIMS_NAMESPACE, CONTROLLER, SYSTEM_NAMESPACE } from '../../kube/resources/names.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
 import { firstBuild } from './first-build.ts'
-import { ANNOTATIONS, pending } from './views.ts'
+import { ANNOTATIONS, pending, someEntry } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -79,5 +84,50 @@ describe('a node that builds nothing', () => {
     const other = await world.addNode({ arch: system })
     await waitForNode(build, other)
     await waitForBuild(build, { status: { attempts: [{ node, reason: expect.stringContaining('nix.build: never') }] } })
+  })
+})
+
+describe('the claims of nodes', () => {
+  const path = (letter: string) => `path-${letter.repeat(32)}`
+
+  async function addLease(name: string, kind: string | undefined, holder: string | null): Promise<void> {
+    const metadata = { labels: kind === undefined ? {} : { [CLAIM_LABEL]: kind } }
+    const body = { metadata, spec: { holderIdentity: holder, leaseDurationSeconds: 30 } }
+    await world.kube.create(leases, { namespace: CLAIMS_NAMESPACE, name, body })
+  }
+
+  async function names(): Promise<string[]> {
+    const found: string[] = []
+    await world.kube.list(leases, { namespace: CLAIMS_NAMESPACE }, ({ metadata }) => found.push(metadata.name))
+    return found.sort()
+  }
+
+  it('are removed when nobody needs them, and not before', async () => {
+    await addLease(path('a'), 'path', 'worker-1')
+    await addLease(path('b'), 'path', null)
+    await addLease(path('c'), 'path', null)
+    await addLease('slot-worker-1-1', 'slot', null)
+    await addLease('other', undefined, null)
+    const nodeBuilds = createNodeBuilds()
+    const storePath = `/nix/store/${'b'.repeat(32)}-app`
+    nodeBuilds.put('worker-1', [someEntry('worker-1', { state: 'Present', storePath })])
+    const token = await world.cluster.createToken({ namespace: SYSTEM_NAMESPACE, serviceAccount: CONTROLLER })
+    const stop = new AbortController()
+    let looks = 0
+    const cleaning = cleanClaims({
+      kube: world.cluster.client(await world.cluster.kubeconfig({ token })),
+      nodeBuilds,
+      signal: stop.signal,
+      logger: pino({ level: 'silent' }),
+      intervalMs: 10,
+      now() {
+        looks += 1
+        return Math.min(looks, 30) * 60_000
+      },
+    })
+    await expect.poll(() => looks, PATIENT).toBeGreaterThan(32)
+    stop.abort()
+    await cleaning
+    expect(await names()).toEqual([path('a'), path('b'), 'other'].toSorted())
   })
 })
