@@ -1,16 +1,16 @@
 import { InvalidArgumentError } from 'commander'
 import ms from 'ms'
+import { type LabelMatcher, labelMatcher, parseLabelSelector } from '../kube/resources/label-selector.ts'
 import { messageOf } from '../lib/errors.ts'
 import { type ListenAddress, parseListenAddress } from '../lib/http/listen-address.ts'
 import { parseDuration } from '../lib/text/units.ts'
-import { type LabelSelector, parseLabelSelector } from './views/label-selector.ts'
 import { parseToleration, type Toleration } from './views/taint.ts'
 
 /** The parsed flags of enbi-controller. Durations are in milliseconds. */
 export interface ControllerOptions {
   /** Path of a kubeconfig. Undefined: the API server of the cluster that this pod runs in. */
   readonly kubeconfig: string | undefined
-  readonly nodeRepel: LabelSelector
+  readonly nodeRepel: LabelMatcher
   readonly tolerate: readonly Toleration[]
   readonly keepFinished: number
   readonly keepFinishedFor: number
@@ -61,9 +61,9 @@ export function readBoolean(text: string): boolean {
   throw new InvalidArgumentError('expected true or false')
 }
 
-export function readSelector(text: string): LabelSelector {
+export function readSelector(text: string): LabelMatcher {
   try {
-    return parseLabelSelector(text)
+    return labelMatcher(parseLabelSelector(text))
   } catch (error) {
     throw new InvalidArgumentError(messageOf(error))
   }

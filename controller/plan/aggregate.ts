@@ -30,6 +30,10 @@ export interface NodeReports {
   readonly counts: (node: string, entry: NodeEntry) => boolean
   /** Whether the node says anything about its builds. Those with older shims do not. */
   readonly isHeard: (node: string) => boolean
+  /** Whether the node builds nothing. That it waited in vain is no failure of the build. */
+  readonly isFetchOnly: (node: string) => boolean
+  /** Names of the nodes that the NixBuild selects. Undefined: it selects none. */
+  readonly selected: readonly string[] | undefined
 }
 
 /** What the nodes do about a NixBuild, together. */
@@ -65,15 +69,17 @@ interface Found extends Readonly<Record<NodeGroup, NodeCount>> {
  */
 export function aggregate(reports: NodeReports): Aggregate {
   const found = collect(reports)
-  const { ready, building, failed, present, builder, failure } = found
+  const { ready, building, failed, selected, missing, present, builder, failure } = found
   const main = succeeded(reports, found) ?? atWork(found) ?? failing(reports, failure) ?? interrupted(reports, found)
-  return { ready, building, failed, main, isLeft: (present ?? builder ?? failure) === undefined }
+  return { ready, building, failed, selected, missing, main, isLeft: (present ?? builder ?? failure) === undefined }
 }
 
 function collect(reports: NodeReports): Found {
-  const { build, entries, isTrusted, counts } = reports
-  const groups = { ready: createGroup(), building: createGroup(), failed: createGroup() }
+  const { build, entries, isTrusted, isFetchOnly, counts } = reports
+  const groups = createGroups()
   let present: Report | undefined
+  /** Counts only if no node has it that can have built it. */
+  let fetched: Report | undefined
   let builder: Report | undefined
   let failure: Report | undefined
   for (const [node, entry] of entries) {
@@ -82,23 +88,38 @@ function collect(reports: NodeReports): Found {
     // The pods that an image was made for may be gone.
     if (isPresent) groups.ready.add(node)
     if (!isTrusted(node)) continue
-    if (isPresent) present = earlier(build, present, report)
+    if (isPresent && isFetchOnly(node)) fetched = earlier(build, fetched, report)
+    else if (isPresent) present = earlier(build, present, report)
     else if (entry.state === 'Failed') {
       if (isOfBefore(reports, report)) continue
       groups.failed.add(node)
+      if (isFetchOnly(node) && entry.details.retryable) continue
       failure = earlier(build, failure, report)
     } else if (counts(node, entry)) {
       if (entry.state !== 'Queued') groups.building.add(node)
       builder = further(build, builder, report)
     }
   }
-  const { ready, building, failed } = groups
-  return { ready: ready.count(), building: building.count(), failed: failed.count(), present, builder, failure }
+  for (const node of reports.selected ?? []) {
+    groups.selected.add(node)
+    if (entries.get(node)?.state !== 'Present') groups.missing.add(node)
+  }
+  return { ...countAll(groups), present: present ?? fetched, builder, failure }
 }
 
 /** Times of entries are in whole seconds. */
 function isOfBefore({ bornAt, waitingSince }: NodeReports, { node, entry }: Report): boolean {
   return entry.at < Math.floor(Math.min(bornAt, waitingSince(node)) / 1000)
+}
+
+function createGroups(): Readonly<Record<NodeGroup, Group>> {
+  const counted = { ready: createGroup(), building: createGroup(), failed: createGroup() }
+  return { ...counted, selected: createGroup(), missing: createGroup() }
+}
+
+function countAll({ ready, building, failed, selected, missing }: ReturnType<typeof createGroups>) {
+  const counted = { ready: ready.count(), building: building.count(), failed: failed.count() }
+  return { ...counted, selected: selected.count(), missing: missing.count() }
 }
 
 interface Group {
@@ -138,17 +159,23 @@ function further(build: NixBuildView, a: Report | undefined, b: Report): Report 
   return stage(a) > stage(b) ? a : b
 }
 
-function succeeded({ build }: NodeReports, { present, builder, failed, failure }: Found): MainStatus | undefined {
+function succeeded({ build }: NodeReports, found: Found): MainStatus | undefined {
+  const { present, builder, failed, failure } = found
   const problem = describeFailures(failed, failure)
+  const waiting = describeMissing(found)
   const kept = build.phase === 'Succeeded' ? build.fields.imageDigest : undefined
   const isNew = kept === undefined || (present?.node === build.buildNode && present?.entry.details.imageDigest !== kept)
   if (present !== undefined && isNew) {
     const fields = successFields(build, present)
-    return { phase: 'Succeeded', fields, result: { kind: 'Succeeded', imageId: fields.imageDigest ?? '', problem } }
+    return {
+      phase: 'Succeeded',
+      fields,
+      result: { kind: 'Succeeded', imageId: fields.imageDigest ?? '', problem, waiting },
+    }
   }
   // The nodes forget images that were removed, and the oldest of many.
   if (kept === undefined || (present === undefined && builder !== undefined)) return undefined
-  return { phase: 'Succeeded', fields: undefined, result: { kind: 'Succeeded', imageId: kept, problem } }
+  return { phase: 'Succeeded', fields: undefined, result: { kind: 'Succeeded', imageId: kept, problem, waiting } }
 }
 
 function successFields(build: NixBuildView, report: Report) {
@@ -242,6 +269,15 @@ function describeFailures({ count }: NodeCount, failure: Report | undefined): st
   if (failure === undefined) return undefined
   const others = count > 1 ? ` and ${count - 1} more` : ''
   return `failed on ${failure.node}${others}: ${messageOf(failure)}`
+}
+
+/** Undefined if all nodes that it selects have the image. */
+function describeMissing({ selected, missing, building }: Found): string | undefined {
+  if (missing.count === 0) return undefined
+  const ready = `${selected.count - missing.count} of ${selected.count} selected nodes have the image`
+  const [first] = building.nodes ?? []
+  const others = building.count > 1 ? ` and ${building.count - 1} more` : ''
+  return first === undefined ? ready : `${ready}; ${first}${others} at work`
 }
 
 function messageOf({ entry }: Report): string {

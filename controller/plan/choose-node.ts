@@ -49,6 +49,7 @@ function obstacleOf(node: NodeState, { system, nodeSelector }: BuildToPlace): st
   if (!node.ready) return 'not ready'
   if (!node.schedulable) return 'cordoned'
   if (node.repelled) return 'excluded by --node-repel'
+  if (node.fetchOnly) return 'with nix.build: never'
   if (!hasLabels(node, nodeSelector)) return 'without the labels of its nodeSelector'
   if (node.pressure !== undefined) return `with ${node.pressure}`
   if (node.taint !== undefined) return `with the taint ${node.taint}, which --tolerate does not name`

@@ -29,14 +29,14 @@ function reasonToMove(
 }
 
 function moveBuild(facts: NixBuildFacts, { node, problem }: { node: string; problem: string }): NixBuildAction {
-  const { build, isPulled, limits, now } = facts
+  const { build, isPulled, selection, limits, now } = facts
   // An earlier plan may have written the attempt, and the controller ended before it assigned the build.
   const isWritten = build.buildNode === undefined && build.attempts.at(-1)?.node === node
   const attempt = { node, endTime: apiTime(now), reason: problem }
   const attempts = isWritten ? build.attempts : [...build.attempts, attempt].slice(-NIXBUILD_LIMITS.attempts)
   if (!build.createdForPods && attempts.length >= limits.maxAttempts)
     return { type: 'fail', message: failureMessage(attempts), attempts }
-  return build.createdForPods || isPulled
+  return build.createdForPods || isPulled || selection?.canBuild
     ? { type: 'leavePending', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }
     : assignToChosenNode(facts, attempts)
 }

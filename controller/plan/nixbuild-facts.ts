@@ -1,6 +1,7 @@
 import type { NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
 import type { NodeEntry } from '../views/nixnode.ts'
+import type { NodeState } from '../views/node.ts'
 
 export interface PlanLimits {
   /** How long a build for pods continues when no living pod waits for it. */
@@ -24,6 +25,13 @@ export type NixBuildMemory = Readonly<Partial<Record<Grace | 'reasonWrittenAt' |
 /** No living pod waits for the build, no node of its pods can build it, or its node is lost. */
 export type Grace = 'unwanted' | 'stranded' | `lost ${string}`
 
+/** The nodes that a NixBuild selects to get its image ahead of pods. */
+export interface Selection {
+  readonly nodes: ReadonlyMap<string, NodeState>
+  /** Whether one of them can build. */
+  readonly canBuild: boolean
+}
+
 export interface NixBuildFacts {
   readonly build: NixBuildView
   /** When this process first planned it, in milliseconds since 1970. */
@@ -42,8 +50,12 @@ export interface NixBuildFacts {
   readonly isWaitedFor: boolean
   /** Whether the kubelet of one of them pulls the image on a node that can build. */
   readonly isPulled: boolean
-  /** Whether the kubelet of one pulls the image on a node that cannot build, or must not by `--node-repel`. */
+  /** Whether the kubelet of one pulls the image on a node that cannot build, or must not. */
   readonly isStranded: boolean
+  /** Whether the shim of one of these nodes lives and only waits for another node: it builds nothing. */
+  readonly isFetched: boolean
+  /** Undefined if it selects no nodes, which is not the same as nodes that do not exist. */
+  readonly selection: Selection | undefined
   /** Node that it is assigned to. */
   readonly assignedNode: string | undefined
   /** Number of NixBuilds of the namespace that are assigned to nodes. */
@@ -54,6 +66,8 @@ export interface NixBuildFacts {
    * Like `problemOfNode`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
    */
   readonly problemOfShim: (node: string) => string | undefined
+  /** Whether the shim of the node builds nothing. For both functions above this is a problem. */
+  readonly isFetchOnly: (node: string) => boolean
   readonly chooseNode: () => NodeChoice
   readonly memory: NixBuildMemory
   /** When the status was last written. */

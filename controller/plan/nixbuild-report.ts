@@ -46,9 +46,11 @@ function textOf(group: NodeCount = { count: 0, nodes: [] }): string {
 
 function mainPatch(build: NixBuildView, { phase, result, fields }: MainStatus, now: number): StatusPatch {
   const { generation, conditions } = build
+  const observed = build.fields.observedGeneration
   const after = nixBuildConditions(result, { conditions, generation, now: apiTime(now) })
   return {
-    ...(phase !== build.phase && { status: phase, observedGeneration: generation }),
+    ...(phase !== build.phase && { status: phase }),
+    ...((phase !== build.phase || generation > (observed ?? generation)) && { observedGeneration: generation }),
     ...(textsOf(after) !== textsOf(conditions) && { conditions: after }),
     ...(fields && fieldsPatch(build, phase, fields)),
   }

@@ -10,6 +10,11 @@ export function repelProblem(name: string, state: NodeState | undefined): string
   return state?.repelled ? `node ${name} is excluded by --node-repel` : undefined
 }
 
+/** Why the node builds nothing, although its shim lives: it gets images from other nodes. */
+export function fetchOnlyProblem(name: string, state: NodeState | undefined): string | undefined {
+  return state?.fetchOnly ? `node ${name} builds nothing (nix.build: never)` : undefined
+}
+
 /** Why no shim can be working on the node; undefined if one can. */
 export function shimProblem(name: string, state: NodeState | undefined): string | undefined {
   if (state === undefined) return `node ${name} is gone`

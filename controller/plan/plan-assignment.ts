@@ -1,6 +1,13 @@
 import type { NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
-import { act, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
+import {
+  act,
+  type NixBuildAction,
+  type NixBuildFacts,
+  type NixBuildPlan,
+  NOTHING,
+  type Selection,
+} from './nixbuild-facts.ts'
 
 /**
  * Shortest time between two writes of why no node can build, in milliseconds. Any change of a node may change the
@@ -10,15 +17,33 @@ const REASON_WRITE_MS = 60_000
 
 /** Plans a NixBuild that no node has. */
 export function planAssignment(facts: NixBuildFacts): NixBuildPlan {
+  if (facts.selection) return planSelected(facts, facts.selection)
   return facts.build.createdForPods ? planStranded(facts) : planMadeByHand(facts)
 }
 
-/** The nodes of its pods build one for pods. Only if none of them can, another node gets it after the grace time. */
+/** Plans one that has succeeded, and whose image no node has any more. */
+export function planAgain(facts: NixBuildFacts): NixBuildPlan {
+  const isFetched = facts.selection && facts.selection.nodes.size > 0 && !facts.selection.canBuild
+  return isFetched ? assign(facts) : planStranded(facts)
+}
+
+/** One of the nodes that it selects builds it. If they only fetch, another node gets it. */
+function planSelected(facts: NixBuildFacts, { nodes, canBuild }: Selection): NixBuildPlan {
+  if (facts.isPulled || canBuild) return NOTHING
+  if (nodes.size > 0 || facts.isStranded) return assign(facts)
+  const message = `no node for ${facts.build.system} with a shim has the labels of spec.nodes`
+  return limitReasonWrites(facts, { type: 'leavePending', reason: 'NoNode', message, attempts: facts.build.attempts })
+}
+
+/**
+ * The nodes of its pods build one for pods. Only if none of them can, another node gets it: after the grace time, as they
+ * may come back, but immediately if one of them only waits for it.
+ */
 function planStranded(facts: NixBuildFacts): NixBuildPlan {
-  const { isPulled, isStranded, memory, limits, now } = facts
+  const { isPulled, isStranded, isFetched, memory, limits, now } = facts
   if (isPulled || !isStranded) return NOTHING
   const stranded = memory.stranded ?? now
-  const dueAt = stranded + limits.builderGraceMs
+  const dueAt = isFetched ? now : stranded + limits.builderGraceMs
   if (now < dueAt) return { action: { type: 'none' }, memory: { stranded }, recheckAt: dueAt }
   const plan = assign(facts)
   // If no node can build it, it is due as soon as one can.

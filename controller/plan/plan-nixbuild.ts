@@ -3,7 +3,7 @@ import { type Aggregate, aggregate } from './aggregate.ts'
 import { planLostNode } from './lost-node.ts'
 import { act, afterGrace, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
 import { reportPatch } from './nixbuild-report.ts'
-import { planAssignment } from './plan-assignment.ts'
+import { planAgain, planAssignment } from './plan-assignment.ts'
 import { soonest } from './soonest.ts'
 
 /** Shortest time between two reports about one NixBuild, in milliseconds. */
@@ -17,18 +17,26 @@ const SETTLE_MS = { Pending: 2_000, others: 1_000 }
 export function planNixBuild(facts: NixBuildFacts): NixBuildPlan {
   const { build } = facts
   if (build.deleting) return NOTHING
-  if (isFinished(build.phase)) return planReport(facts, aggregateOf(facts))
+  if (isFinished(build.phase)) return planFinished(facts)
   if ('problem' in build.recipe) return act({ type: 'fail', message: build.recipe.problem, attempts: build.attempts })
   const unwanted = planUnwanted(facts)
   if (unwanted.action.type === 'delete') return unwanted
   return merge(unwanted, planProgress(facts))
 }
 
+/** An image that no node has any more is made again for pods whose own nodes cannot make it. */
+function planFinished(facts: NixBuildFacts): NixBuildPlan {
+  const news = aggregateOf(facts)
+  const isGone = facts.build.phase === 'Succeeded' && news.isLeft && facts.assignedNode === undefined
+  const again = isGone ? planAgain(facts) : NOTHING
+  return again.action.type === 'none' ? merge(again, planReport(facts, news)) : again
+}
+
 function planUnwanted(facts: NixBuildFacts): NixBuildPlan {
   const { build, isRequested, isWaitedFor, limits } = facts
   // A started pod may still need a build that has begun: its kubelet pulls the image again.
   const isWanted = build.buildNode === undefined ? isWaitedFor : isRequested
-  if (!build.createdForPods || isWanted) return NOTHING
+  if (!build.createdForPods || isWanted || build.nodes) return NOTHING
   return afterGrace(facts, 'unwanted', limits.unwantedGraceMs, () => ({ type: 'delete' }))
 }
 
@@ -50,8 +58,14 @@ function aggregateOf(facts: NixBuildFacts): Aggregate {
     // The clock of the API server may be ahead.
     bornAt: Math.min(build.createdAt, seenAt),
     entries,
-    isTrusted: node => node === build.buildNode || node === assignedNode || isRequestedOn(node),
+    isTrusted: node =>
+      node === build.buildNode ||
+      node === assignedNode ||
+      facts.selection?.nodes.has(node) === true ||
+      isRequestedOn(node),
+    selected: facts.selection && [...facts.selection.nodes.keys()],
     waitingSince,
+    isFetchOnly: facts.isFetchOnly,
     // One that has a problem may still come back.
     isHeard: node => isHeard(node) && problemOfNode(node) === undefined && problemOfShim(node) === undefined,
     // The node of the status keeps its build for the grace time.

@@ -26,7 +26,7 @@ export interface NamespaceReconcilerOptions {
   readonly limits: RetentionLimits
 }
 
-/** Removes finished NixBuilds of a namespace that are too many or too old. */
+/** Removes finished NixBuilds of a namespace that are too many or too old. One that selects nodes is for those to come, too. */
 export function createNamespaceReconciler({ state, kube, limits }: NamespaceReconcilerOptions): Reconciler {
   return async namespace => {
     const latestFirst = state.builds.finishedIn(namespace).sort((a, b) => compareVersions(b, a))
@@ -36,7 +36,7 @@ export function createNamespaceReconciler({ state, kube, limits }: NamespaceReco
       name: build.name,
       createdBy: build.createdBy,
       finishedAt: Math.min(build.finishedAt ?? build.createdAt, now),
-      used: build.deleting || isRequested(build),
+      used: build.deleting || build.nodes !== undefined || isRequested(build),
     }))
     const { remove, recheckAt } = planRetention(finished, limits, now)
     const expired = remove.flatMap(name => builds.get(name) ?? [])

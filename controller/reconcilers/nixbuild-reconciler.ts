@@ -1,20 +1,22 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
 import { CONTROLLER } from '../../kube/resources/names.ts'
-import {
-  isFinished,
-  type NixBuild,
-  type NixBuildRecipe,
-  type NixBuildSpec,
-  nixBuilds,
-} from '../../kube/resources/nixbuild.ts'
+import { isFinished, type NixBuild, nixBuilds, recipeOnly } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
-import type { NixBuildAction, NixBuildFacts, NixBuildMemory, NixBuildPlan, PlanLimits } from '../plan/nixbuild-facts.ts'
+import type {
+  NixBuildAction,
+  NixBuildFacts,
+  NixBuildMemory,
+  NixBuildPlan,
+  PlanLimits,
+  Selection,
+} from '../plan/nixbuild-facts.ts'
 import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
-import { nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
+import { fetchOnlyProblem, nodeProblem, repelProblem, shimProblem } from '../plan/node-problem.ts'
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
 import { soonest } from '../plan/soonest.ts'
+import { createNodePreparation } from '../prepare/prepare-nodes.ts'
 import { imageId } from '../state/builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { type NixBuildView, nixBuildView, recipeId } from '../views/nixbuild.ts'
@@ -39,8 +41,11 @@ interface Times {
 const PLAIN_USE_MS = 60_000
 
 export interface NixBuildReconcilerOptions {
-  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes' | 'nodeBuilds' | 'assignments' | 'nodeChanges'>
-  readonly kube: Pick<Kube, 'patch' | 'delete'>
+  readonly state: Pick<
+    ClusterState,
+    'pods' | 'builds' | 'nodes' | 'nodeBuilds' | 'assignments' | 'preparing' | 'nodeChanges'
+  >
+  readonly kube: Pick<Kube, 'get' | 'patch' | 'delete'>
   readonly events: Pick<EventRecorder, 'record'>
   readonly limits: PlanLimits
 }
@@ -49,22 +54,26 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   const { pods, builds, nodes, nodeBuilds, assignments } = state
   const memories = new Map<string, { readonly uid: string; readonly memory: NixBuildMemory } & Times>()
   const placement = createPlacement(state)
+  const preparation = createNodePreparation({ state, kube })
 
   async function reconcile(key: string): Promise<number | undefined> {
     const build = builds.get(key)
     if (!build) {
       memories.delete(key)
       assignments.revoke(key)
+      preparation.forget(key)
       return undefined
     }
     if (isFinished(build.phase) || build.deleting || isOfAnother(key, build)) assignments.revoke(key)
     const waitUntil = (memories.get(key)?.plannedAt ?? 0) + LARGE_PLAN_MS
     if (isLarge(idOf(build)) && Date.now() < waitUntil) return waitUntil
-    const plan = planOf(key, build)
+    const selection = preparation.select(build)
+    const plan = planOf(key, build, selection)
     remember(key, build, plan.memory)
     if (plan.action.type === 'delete' && isUsed(build)) return Date.now() + PLAIN_USE_MS
     await perform(key, build, plan.action)
-    return soonest(plan.recheckAt, leaseExpiry(key, build))
+    const prepareAt = await preparation.prepare(key, build, selection)
+    return soonest(plan.recheckAt, prepareAt, leaseExpiry(key, build))
   }
 
   function isLarge(id: string): boolean {
@@ -77,7 +86,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return spec !== undefined && 'key' in recipe && recipeKey(recipeOf({ spec })) !== recipe.key
   }
 
-  function planOf(key: string, build: NixBuildView): NixBuildPlan {
+  function planOf(key: string, build: NixBuildView, selection: Selection | undefined): NixBuildPlan {
     const last = memories.get(key)
     const isSame = last?.uid === build.uid
     const id = idOf(build)
@@ -87,10 +96,12 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       entries: nodeBuilds.ofRecipe(id),
       isHeard: nodeBuilds.has,
       ...useOf(build, id),
+      selection,
       assignedNode: assignments.nodeOf(key),
       assignedInNamespace: placement.countIn(build.namespace),
-      problemOfNode: node => nodeProblem(node, nodes.state(node)),
-      problemOfShim: node => shimProblem(node, nodes.state(node)),
+      problemOfNode: node => problemOf(node, nodeProblem),
+      problemOfShim: node => problemOf(node, shimProblem),
+      isFetchOnly,
       ...requestingNodes(id),
       chooseNode: () => placement.choose(key, build),
       memory: isSame ? last.memory : {},
@@ -98,6 +109,16 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       limits,
       now: Date.now(),
     })
+  }
+
+  /** Whatever a node that builds nothing works on, another one builds it. */
+  function problemOf(node: string, problem: typeof nodeProblem): string | undefined {
+    const nodeState = nodes.state(node)
+    return problem(node, nodeState) ?? fetchOnlyProblem(node, nodeState)
+  }
+
+  function isFetchOnly(node: string): boolean {
+    return nodes.state(node)?.fetchOnly === true
   }
 
   function requestingNodes(id: string): Pick<NixBuildFacts, 'isRequestedOn' | 'waitingSince'> {
@@ -140,24 +161,25 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   function useOf(build: NixBuildView, id: string) {
     let isWaitedFor = false
     let isStranded = false
+    let isFetched = false
     const requesting = pods.podsRequesting(id)
     for (const [pod, { started, pulled }] of requesting) {
       if (started) continue
       isWaitedFor = true
       if (!pulled) continue
-      if (isOnBuildingNode(pod, build)) return { isRequested: true, isWaitedFor, isPulled: true, isStranded }
+      const node = pods.get(pod)?.node
+      if (isBuildingNode(node, build)) return { isRequested: true, isWaitedFor, isPulled: true, isStranded, isFetched }
       isStranded = true
+      isFetched ||= node !== undefined && isFetchOnly(node) && shimProblem(node, nodes.state(node)) === undefined
     }
-    return { isRequested: requesting.size > 0, isWaitedFor, isPulled: false, isStranded }
+    return { isRequested: requesting.size > 0, isWaitedFor, isPulled: false, isStranded, isFetched }
   }
 
   /** The shim of a node that is not ready continues, so a NixBuild for pods stays with it. */
-  function isOnBuildingNode(podKey: string, { createdForPods }: NixBuildView): boolean {
-    const node = pods.get(podKey)?.node
+  function isBuildingNode(node: string | undefined, { createdForPods }: NixBuildView): boolean {
     if (node === undefined) return false
-    const nodeState = nodes.state(node)
-    const problem = createdForPods ? shimProblem(node, nodeState) : nodeProblem(node, nodeState)
-    return problem === undefined && repelProblem(node, nodeState) === undefined
+    const problem = problemOf(node, createdForPods ? shimProblem : nodeProblem)
+    return problem === undefined && repelProblem(node, nodes.state(node)) === undefined
   }
 
   /** A started pod may pull its image again, but its requests are not known if it never waited for a NixBuild. */
@@ -217,9 +239,4 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   }
 
   return reconcile
-}
-
-/** A node that has been chosen need not know how. */
-function recipeOnly({ nodeSelector: _, ...recipe }: NixBuildSpec): NixBuildRecipe {
-  return recipe
 }

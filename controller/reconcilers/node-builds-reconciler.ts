@@ -11,7 +11,7 @@ import type { Reconciler } from './pod-reconciler.ts'
 import { createSpecWriter } from './spec-writer.ts'
 
 export interface NodeBuildsReconcilerOptions {
-  readonly state: Pick<ClusterState, 'pods' | 'nodes' | 'nixNodes' | 'assignments'>
+  readonly state: Pick<ClusterState, 'pods' | 'nodes' | 'nixNodes' | 'assignments' | 'preparing'>
   readonly kube: Pick<Kube, 'get' | 'patch'>
   /** Creates the NixBuilds of recipes that only the node knows. */
   readonly createBuilds: NodeRecipes
@@ -32,8 +32,9 @@ export function createNodeBuildsReconciler(options: NodeBuildsReconcilerOptions)
   })
 
   function assignedTo(node: string): AssignedView[] {
-    return [...state.assignments.onNode(node)].flatMap(key => {
-      const recipe = state.assignments.recipeOf(key)
+    const { assignments, preparing } = state
+    return Array.from(new Set([...assignments.onNode(node), ...preparing.onNode(node)])).flatMap(key => {
+      const recipe = assignments.nodeOf(key) === node ? assignments.recipeOf(key) : preparing.recipeOf(key)
       return recipe === undefined ? [] : [{ key, recipe }]
     })
   }

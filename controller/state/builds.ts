@@ -17,6 +17,8 @@ export interface Builds {
   finishedIn(namespace: string): NixBuildView[]
   /** The unfinished NixBuilds made by hand, and those for pods whose status says that no node can build them. */
   mayNeedNode(): NixBuildView[]
+  /** Keys of the NixBuilds that select nodes. */
+  preparing(): Iterable<string>
   /** The unfinished NixBuilds whose status names the node. */
   unfinishedOn(node: string): NixBuildView[]
   /** Namespaces that have or had NixBuilds made by hand. */
@@ -64,6 +66,7 @@ export function createBuilds(options: BuildsOptions): Builds {
   const ofShimsByImage = createNewestIndex(MAX_RECIPES)
   const byEnd = createGroupIndex()
   const byBuildNode = createGroupIndex()
+  const withNodes = new Set<string>()
   const byHand = createNamespacesByHand({ isSynced, onChange: onNamespace, now })
   /** As the pods have last seen them. */
   const seen = new Map<string, NixBuildView>()
@@ -83,6 +86,8 @@ export function createBuilds(options: BuildsOptions): Builds {
     ofShimsByImage.put(key, build?.createdBy === 'shim' ? place : undefined)
     byEnd.put(key, build && endOf(build))
     placeOnNode(key, build && !isFinished(build.phase) ? build.buildNode : undefined)
+    if (build?.nodes) withNodes.add(key)
+    else withNodes.delete(key)
     if (build?.createdBy === 'hand') byHand.add(namespaceOf(key))
     for (const [id, ids] of before) if (!areSame(ids, recipeIds(id))) onImage(id)
   }
@@ -113,6 +118,7 @@ export function createBuilds(options: BuildsOptions): Builds {
     ofRecipe: id => read(byRecipe.keysIn(id)),
     finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(({ phase }) => isFinished(phase)),
     mayNeedNode: () => read(byEnd.keysIn(MAY_NEED_NODE)).filter(build => !isFinished(build.phase)),
+    preparing: () => withNodes,
     unfinishedOn: node => read(byBuildNode.keysIn(node)),
     namespacesByHand: byHand.names,
     changed(key) {

@@ -11,6 +11,7 @@ import { createMirrors } from './mirrors.ts'
 import { createNodeBuilds, type NodeBuilds } from './node-builds.ts'
 import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
+import { createPreparing, type Preparing } from './preparing.ts'
 import { createWaitingBuilds } from './waiting-builds.ts'
 import { workKey } from './work-keys.ts'
 
@@ -25,6 +26,7 @@ export interface ClusterState {
   readonly nixNodes: NixNodes
   readonly nodeBuilds: NodeBuilds
   readonly assignments: Assignments
+  readonly preparing: Preparing
   /** Grows whenever other nodes may be able to take a build. */
   nodeChanges(): number
   /**
@@ -52,6 +54,7 @@ export function createClusterState({ kube, signal, logger, ...rules }: ClusterSt
   const nodes = createNodes({
     mirrored: node => mirrors.nodes.get(node),
     allMirrored: () => mirrors.nodes.values(),
+    isFetchOnly: node => mirrors.nixNodes.get(node)?.fetchOnly === true,
     ...rules,
     onChange: onNode,
     now: Date.now,
@@ -77,6 +80,7 @@ export function createClusterState({ kube, signal, logger, ...rules }: ClusterSt
   const nodeBuilds = createNodeBuilds()
   let nodeChanges = 0
   const assignments = createAssignments({ onNode: onAssignment, onRoom: namespace => waiting.roomIn(namespace) })
+  const preparing = createPreparing({ onNode: node => onDue(workKey('nodebuilds', node)) })
   const waiting = createWaitingBuilds({
     ...{ builds, assignments, signal },
     onBuild: key => onDue(workKey('build', key)),
@@ -156,7 +160,9 @@ export function createClusterState({ kube, signal, logger, ...rules }: ClusterSt
     const view = mirrors.nixNodes.get(node)
     const isNew = nodeBuilds.has(node) !== (view !== undefined)
     const ids = new Set(nodeBuilds.put(node, view?.entries))
+    nodes.nodeChanged(node)
     assignments.restore(node, view?.spec.assigned)
+    preparing.restore(node, view?.spec.assigned)
     for (const kind of ['nixnode', 'nodebuilds'] as const) onDue(workKey(kind, node))
     // One that was deleted while no controller led has no event.
     for (const { key } of view?.spec.assigned ?? []) if (!builds.get(key)) onDue(workKey('build', key))
@@ -195,6 +201,7 @@ export function createClusterState({ kube, signal, logger, ...rules }: ClusterSt
     nixNodes: mirrors.nixNodes,
     nodeBuilds,
     assignments,
+    preparing,
     nodeChanges: () => nodeChanges,
     deliverTo(next) {
       onDue = next ?? (() => {})

@@ -7,6 +7,8 @@ export interface NodeBuilds {
   /** By node. */
   ofRecipe(id: string): ReadonlyMap<string, NodeEntry>
   onNode(node: string): readonly NodeEntry[]
+  /** The entries of all nodes. */
+  all(): Iterable<NodeEntry>
   has(node: string): boolean
   /** Number of builds that the node works on. */
   activeOn(node: string): number
@@ -48,6 +50,9 @@ export function createNodeBuilds(): NodeBuilds {
     entry: (id, node) => byRecipe.get(id)?.get(node),
     ofRecipe: id => byRecipe.get(id) ?? NONE,
     onNode: node => byNode.get(node) ?? NO_ENTRIES,
+    *all() {
+      for (const entries of byNode.values()) yield* entries
+    },
     has: node => byNode.has(node),
     activeOn: node => activeByNode.get(node) ?? 0,
     get active() {

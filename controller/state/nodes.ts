@@ -26,17 +26,25 @@ export interface Nodes {
 export interface NodesOptions extends NodeRules {
   readonly mirrored: (node: string) => NodeView | undefined
   readonly allMirrored: () => Iterable<NodeView>
+  /** Whether the NixNode says that the node builds nothing. `nodeChanged` tells of a change. */
+  readonly isFetchOnly: (node: string) => boolean
   /** Called when something that matters for decisions has changed. */
   readonly onChange: (node: string, change: { readonly system: boolean }) => void
   readonly now: () => number
 }
 
-export function createNodes({ mirrored, allMirrored, repels, tolerations, onChange, now }: NodesOptions): Nodes {
+export function createNodes(options: NodesOptions): Nodes {
+  const { mirrored, allMirrored, isFetchOnly, repels, tolerations, onChange, now } = options
   const renewals = new Map<string, ShimRenewal>()
   const lastStates = new Map<string, NodeState>()
 
   const stateOf = (view: NodeView) =>
-    nodeState(view, { shim: shimState(renewals.get(view.name), now()), repels, tolerations })
+    nodeState(view, {
+      shim: shimState(renewals.get(view.name), now()),
+      fetchOnly: isFetchOnly(view.name),
+      repels,
+      tolerations,
+    })
 
   function state(node: string): NodeState | undefined {
     const view = mirrored(node)

@@ -5,14 +5,14 @@ import type { Builds } from './builds.ts'
 
 /** Marks NixBuilds for reconciling because of the nodes that have them or may get them. */
 export interface WaitingBuilds {
-  /** The builds of the node, and soon all that no node has: they may have been waiting for this change. */
+  /** The builds of the node, and soon all that no node has or that select nodes: they may have been waiting for this change. */
   nodeChanged(node: string): void
   /** Fewer builds of the namespace are assigned. */
   roomIn(namespace: string): void
 }
 
 export interface WaitingBuildsOptions {
-  readonly builds: Pick<Builds, 'unfinishedOn' | 'mayNeedNode'>
+  readonly builds: Pick<Builds, 'unfinishedOn' | 'mayNeedNode' | 'preparing'>
   readonly assignments: Pick<Assignments, 'nodeOf' | 'onNode'>
   readonly onBuild: (key: string) => void
   readonly signal: AbortSignal
@@ -41,6 +41,7 @@ export function createWaitingBuilds({ builds, assignments, onBuild, signal }: Wa
       const key = objectKey(build)
       if (build.buildNode === undefined && assignments.nodeOf(key) === undefined) onBuild(key)
     }
+    for (const key of builds.preparing()) onBuild(key)
   }
 
   signal.addEventListener('abort', () => clearTimeout(timer))

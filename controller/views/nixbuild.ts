@@ -1,4 +1,5 @@
 import type { Condition } from '../../kube/resources/condition.ts'
+import { type LabelMatcher, labelMatcher } from '../../kube/resources/label-selector.ts'
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
 import {
   type Creator,
@@ -51,6 +52,8 @@ export interface NixBuildView {
   readonly imageTag: string
   readonly system: string
   readonly nodeSelector: Readonly<Record<string, string>>
+  /** Selects the nodes that get the image ahead of pods; undefined: none. */
+  readonly nodes: LabelMatcher | undefined
   /** The recipe, or why it is invalid. */
   readonly recipe: RecipeView | { readonly problem: string }
   readonly phase: NixBuildPhase | undefined
@@ -72,7 +75,13 @@ export type StatusFields = Pick<NixBuildStatus, WrittenField>
 type WrittenField = Exclude<BuildField, 'logTail'> | 'observedGeneration' | NodeGroup
 export type NodeGroup = (typeof NODE_GROUPS)[number]
 
-export const NODE_GROUPS = ['ready', 'building', 'failed'] as const satisfies readonly (keyof NixBuildStatus)[]
+export const NODE_GROUPS = [
+  'ready',
+  'building',
+  'failed',
+  'selected',
+  'missing',
+] as const satisfies readonly (keyof NixBuildStatus)[]
 
 /** Drops what is not needed, above all the end of the log. */
 export function nixBuildView(nixBuild: NixBuild): NixBuildView {
@@ -95,6 +104,7 @@ export function nixBuildView(nixBuild: NixBuild): NixBuildView {
     imageTag: spec.imageTag,
     system: spec.system,
     nodeSelector: spec.nodeSelector ?? {},
+    nodes: spec.nodes && labelMatcher(spec.nodes),
     recipe: 'problem' in recipe ? recipe : recipeView(recipe),
     phase,
     buildNode: fields.buildNode,

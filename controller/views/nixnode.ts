@@ -15,6 +15,8 @@ export interface NixNodeView {
   /** UID of the Node that owns it. */
   readonly owner: string | undefined
   readonly spec: NixNodeSpecView
+  /** Its shim builds nothing. */
+  readonly fetchOnly: boolean
   readonly entries: readonly NodeEntry[]
 }
 
@@ -108,6 +110,7 @@ export function nixNodeView({ metadata, spec, status }: NixNode, known: KnownEnt
       letGo: spec.letGo,
       namespaces: spec.namespaces,
     },
+    fetchOnly: status.store?.fetchOnly === true,
     entries: [...entries.values()],
   }
 }

@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from 'node:util'
 import * as v from 'valibot'
 import type { Kind } from '../../kube/client/contract.ts'
 import { conditionSchema } from '../../kube/resources/condition.ts'
+import type { LabelMatcher } from '../../kube/resources/label-selector.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
 import { KEEP_NODE_ANNOTATION, KEPT_BY_US_ANNOTATION } from '../../kube/resources/names.ts'
-import type { LabelSelector } from './label-selector.ts'
 import type { ShimState } from './shim-lease.ts'
 import { keepsOff, type Taint, type Toleration, taintSchema } from './taint.ts'
 
@@ -61,6 +61,8 @@ export interface NodeState {
   readonly repelled: boolean
   readonly labels: Readonly<Record<string, string>>
   readonly shim: ShimState
+  /** Its shim builds nothing: `nix.build: never`. */
+  readonly fetchOnly: boolean
 }
 
 const schema = v.object({
@@ -128,14 +130,14 @@ export function sameNodeState(a: NodeState | undefined, b: NodeState | undefined
 
 /** Flags that decide which nodes may build. */
 export interface NodeRules {
-  readonly repels: LabelSelector
+  readonly repels: LabelMatcher
   readonly tolerations: readonly Toleration[]
 }
 
 export function nodeState(
   { name, system, ready, schedulable, pressure, taints, labels }: NodeView,
-  { shim, repels, tolerations }: NodeRules & { readonly shim: ShimState },
+  { shim, fetchOnly, repels, tolerations }: NodeRules & Pick<NodeState, 'shim' | 'fetchOnly'>,
 ): NodeState {
   const taint = taints.find(taint => keepsOff(taint, tolerations))?.key
-  return { name, system, ready, schedulable, pressure, taint, repelled: repels(labels), labels, shim }
+  return { name, system, ready, schedulable, pressure, taint, repelled: repels(labels), labels, shim, fetchOnly }
 }

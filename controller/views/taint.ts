@@ -1,6 +1,6 @@
 import * as v from 'valibot'
+import { LABEL_KEY, LABEL_VALUE } from '../../kube/resources/label-selector.ts'
 import { quote } from '../../lib/text/quote.ts'
-import { LABEL_KEY, LABEL_VALUE } from './label-selector.ts'
 
 /** A mark of a node that keeps away what does not tolerate it. */
 export type Taint = v.InferOutput<typeof taintSchema>

@@ -6,8 +6,13 @@ export const NIXBUILD_CONDITIONS: readonly string[] = ['Complete', 'Success']
 
 /** What the conditions of a NixBuild say. */
 export type NixBuildResult =
-  /** `problem`: where it still failed, for people. */
-  | { readonly kind: 'Succeeded'; readonly imageId: string; readonly problem?: string | undefined }
+  /** For people: `problem` says where it still failed, `waiting` which nodes are still to have it. */
+  | {
+      readonly kind: 'Succeeded'
+      readonly imageId: string
+      readonly problem?: string | undefined
+      readonly waiting?: string | undefined
+    }
   | { readonly kind: 'Failed'; readonly message: string }
   /** The reason is one word for programs, the message is for people. */
   | { readonly kind: 'Undecided'; readonly reason: string; readonly message: string }
@@ -40,10 +45,12 @@ type Texts = readonly [complete: Condition, success: Condition]
 function textsOf(result: NixBuildResult): Texts {
   switch (result.kind) {
     case 'Succeeded': {
-      const { imageId, problem } = result
+      const { imageId, problem, waiting } = result
       const message = `Image loaded as ${imageId}${problem === undefined ? '' : `; ${problem}`}`
       return [
-        { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Image loaded' },
+        waiting === undefined
+          ? { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Image loaded' }
+          : { type: 'Complete', status: 'False', reason: 'Preparing', message: waiting },
         { type: 'Success', status: 'True', reason: 'ResultSuccess', message },
       ]
     }

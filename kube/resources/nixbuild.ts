@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import type { Kind } from '../client/contract.ts'
 import { conditionSchema } from './condition.ts'
+import { labelSelectorSchema } from './label-selector.ts'
 import { metadataSchema } from './metadata.ts'
 import { CONTROLLER, MANAGED_BY_LABEL, SHIM } from './names.ts'
 
@@ -17,7 +18,7 @@ export const NIXBUILD_LIMITS = {
   progress: 1_024,
   /** Of an attempt's `reason`. */
   reason: 1_024,
-  /** Of `ready`, `building` and `failed`. */
+  /** Of `ready`, `building`, `failed`, `selected` and `missing`. */
   namedNodes: 5,
   attempts: 20,
 } as const
@@ -40,6 +41,8 @@ const specSchema = v.object({
   ...recipeSchema.entries,
   /** Labels of the nodes that the controller may give the build to. Not part of the recipe. */
   nodeSelector: v.optional(v.record(text, text)),
+  /** The nodes that get the image before any pod asks for it. Not part of the recipe, and the only part that may change. */
+  nodes: v.optional(labelSelectorSchema),
 })
 
 /** How many nodes there are, and the names of a few. */
@@ -79,6 +82,10 @@ const statusSchema = v.object({
   building: v.optional(nodeCountSchema),
   /** Nodes that could not build it. */
   failed: v.optional(nodeCountSchema),
+  /** Nodes that `nodes` of the spec selects. */
+  selected: v.optional(nodeCountSchema),
+  /** Those of them that do not have the image. */
+  missing: v.optional(nodeCountSchema),
   attempts: v.optional(v.array(attemptSchema), []),
 })
 
@@ -118,6 +125,11 @@ export const nixBuilds: Kind<NixBuild> = {
 
 export function isFinished(phase: NixBuildPhase | undefined): boolean {
   return phase === 'Succeeded' || phase === 'Failed'
+}
+
+/** A node that has been chosen need not know how. */
+export function recipeOnly({ nodeSelector: _, nodes: __, ...recipe }: NixBuildSpec): NixBuildRecipe {
+  return recipe
 }
 
 export type Creator = 'shim' | 'controller' | 'hand'

@@ -51,6 +51,7 @@ export const GOOD_NODE: NodeState = {
   repelled: false,
   labels: {},
   shim: 'alive',
+  fetchOnly: false,
 }
 
 /** An annotated Pod on node-1, as the controller sees it. */

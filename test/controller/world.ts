@@ -27,6 +27,8 @@ export interface World extends AsyncDisposable {
   addNode(options?: NodeOptions): Promise<string>
   /** As the shim of the node would do. */
   renewLease(node: string, options?: { readonly durationSeconds?: number; readonly renewTime?: Date }): Promise<void>
+  /** As the shim of a node with `nix.build: never` says it. */
+  setFetchOnly(node: string): Promise<void>
   setReady(node: string, status: 'True' | 'False' | 'Unknown'): Promise<void>
   setCondition(node: string, type: string, status: 'True' | 'False' | 'Unknown'): Promise<void>
   /** Merge patch of a Node. */
@@ -62,6 +64,8 @@ export interface NodeOptions {
   readonly unschedulable?: boolean
   readonly taints?: readonly object[]
   readonly withoutShim?: boolean
+  /** Its shim builds nothing. */
+  readonly fetchOnly?: boolean
 }
 
 /** An entry of a NixNode. */
@@ -137,13 +141,22 @@ export async function startWorld(): Promise<World> {
       return name
     },
     async addNode(options = {}) {
-      const { labels = {}, arch = 'amd64', ready = true, unschedulable = false, taints = [], withoutShim } = options
+      const {
+        labels = {},
+        arch = 'amd64',
+        ready = true,
+        unschedulable = false,
+        taints = [],
+        withoutShim,
+        fetchOnly,
+      } = options
       const name = `node-${randomUUID().slice(0, 8)}`
       const metadata = { labels: { 'kubernetes.io/arch': arch, 'kubernetes.io/os': 'linux', ...labels } }
       await kube.create(nodes, { name, body: { metadata, spec: { unschedulable } } })
       // A controller manager would remove the taint that every new Node has.
       await world.changeNode(name, { spec: { taints } })
       if (!withoutShim) await world.renewLease(name)
+      if (fetchOnly) await world.setFetchOnly(name)
       if (ready) await world.setReady(name, 'True')
       return name
     },
@@ -152,6 +165,10 @@ export async function startWorld(): Promise<World> {
       const lease = { namespace: SYSTEM_NAMESPACE, name: shimLeaseName(node), body: { spec } }
       await kube.patch(leases, lease, { ...admin, type: 'apply' })
       await createNixNode(node)
+    },
+    async setFetchOnly(name) {
+      const object = { name, body: { status: { store: { fetchOnly: true } } } }
+      await kube.patch(nixNodes, object, { ...admin, type: 'merge', subresource: 'status' })
     },
     setReady: (name, status) => world.setCondition(name, 'Ready', status),
     async changeNode(name, body) {

@@ -3,7 +3,7 @@ import { NIXBUILD_LIMITS, NIXBUILD_PHASES, nixBuilds } from '../../kube/resource
 import { PATIENT } from '../patience.ts'
 import { useCrd } from './crd-cluster.ts'
 import { pathsIn, properties } from './crd-schema.ts'
-import { FULL_STATUS, SET_SPEC, SPEC } from './nixbuilds.ts'
+import { FULL_STATUS, NODES, SET_SPEC, SPEC } from './nixbuilds.ts'
 
 let api: Awaited<ReturnType<typeof useCrd>>
 
@@ -31,12 +31,12 @@ describe('the CRD agrees with the types of the project:', () => {
     const ofSet = api.newName()
     await api.strictly('create', { ...object, metadata: { ...object.metadata, name: ofSet }, spec: SET_SPEC })
     expect((await api.get(ofSet)).spec).toEqual(SET_SPEC)
-    const placed = { ...SPEC, nodeSelector: { 'example.com/pool': 'builds', empty: '' } }
+    const placed = { ...SPEC, nodeSelector: { 'example.com/pool': 'builds', empty: '' }, nodes: NODES }
     expect((await api.get(await api.create(placed))).spec).toEqual(placed)
   })
 
   test('the types have every field of the CRD', () => {
-    const spec = { ...SPEC, ...SET_SPEC, nodeSelector: {} }
+    const spec = { ...SPEC, ...SET_SPEC, nodeSelector: {}, nodes: { ...NODES, matchLabels: {} } }
     const parsed = nixBuilds.parse({ metadata: METADATA, spec, status: FULL_STATUS })
     expect(parsed).toMatchObject({ spec, status: FULL_STATUS })
     expect(pathsIn({ spec: parsed.spec, status: parsed.status }).sort()).toEqual(
@@ -61,7 +61,8 @@ describe('the CRD agrees with the types of the project:', () => {
     for (const { path, schema } of properties()) {
       expect(schema.description, path).toMatch(/^\S.{10,}\.$/s)
       const text = schema.items ?? schema.additionalProperties ?? schema
-      if (path.startsWith('spec.')) expect([text.pattern, text.maxLength], path).not.toContain(undefined)
+      const isText = text.type !== 'object' && !text.enum
+      if (path.startsWith('spec.') && isText) expect([text.pattern, text.maxLength], path).not.toContain(undefined)
       else if (schema.type === 'string' && !schema.enum && !schema.format) expect(schema.maxLength, path).toBeDefined()
     }
   })
@@ -109,10 +110,45 @@ describe('the API server rejects a status that', () => {
   })
 })
 
-describe('the API server rejects a nodeSelector', () => {
-  const many = Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`label-${n}`, '']))
+describe('the selected nodes', () => {
+  test('may change, and may be all', async () => {
+    const name = await api.create(SPEC)
+    for (const nodes of [NODES, {}]) {
+      await api.merge(name, { spec: { nodes: null } })
+      await api.merge(name, { spec: { nodes } })
+      expect((await api.get(name)).spec).toEqual({ ...SPEC, nodes })
+    }
+    await api.merge(name, { spec: { nodes: null } })
+    expect((await api.get(name)).spec).toEqual(SPEC)
+  })
+
+  const expressions = (...matchExpressions: object[]) => ({ matchExpressions })
   test.each([
-    ['with too many labels', many],
+    ['have too many labels', { matchLabels: manyLabels(17) }],
+    ['have a label that is too long', { matchLabels: { ['x'.repeat(318)]: '' } }],
+    ['have a value that no label can have', { matchLabels: { pool: 'a b' } }],
+    [
+      'have too many requirements',
+      expressions(...Array.from({ length: 17 }, () => ({ key: 'a', operator: 'Exists' }))),
+    ],
+    ['have another operator', expressions({ key: 'a', operator: 'Gt', values: ['1'] })],
+    ['have a key that no label can have', expressions({ key: 'a b', operator: 'Exists' })],
+    ['need values and have none', expressions({ key: 'a', operator: 'In' })],
+    ['need no values and have some', expressions({ key: 'a', operator: 'Exists', values: ['x'] })],
+    ['have too many values', expressions({ key: 'a', operator: 'In', values: Object.keys(manyLabels(33)) })],
+    ['have a value that is too long', expressions({ key: 'a', operator: 'NotIn', values: ['x'.repeat(64)] })],
+  ])('are rejected if they %s', async (_, nodes) => {
+    await expect(api.create({ ...SPEC, nodes })).rejects.toThrow(refusal('spec.nodes'))
+  })
+})
+
+function manyLabels(length: number): Record<string, string> {
+  return Object.fromEntries(Array.from({ length }, (_, n) => [`label-${n}`, '']))
+}
+
+describe('the API server rejects a nodeSelector', () => {
+  test.each([
+    ['with too many labels', manyLabels(17)],
     ['with a label that is too long', { ['x'.repeat(318)]: '' }],
     ['with a value that no label can have', { pool: 'a b' }],
     ['with a value that is too long', { pool: 'x'.repeat(64) }],

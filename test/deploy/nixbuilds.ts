@@ -1,3 +1,4 @@
+import type { LabelSelector } from '../../kube/resources/label-selector.ts'
 import type { NixBuildSpec, NixBuildStatus } from '../../kube/resources/nixbuild.ts'
 
 export const SPEC: NixBuildSpec = {
@@ -13,6 +14,15 @@ export const SET_SPEC: NixBuildSpec = {
   imageTag: SPEC.imageTag,
   contents: ['curl', 'python3Packages."requests"'],
   system: SPEC.system,
+}
+
+/** Nodes that get the image before any pod. */
+export const NODES: Complete<LabelSelector> = {
+  matchLabels: { 'example.com/pool': 'web' },
+  matchExpressions: [
+    { key: 'zone', operator: 'In', values: ['a', 'b'] },
+    { key: 'spot', operator: 'DoesNotExist', values: [] },
+  ],
 }
 
 const TIME = '2026-01-02T03:04:05Z'
@@ -44,6 +54,8 @@ export const FULL_STATUS: Complete<NixBuildStatus> = {
   ready: { count: 7, nodes: ['node-1', 'node-2'] },
   building: { count: 1, nodes: ['node-3'] },
   failed: { count: 1, nodes: ['node-4'] },
+  selected: { count: 9, nodes: ['node-1', 'node-2'] },
+  missing: { count: 2, nodes: ['node-3', 'node-4'] },
   attempts: [{ node: 'node-0', endTime: TIME, reason: 'it is gone' }],
 }
 

@@ -21,7 +21,7 @@ const nodes: Kind<unknown> = { ...configMaps, kind: 'Node', plural: 'nodes', nam
 const secrets: Kind<unknown> = { ...configMaps, kind: 'Secret', plural: 'secrets' }
 const POD = { spec: { containers: [{ name: 'c', image: 'i' }] } }
 const CONTROLLER = rights({
-  nixbuilds: ['list', 'watch', 'create', 'patch', 'delete'],
+  nixbuilds: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
   'nixbuilds/status': ['patch'],
   nixnodes: ['list', 'watch', 'patch', 'delete'],
   pods: ['get', 'list', 'watch'],
@@ -30,6 +30,7 @@ const CONTROLLER = rights({
   events: ['create', 'patch'],
 })
 const CONTROLLER_LEASES = rights({ leases: ['get', 'list', 'watch', 'create', 'update', 'delete'] })
+const CONTROLLER_CLAIMS = rights({ leases: ['list', 'delete'] })
 const SHIM = rights({
   nixbuilds: ['get', 'list'],
   nixnodes: ['get', 'list', 'watch', 'create'],
@@ -63,6 +64,7 @@ describe('an account has exactly the documented rights:', () => {
     ['the shim in enbi-claims', () => shim, 'enbi-claims', [...SHIM, ...SHIM_CLAIMS]],
     ['the controller', () => controller, 'default', CONTROLLER],
     ['the controller in enbi-system', () => controller, 'enbi-system', [...CONTROLLER, ...CONTROLLER_LEASES]],
+    ['the controller in enbi-claims', () => controller, 'enbi-claims', [...CONTROLLER, ...CONTROLLER_CLAIMS]],
   ])('%s', async (_, member, namespace, expected) => {
     expect(await rightsOf(member(), namespace)).toEqual([...expected].sort())
   })

@@ -21,7 +21,7 @@ async function changes(build: NixBuildView, node: string): Promise<string[]> {
   const view = { ...READY_NODE, name: node }
   const nodes = createNodes({
     ...{ mirrored: () => view, allMirrored: () => [view], onChange: () => {}, now: Date.now },
-    ...{ repels: () => false, tolerations: [] },
+    ...{ isFetchOnly: () => false, repels: () => false, tolerations: [] },
   })
   const done: string[] = []
   const kube = {

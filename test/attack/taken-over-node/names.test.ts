@@ -29,7 +29,7 @@ async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
   const onNothing = () => undefined
   const nodes = createNodes({
     ...{ mirrored: () => READY_NODE, allMirrored: () => [READY_NODE], onChange: onNothing, now: Date.now },
-    ...{ repels: () => false, tolerations: [] },
+    ...{ isFetchOnly: () => false, repels: () => false, tolerations: [] },
   })
   const pods = createPods({
     mirrored: () => pod,

@@ -19,6 +19,8 @@ function join(entries: Readonly<Record<string, Entry>>, status: object = {}, mor
     waitingSince: () => Number.POSITIVE_INFINITY,
     counts: () => true,
     isHeard: () => true,
+    isFetchOnly: () => false,
+    selected: undefined,
     ...more,
   })
   return { news, patch: reportPatch(build, news, NOW) }
@@ -174,6 +176,30 @@ describe('a NixBuild that has succeeded', () => {
     ['what the node says', { progress: 'as it was' }, 'as it was'],
   ])('says %s', (_name, entry, progress) => {
     expect(join({ a: { ...PRESENT, ...entry } }).patch).toMatchObject({ progress })
+  })
+})
+
+describe('a node that builds nothing', () => {
+  const isFetchOnly = (node: string) => node === 'a'
+
+  it('is the build node only if no other node has the image', () => {
+    const early = { ...PRESENT, since: at(1) }
+    const late = { ...PRESENT, since: at(2) }
+    expect(join({ a: early, b: late }, {}, { isFetchOnly }).patch).toMatchObject({
+      buildNode: 'b',
+      ready: { count: 2 },
+    })
+    expect(join({ a: early }, {}, { isFetchOnly }).patch).toMatchObject({ status: 'Succeeded', buildNode: 'a' })
+  })
+
+  it('that has waited in vain is no failure of the build', () => {
+    const vain = { state: 'Failed', retryable: true, message: 'no node has built it' } as const
+    expect(join({ a: vain }, {}, { isFetchOnly }).news).toMatchObject({
+      main: undefined,
+      isLeft: true,
+      failed: { count: 1 },
+    })
+    expect(join({ a: { ...vain, retryable: false } }, {}, { isFetchOnly }).patch).toMatchObject({ status: 'Failed' })
   })
 })
 

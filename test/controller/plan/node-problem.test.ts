@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nodeProblem } from '../../../controller/plan/node-problem.ts'
+import { fetchOnlyProblem, nodeProblem } from '../../../controller/plan/node-problem.ts'
 import type { NodeState } from '../../../controller/views/node.ts'
 import { GOOD_NODE } from '../views.ts'
 
@@ -15,5 +15,13 @@ describe('a node', () => {
     [node({ schedulable: false, repelled: true }), undefined],
   ])('with the state %j has the problem: %s', (state, reason) => {
     expect(nodeProblem('a', state)).toBe(reason)
+  })
+
+  it.each([
+    [undefined, undefined],
+    [GOOD_NODE, undefined],
+    [node({ fetchOnly: true }), 'node a builds nothing (nix.build: never)'],
+  ])('with the state %j builds nothing for the reason: %s', (state, reason) => {
+    expect(fetchOnlyProblem('a', state)).toBe(reason)
   })
 })

@@ -241,6 +241,24 @@ describe('a NixBuild made for pods', () => {
     expect(action).toEqual({ type: 'none' })
   })
 
+  it('goes to another node immediately if a node of its pods only fetches', () => {
+    const fetched = { isWaitedFor: true, isStranded: true, isFetched: true }
+    expect(plan({ metadata }, fetched).action).toEqual({ type: 'assign', node: 'node-2', attempts: [] })
+    expect(plan({ metadata }, { ...fetched, isPulled: true }).action).toEqual({ type: 'none' })
+  })
+
+  it.each([
+    ['is gone', {}, { type: 'assign', node: 'node-2' }],
+    ['is there', says('Present'), { type: 'report' }],
+    ['is gone and a node of its pods can build it', { isPulled: true }, { type: 'none' }],
+    ['is gone and no pod waits for it', { isStranded: false, isFetched: false }, { type: 'none' }],
+    ['is gone and a node has been chosen', { assignedNode: 'node-2' }, { type: 'none' }],
+  ] as const)('is built again or not when it has succeeded and its image %s', (_name, facts, action) => {
+    const fetched = { isWaitedFor: true, isStranded: true, isFetched: true }
+    for (const each of [{ metadata }, {}])
+      expect(plan({ ...each, status: { status: 'Succeeded' } }, { ...fetched, ...facts }).action).toMatchObject(action)
+  })
+
   it('says that no node at all can build it, and goes to the first that can', () => {
     const memory = { stranded: NOW - 30_000 }
     const stranded = { isWaitedFor: true, isStranded: true, memory }

@@ -3,6 +3,7 @@ import { createNodeBuildsReconciler } from '../../../controller/reconcilers/node
 import { createNodeRecipes } from '../../../controller/reconcilers/node-recipes.ts'
 import { createAssignments } from '../../../controller/state/assignments.ts'
 import { createNodeBuilds } from '../../../controller/state/node-builds.ts'
+import { createPreparing } from '../../../controller/state/preparing.ts'
 import { nixNodeView } from '../../../controller/views/nixnode.ts'
 import type { Kind, ObjectName } from '../../../kube/client/contract.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
@@ -61,6 +62,7 @@ function start(reported: readonly NodeBuild[], podOf = somePod({ metadata: { nam
       },
       nixNodes: { get: () => view },
       assignments: createAssignments({ onNode: () => {}, onRoom: () => {} }),
+      preparing: createPreparing({ onNode: () => {} }),
     },
     kube: {
       // One pod is gone, and the other one is not.

@@ -10,6 +10,7 @@ function startNodes() {
   const nodes = createNodes({
     mirrored: () => READY_NODE,
     allMirrored: () => [READY_NODE],
+    isFetchOnly: () => false,
     repels: () => false,
     tolerations: [],
     onChange: () => {

@@ -3,7 +3,7 @@ import { nodeState, nodes, sameNodeState } from '../../../controller/views/node.
 import { parseToleration } from '../../../controller/views/taint.ts'
 import { GOOD_NODE } from '../views.ts'
 
-const rules = { repels: () => false, tolerations: [] }
+const rules = { fetchOnly: false, repels: () => false, tolerations: [] }
 
 function view(spec: object, conditions: readonly object[] = [], annotations: object = {}) {
   const metadata = { name: 'a', uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z', annotations }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseLabelSelector } from '../../../controller/views/label-selector.ts'
+import { labelMatcher, parseLabelSelector } from '../../../kube/resources/label-selector.ts'
 
 const LABELS = { pool: 'build', 'node-role.kubernetes.io/control-plane': '', zone: 'b' }
 
@@ -35,7 +35,7 @@ describe('a label selector', () => {
     ['in', false],
     ['notin=x', false],
   ])('%s matches: %s', (text, matches) => {
-    expect(parseLabelSelector(text)(LABELS)).toBe(matches)
+    expect(labelMatcher(parseLabelSelector(text))(LABELS)).toBe(matches)
   })
 
   it.each([

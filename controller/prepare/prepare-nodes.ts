@@ -1,0 +1,121 @@
+import type { Kube } from '../../kube/client/contract.ts'
+import { type NixBuildRecipe, nixBuilds, recipeOnly } from '../../kube/resources/nixbuild.ts'
+import type { Selection } from '../plan/nixbuild-facts.ts'
+import type { ClusterState } from '../state/cluster-state.ts'
+import { type NixBuildView, recipeId } from '../views/nixbuild.ts'
+import { isActive, type NodeEntry } from '../views/nixnode.ts'
+import type { NodeState } from '../views/node.ts'
+import { planPreparing } from './plan-preparing.ts'
+
+/** Has the nodes that NixBuilds select make their images. */
+export interface NodePreparation {
+  /** Undefined if the NixBuild selects none. */
+  select(build: NixBuildView): Selection | undefined
+  /** Tells and releases nodes. Returns when to do so again if nothing changes earlier. */
+  prepare(key: string, build: NixBuildView, selection: Selection | undefined): Promise<number | undefined>
+  forget(key: string): void
+}
+
+/** Nodes that make images for NixBuilds of one namespace at the same time. */
+const MAX_IN_NAMESPACE = 200
+
+export interface NodePreparationOptions {
+  readonly state: Pick<ClusterState, 'nodes' | 'nodeBuilds' | 'assignments' | 'preparing'>
+  readonly kube: Pick<Kube, 'get'>
+}
+
+export function createNodePreparation({ state, kube }: NodePreparationOptions): NodePreparation {
+  const { nodes, nodeBuilds, assignments, preparing } = state
+  /** When nodes were told, by NixBuild. */
+  const toldAt = new Map<string, Map<string, number>>()
+
+  function forget(key: string): void {
+    toldAt.delete(key)
+    preparing.takeAll(key)
+  }
+
+  function select({ nodes: matches, system }: NixBuildView): Selection | undefined {
+    if (!matches) return undefined
+    const selected = nodes.states().filter(node => canTakePart(node, system) && matches(node.labels))
+    return {
+      nodes: new Map(selected.map(node => [node.name, node])),
+      canBuild: selected.some(node => !node.fetchOnly && isAble(node)),
+    }
+  }
+
+  /** A node without a NixNode has an older shim, which is never told anything. */
+  function canTakePart({ name, system, shim, repelled }: NodeState, wanted: string): boolean {
+    return system === wanted && shim !== 'none' && !repelled && nodeBuilds.has(name)
+  }
+
+  async function prepare(key: string, build: NixBuildView, selection: Selection | undefined) {
+    if (!selection || build.deleting || !('key' in build.recipe)) {
+      forget(key)
+      return undefined
+    }
+    const told = preparing.nodesOf(key)
+    const times = timesOf(key, selection)
+    const entries = nodeBuilds.ofRecipe(recipeId(build.namespace, build.recipe.key))
+    const all = new Set([...selection.nodes.keys(), ...told])
+    const { tell, release, recheckAt } = planPreparing({
+      nodes: Array.from(all, name => {
+        const node = selection.nodes.get(name)
+        return {
+          name,
+          selected: node !== undefined,
+          able: node !== undefined && isAble(node),
+          fetchOnly: node?.fetchOnly === true,
+          entry: entries.get(name),
+          isTold: told.has(name),
+          toldAt: times.get(name),
+        }
+      }),
+      bornAt: build.createdAt,
+      room: MAX_IN_NAMESPACE - preparing.countIn(build.namespace),
+      now: Date.now(),
+    })
+    for (const node of release) preparing.take(key, node)
+    if (tell.length > 0) await tellNodes(key, build, tell)
+    revokeNeedless(key, selection, entries)
+    return recheckAt
+  }
+
+  /** If a selected node can build, no other one needs to. One that has begun may finish. */
+  function revokeNeedless(key: string, { canBuild }: Selection, entries: ReadonlyMap<string, NodeEntry>): void {
+    const node = assignments.nodeOf(key)
+    if (node === undefined || !canBuild) return
+    const entry = entries.get(node)
+    const hasBegun = entry !== undefined && isActive(entry)
+    if (!hasBegun || preparing.nodesOf(key).has(node)) assignments.revoke(key)
+  }
+
+  /** Without the nodes that are not selected any more: a new node of that name begins anew. */
+  function timesOf(key: string, { nodes }: Selection): Map<string, number> {
+    const times = toldAt.get(key) ?? new Map<string, number>()
+    for (const node of times.keys()) if (!nodes.has(node)) times.delete(node)
+    toldAt.set(key, times)
+    return times
+  }
+
+  async function tellNodes(key: string, build: NixBuildView, names: readonly string[]): Promise<void> {
+    const recipe = preparing.recipeOf(key) ?? (await readRecipe(build))
+    if (!recipe) return
+    for (const node of names) {
+      preparing.give(key, node, recipe)
+      toldAt.get(key)?.set(node, Date.now())
+    }
+  }
+
+  /** The whole recipe is not kept in memory. Undefined if another NixBuild has come in its place. */
+  async function readRecipe({ namespace, name, uid }: NixBuildView): Promise<NixBuildRecipe | undefined> {
+    const found = await kube.get(nixBuilds, { namespace, name })
+    return found?.metadata.uid === uid ? recipeOnly(found.spec) : undefined
+  }
+
+  return { select, prepare, forget }
+}
+
+/** A cordoned node gets images, too: it may soon be used. */
+function isAble({ ready, pressure, shim }: NodeState): boolean {
+  return ready && pressure === undefined && shim === 'alive'
+}

@@ -1,0 +1,91 @@
+import { namespaceOf } from '../../kube/mirror.ts'
+import type { NixBuildRecipe } from '../../kube/resources/nixbuild.ts'
+import type { AssignedView } from '../views/nixnode.ts'
+
+/**
+ * Which nodes make the images of which NixBuilds ahead of pods. Unlike an assigned NixBuild, such a one is on many nodes.
+ * The NixNodes keep it: what they say counts when the controller begins, and what is here from then on.
+ */
+export interface Preparing {
+  /** The nodes that have been told. */
+  nodesOf(key: string): ReadonlySet<string>
+  recipeOf(key: string): NixBuildRecipe | undefined
+  /** Keys of NixBuilds, in the order in which the node was told. */
+  onNode(node: string): ReadonlySet<string>
+  /** Number in a namespace, each counted once for each node. */
+  countIn(namespace: string): number
+  give(key: string, node: string, recipe: NixBuildRecipe): void
+  take(key: string, node: string): void
+  takeAll(key: string): void
+  /**
+   * Takes over what a NixNode says, of which only some may be meant for it. Only the first time counts. Undefined: the
+   * NixNode is gone.
+   */
+  restore(node: string, assigned: readonly AssignedView[] | undefined): void
+}
+
+interface Prepared {
+  readonly recipe: NixBuildRecipe
+  readonly nodes: Set<string>
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+/** `onNode` is called with the node whose builds have changed. */
+export function createPreparing({ onNode }: { readonly onNode: (node: string) => void }): Preparing {
+  const all = new Map<string, Prepared>()
+  const byNode = new Map<string, Set<string>>()
+  const counts = new Map<string, number>()
+  const restored = new Set<string>()
+
+  function add(key: string, node: string, recipe: NixBuildRecipe): boolean {
+    const prepared = all.get(key) ?? { recipe, nodes: new Set() }
+    if (prepared.nodes.has(node)) return false
+    all.set(key, prepared)
+    prepared.nodes.add(node)
+    byNode.set(node, (byNode.get(node) ?? new Set()).add(key))
+    count(key, 1)
+    return true
+  }
+
+  function remove(key: string, node: string): void {
+    const prepared = all.get(key)
+    if (!prepared?.nodes.delete(node)) return
+    if (prepared.nodes.size === 0) all.delete(key)
+    const keys = byNode.get(node)
+    keys?.delete(key)
+    if (keys?.size === 0) byNode.delete(node)
+    count(key, -1)
+    onNode(node)
+  }
+
+  function count(key: string, change: 1 | -1): void {
+    const namespace = namespaceOf(key)
+    const number = (counts.get(namespace) ?? 0) + change
+    if (number === 0) counts.delete(namespace)
+    else counts.set(namespace, number)
+  }
+
+  return {
+    nodesOf: key => all.get(key)?.nodes ?? NONE,
+    recipeOf: key => all.get(key)?.recipe,
+    onNode: node => byNode.get(node) ?? NONE,
+    countIn: namespace => counts.get(namespace) ?? 0,
+    give(key, node, recipe) {
+      if (add(key, node, recipe)) onNode(node)
+    },
+    take: remove,
+    takeAll(key) {
+      for (const node of [...(all.get(key)?.nodes ?? NONE)]) remove(key, node)
+    },
+    restore(node, assigned) {
+      if (assigned === undefined) {
+        restored.delete(node)
+        for (const key of [...(byNode.get(node) ?? NONE)]) remove(key, node)
+      } else if (!restored.has(node)) {
+        restored.add(node)
+        for (const { key, recipe } of assigned) add(key, node, recipe)
+      }
+    },
+  }
+}

@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { ObjectName } from '../../kube/client/contract.ts'
+import { nixBuilds } from '../../kube/resources/nixbuild.ts'
+import type { Controller } from '../cluster/controller.ts'
+import { PATIENT } from '../patience.ts'
+import { pending } from './views.ts'
+import { startWorld, type World } from './world.ts'
+
+let world: World
+let controller: Controller
+let namespace: string
+
+beforeAll(async () => {
+  world = await startWorld()
+  controller = await world.cluster.startController({ flags: ['--keep-finished=0', '--node-repel=pool=serving'] })
+})
+afterAll(async () => {
+  await controller?.[Symbol.asyncDispose]()
+  await world?.[Symbol.asyncDispose]()
+})
+beforeEach(async () => {
+  namespace = await world.createNamespace()
+})
+
+const IMAGE = { imageDigest: 'sha256:1', storePath: '/nix/store/0-app' }
+
+const waitForStatus = (build: ObjectName, status: object) =>
+  vi.waitFor(async () => expect((await world.build(build))?.status).toMatchObject(status), PATIENT)
+
+/** The nodes that have been told to make the image. */
+const waitForNodes = (build: ObjectName, nodes: readonly string[]) =>
+  vi.waitFor(async () => {
+    const told = (await world.assignedNode(build))?.split(',') ?? []
+    expect(told.toSorted()).toEqual([...nodes].sort())
+  }, PATIENT)
+
+const label = (node: string, web: string | null) => world.changeNode(node, { metadata: { labels: { web } } })
+
+const select = (build: ObjectName, nodes: object | null) =>
+  world.kube.patch(nixBuilds, { ...build, body: { spec: { nodes } } }, { type: 'merge', fieldManager: 'test' })
+
+describe('a NixBuild that selects nodes', () => {
+  it('is made on each of them, also on one that gets the label later, and on no other', async () => {
+    const arch = 'arm64'
+    const web = { arch, labels: { web: 'yes' } }
+    const nodes = [await world.addNode(web), await world.addNode(web), await world.addNode(web)]
+    const [first = '', second = '', third = ''] = nodes
+    const later = await world.addNode({ arch })
+    await world.addNode({ arch, labels: { web: 'yes', pool: 'serving' } })
+    await world.addNode({ ...web, withoutShim: true })
+    await world.addNode({ labels: { web: 'yes' } })
+    const build = await world.addBuild(namespace, {
+      system: 'aarch64-linux',
+      nodes: { matchExpressions: [{ key: 'web', operator: 'In', values: ['yes', 'maybe'] }] },
+    })
+    await waitForNodes(build, nodes)
+    await world.report(first, build, { state: 'Building' })
+    await waitForStatus(build, { status: 'Building', buildNode: first, selected: { count: 3 }, missing: { count: 3 } })
+
+    await world.report(first, build, { state: 'Present', ...IMAGE })
+    await waitForNodes(build, [second, third])
+    await waitForStatus(build, {
+      status: 'Succeeded',
+      buildNode: first,
+      missing: { count: 2, nodes: [second, third].sort() },
+      conditions: [
+        { type: 'Complete', status: 'False', reason: 'Preparing', message: '1 of 3 selected nodes have the image' },
+        { type: 'Success', status: 'True' },
+      ],
+    })
+    for (const node of [second, third]) await world.report(node, build, { state: 'Present', ...IMAGE })
+    await waitForNodes(build, [])
+    await waitForStatus(build, { ready: { count: 3 }, conditions: [{ status: 'True' }, {}] })
+
+    await label(later, 'maybe')
+    await waitForNodes(build, [later])
+    await waitForStatus(build, { selected: { count: 4 }, conditions: [{ status: 'False', reason: 'Preparing' }, {}] })
+    // A node that is not selected any more is left alone, with and without the image.
+    await label(later, null)
+    await label(third, null)
+    await waitForNodes(build, [])
+    await waitForStatus(build, { selected: { count: 2 }, conditions: [{ status: 'True' }, {}] })
+    // Retention keeps none that have finished.
+    const other = await world.addBuild(namespace, {
+      system: 'aarch64-linux',
+      imageTag: 'other:1',
+      nodeSelector: { web: 'yes' },
+    })
+    const node = await vi.waitFor(async () => (await world.assignedNode(other)) ?? expect.fail('no node'), PATIENT)
+    await world.report(node, other, { state: 'Present', ...IMAGE })
+    await expect.poll(() => world.build(other), PATIENT).toBeUndefined()
+    expect(await world.build(build)).toBeDefined()
+  })
+
+  it('may select others at any time', async () => {
+    const arch = 'riscv64'
+    const a = await world.addNode({ arch, labels: { zone: 'a' } })
+    const b = await world.addNode({ arch, labels: { zone: 'b' } })
+    const build = await world.addBuild(namespace, { system: 'riscv64-linux', nodes: { matchLabels: { zone: 'c' } } })
+    const reason = 'no node for riscv64-linux with a shim has the labels of spec.nodes'
+    await waitForStatus(build, pending('NoNode', reason))
+    await select(build, { matchLabels: { zone: 'a' } })
+    await waitForNodes(build, [a])
+    await select(build, null)
+    await select(build, { matchLabels: { zone: 'b' } })
+    await waitForNodes(build, [b])
+    // In a merge patch.
+    await select(build, { matchLabels: null })
+    await waitForNodes(build, [a, b])
+    await world.report(a, build, { state: 'Present', ...IMAGE })
+    await waitForNodes(build, [b])
+    // Another leader goes on where this one ends.
+    await controller[Symbol.asyncDispose]()
+    controller = await world.cluster.startController({ flags: ['--keep-finished=0', '--node-repel=pool=serving'] })
+    await world.report(b, build, { state: 'Present', ...IMAGE })
+    await waitForNodes(build, [])
+    await waitForStatus(build, { ready: { count: 2 }, conditions: [{ status: 'True' }, {}] })
+    await world.kube.delete(nixBuilds, build)
+  })
+
+  it('is built by another node if those only fetch, and ends on all nodes when it is deleted', async () => {
+    const arch = 'ppc64le'
+    const fetching = await world.addNode({ arch, fetchOnly: true, labels: { web: 'yes' } })
+    const builder = await world.addNode({ arch })
+    const build = await world.addBuild(namespace, {
+      system: 'powerpc64le-linux',
+      nodes: { matchLabels: { web: 'yes' } },
+    })
+    await waitForNodes(build, [fetching, builder])
+    await world.report(builder, build, { state: 'Present', ...IMAGE })
+    await waitForNodes(build, [fetching])
+    await waitForStatus(build, { buildNode: builder, missing: { count: 1, nodes: [fetching] } })
+    await world.kube.delete(nixBuilds, build)
+    await waitForNodes(build, [])
+  })
+})
