@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { RetryableError } from '../../lib/errors.ts'
+import { digestName, SOURCE_LABEL } from './mirrors.ts'
 import { IMAGE_ID_LABEL } from './services/constants.ts'
-import { blobInfo, labelBlob, writeBlob } from './services/content.ts'
+import { type BlobInfo, blobInfo, labelBlob, writeBlob } from './services/content.ts'
 import { waitUntilVisible } from './services/cri.ts'
 import type { Descriptor, DocumentBlob, Layer } from './services/descriptor.ts'
 import { getImage, type ImageRecord, putImage } from './services/images.ts'
@@ -50,18 +51,27 @@ export interface ImageWriter {
 }
 
 export function createImageWriter({ lease, form, image: name }: ImageWriterOptions): ImageWriter {
-  const source = sourceLabel(name)
+  // Mirrors would send other nodes to layers that exist only as files here.
+  const source = form.layers === 'tar' ? sourceLabel(name) : undefined
   let sent = 0
 
   async function find(digest: string): Promise<number | undefined> {
     await hold(lease, { content: digest })
-    return (await blobInfo(lease.calls, digest))?.size
+    const present = await blobInfo(lease.calls, digest)
+    if (present) await addLabels(present)
+    return present?.size
+  }
+
+  /** Adds what a present blob lacks. It may have been written for another repository, or while layers were linked. */
+  async function addLabels({ digest, labels }: BlobInfo, wanted: Readonly<Record<string, string>> = {}): Promise<void> {
+    const all = { ...wanted, ...(source && withSource(labels, source)) }
+    if (Object.entries(all).some(([label, value]) => labels[label] !== value)) await labelBlob(lease.calls, digest, all)
   }
 
   async function write(bytes: AsyncIterable<Buffer>, labels: Readonly<Record<string, string>> = {}) {
     const blob = await writeBlob(
       lease.calls,
-      { ref: `enbi-shim-${randomUUID()}`, labels: { ...source, ...labels } },
+      { ref: `enbi-shim-${randomUUID()}`, labels: { ...(source && withSource({}, source)), ...labels } },
       bytes,
     )
     await hold(lease, { content: blob.digest })
@@ -74,9 +84,8 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
     if (there) await hold(lease, { content: digest })
     // It may have been collected before the lease held it.
     const present = there && (await blobInfo(lease.calls, digest))
-    if (!present) await write(once(bytes), labels)
-    else if (Object.entries(labels).some(([label, value]) => present.labels[label] !== value))
-      await labelBlob(lease.calls, digest, labels)
+    if (present) await addLabels(present, labels)
+    else await write(once(bytes), labels)
   }
 
   return {
@@ -114,6 +123,8 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
           { ...record, name: config.digest },
           { mayChange: other => isSameTarget(other, record) || isLabelled(other, labels) },
         )
+        if (form.layers === 'tar' && !name.includes('@'))
+          await putImage(lease.calls, { ...record, name: digestName(name, digest) }, { mayChange: () => false })
         await putImage(lease.calls, { ...record, name }, { mayChange })
         if ((await waitUntilVisible(lease.calls, name, config.digest)) === 'visible') return
       }
@@ -148,10 +159,21 @@ function contentReferences(config: Descriptor, layers: readonly Descriptor[]): R
   }
 }
 
-/** Source of a blob. Spegel serves blobs by this label, and notices it only if the commit sets it. */
-function sourceLabel(name: string): Record<string, string> {
+interface Source {
+  readonly label: string
+  readonly repository: string
+}
+
+/** Origin of a blob. Spegel serves blobs by this label, and notices it only if the commit sets it. */
+function sourceLabel(name: string): Source | undefined {
   const [, host, repository] = /^([^/:]+)(?::\d+)?\/([^@:]+)/.exec(name) ?? []
-  return host && repository ? { [`containerd.io/distribution.source.${host}`]: repository } : {}
+  return host && repository ? { label: `${SOURCE_LABEL}.${host}`, repository } : undefined
+}
+
+/** containerd separates the repositories of one host by commas. */
+function withSource(labels: Readonly<Record<string, string>>, { label, repository }: Source): Record<string, string> {
+  const present = labels[label]?.split(',') ?? []
+  return present.includes(repository) ? {} : { [label]: [...present, repository].join(',') }
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
