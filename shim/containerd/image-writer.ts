@@ -27,6 +27,7 @@ export interface ImageDocuments {
 export interface ImageNames {
   readonly config: DocumentBlob
   readonly manifest: DocumentBlob
+  readonly layers: readonly Layer[]
   /** ChainID of the top layer, empty when there is no layer. */
   readonly chainId: string
   /** For the image records. */
@@ -51,27 +52,20 @@ export interface ImageWriter {
 }
 
 export function createImageWriter({ lease, form, image: name }: ImageWriterOptions): ImageWriter {
-  // Mirrors would send other nodes to layers that exist only as files here.
-  const source = form.layers === 'tar' ? sourceLabel(name) : undefined
+  // Otherwise mirrors would send other nodes to layers that exist only as files here.
+  const isServed = form.layers === 'tar'
+  const source = isServed ? sourceLabel(name) : {}
   let sent = 0
 
   async function find(digest: string): Promise<number | undefined> {
     await hold(lease, { content: digest })
-    const present = await blobInfo(lease.calls, digest)
-    if (present) await addLabels(present)
-    return present?.size
-  }
-
-  /** Adds what a present blob lacks. It may have been written for another repository, or while layers were linked. */
-  async function addLabels({ digest, labels }: BlobInfo, wanted: Readonly<Record<string, string>> = {}): Promise<void> {
-    const all = { ...wanted, ...(source && withSource(labels, source)) }
-    if (Object.entries(all).some(([label, value]) => labels[label] !== value)) await labelBlob(lease.calls, digest, all)
+    return (await blobInfo(lease.calls, digest))?.size
   }
 
   async function write(bytes: AsyncIterable<Buffer>, labels: Readonly<Record<string, string>> = {}) {
     const blob = await writeBlob(
       lease.calls,
-      { ref: `enbi-shim-${randomUUID()}`, labels: { ...(source && withSource({}, source)), ...labels } },
+      { ref: `enbi-shim-${randomUUID()}`, labels: { ...source, ...labels } },
       bytes,
     )
     await hold(lease, { content: blob.digest })
@@ -84,8 +78,17 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
     if (there) await hold(lease, { content: digest })
     // It may have been collected before the lease held it.
     const present = there && (await blobInfo(lease.calls, digest))
-    if (present) await addLabels(present, labels)
-    else await write(once(bytes), labels)
+    if (!present) await write(once(bytes), labels)
+    else if (Object.entries(labels).some(([label, value]) => present.labels[label] !== value))
+      await labelBlob(lease.calls, digest, labels)
+  }
+
+  /** A blob that was there already may have been written for another host, or while layers were linked. */
+  async function nameSource(blobs: readonly Pick<Descriptor, 'digest'>[], label: Readonly<Record<string, string>>) {
+    for (const { digest } of blobs) {
+      const present = await blobInfo(lease.calls, digest)
+      if (present && lacksSource(present, label)) await labelBlob(lease.calls, digest, label)
+    }
   }
 
   return {
@@ -97,7 +100,7 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
       const reference = chainId === '' ? {} : { [`containerd.io/gc.ref.snapshot.${form.snapshotter}`]: chainId }
       await Promise.all([ensure(config, reference), ensure(manifest, contentReferences(config, layers))])
     },
-    async publish({ config, manifest, chainId, labels, check }) {
+    async publish({ config, manifest, layers, chainId, labels, check }) {
       const { mediaType, digest, size } = manifest
       const record = {
         target: { mediaType, digest, size },
@@ -115,6 +118,7 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
         check(other)
         return true
       }
+      if (isServed) await nameSource([...layers, config, manifest], source)
       // The kubelet may remove the image meanwhile, for example to free disk space. The lease still holds all its parts.
       for (let tries = 1; tries <= PUBLISH_TRIES; tries += 1) {
         // In this order CRI picks up the image whatever the name pointed at before.
@@ -123,7 +127,7 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
           { ...record, name: config.digest },
           { mayChange: other => isSameTarget(other, record) || isLabelled(other, labels) },
         )
-        if (form.layers === 'tar' && !name.includes('@'))
+        if (isServed && !name.includes('@'))
           await putImage(lease.calls, { ...record, name: digestName(name, digest) }, { mayChange: () => false })
         await putImage(lease.calls, { ...record, name }, { mayChange })
         if ((await waitUntilVisible(lease.calls, name, config.digest)) === 'visible') return
@@ -159,21 +163,19 @@ function contentReferences(config: Descriptor, layers: readonly Descriptor[]): R
   }
 }
 
-interface Source {
-  readonly label: string
-  readonly repository: string
-}
-
 /** Origin of a blob. Spegel serves blobs by this label, and notices it only if the commit sets it. */
-function sourceLabel(name: string): Source | undefined {
+function sourceLabel(name: string): Record<string, string> {
   const [, host, repository] = /^([^/:]+)(?::\d+)?\/([^@:]+)/.exec(name) ?? []
-  return host && repository ? { label: `${SOURCE_LABEL}.${host}`, repository } : undefined
+  return host && repository ? { [`${SOURCE_LABEL}.${host}`]: repository } : {}
 }
 
-/** containerd separates the repositories of one host by commas. */
-function withSource(labels: Readonly<Record<string, string>>, { label, repository }: Source): Record<string, string> {
-  const present = labels[label]?.split(',') ?? []
-  return present.includes(repository) ? {} : { [label]: [...present, repository].join(',') }
+/** Mirrors need no more hosts than this of a layer that many images share. */
+const MAX_SOURCES = 32
+
+/** One repository of a host is enough: mirrors look at the host only. */
+function lacksSource({ labels }: BlobInfo, label: Readonly<Record<string, string>>): boolean {
+  const sources = Object.keys(labels).filter(key => key.startsWith(SOURCE_LABEL))
+  return sources.length < MAX_SOURCES && Object.keys(label).some(key => !sources.includes(key))
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
