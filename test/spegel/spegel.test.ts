@@ -37,7 +37,8 @@ beforeAll(async () => {
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
 async function untilReady(): Promise<void> {
-  for (const { url } of spegels) await expect.poll(async () => (await fetch(`${url}/readyz`)).status, PATIENT).toBe(200)
+  for (const { url } of spegels)
+    await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), PATIENT)
 }
 
 async function openFlake() {
