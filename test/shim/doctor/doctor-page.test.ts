@@ -10,6 +10,7 @@ const PAGE = join(import.meta.dirname, '../../../docs/reference/doctor.md')
 const CONFIG = {
   containerd: { imageService: '/run/other.sock' },
   flakeNames: true,
+  import: { layers: 'tar' },
   kubernetes: { nodeName: 'node-1', kubeconfig: '/etc/kubeconfig.yaml' },
 }
 
