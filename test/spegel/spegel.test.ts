@@ -6,8 +6,10 @@ import type { ClusterNode } from '../cluster/node.ts'
 import { podManifest, SLEEP, waitForPhase } from '../cluster/pods.ts'
 import { startWholeCluster, type WholeCluster } from '../cluster/whole-cluster.ts'
 import { recipePull } from '../node/recipe-pull.ts'
+import { writeStoreImages } from '../node/store-image.ts'
 import { PATIENT } from '../patience.ts'
 import { untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
+import { IMAGES } from '../shim/import/store-layers/images.ts'
 import { mirrorAll, type Spegel, startSpegel } from './spegel.ts'
 
 const { SPEGEL: program = '' } = process.env
@@ -21,7 +23,7 @@ let plain: ClusterNode
 let spegels: Spegel[]
 
 beforeAll(async () => {
-  cluster = await startWholeCluster({ controllerFlags: [] })
+  cluster = await startWholeCluster({ controllerFlags: ['--builder-grace=1s'] })
   builder = await cluster.addNode({ name: 'builder', shim: { config: { import: { layers: 'tar' } } } })
   const folder = join(cluster.access.dir, 'certs.d')
   await mkdir(folder)
@@ -89,13 +91,12 @@ test('the image of a pod whose node has no shim is built by a node that has one'
   expect(ids).toEqual([expect.stringMatching(/^sha256:/), ids[0]])
 })
 
-test('Spegel offers nothing of an image whose layers are linked', async () => {
+test('a node without a shim is not sent to linked layers, which no other node can fetch', async () => {
   const linked = await builder.bed.startShim({ config: { import: { layers: 'linked' } } })
   const image = 'registry.example/spegel/linked:1'
-  const flake = await openFlake()
-  await builder.bed.cri(linked.socket).pullImage(recipePull(flake.recipe(image)))
+  const { url: flakeUrl } = await writeStoreImages(builder.bed.dir, IMAGES)
+  await builder.bed.cri(linked.socket).pullImage(recipePull({ image, flakeUrl, packageName: 'conf.small' }))
   await expect(plain.bed.cri().pullImage({ image })).rejects.toMatchObject({
     details: expect.stringContaining('failed to resolve'),
   })
-  await linked.daemon.stop()
 })
