@@ -21,4 +21,6 @@ ip addr add 10.77.0.2/24 dev nodes
 ip link set nodes up
 ip link set nodes-peer up
 ip route add default via 10.77.0.254
+# What asks for names gets no answer. It need not wait for that.
+sed -n "s/^nameserver //p" /etc/resolv.conf | while read -r server; do ip route add unreachable "$server" || :; done
 exec env vitest run --project spegel'
