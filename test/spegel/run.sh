@@ -13,6 +13,7 @@ TEXT
   exit 2
 fi
 export SPEGEL
+node "$(dirname "$0")/../setup/setup.mjs" --cluster
 exec unshare --net sh -euc '
 ip link set lo up
 ip link add nodes type veth peer name nodes-peer
