@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { RetryableError } from '../../lib/errors.ts'
-import { digestName, SOURCE_LABEL } from './mirrors.ts'
+import { addSource, digestName, sourceLabel } from './mirrors.ts'
 import { IMAGE_ID_LABEL } from './services/constants.ts'
-import { type BlobInfo, blobInfo, labelBlob, writeBlob } from './services/content.ts'
+import { blobInfo, labelBlob, writeBlob } from './services/content.ts'
 import { waitUntilVisible } from './services/cri.ts'
 import type { Descriptor, DocumentBlob, Layer } from './services/descriptor.ts'
 import { getImage, type ImageRecord, putImage } from './services/images.ts'
@@ -83,14 +83,6 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
       await labelBlob(lease.calls, digest, labels)
   }
 
-  /** A blob that was there already may have been written for another host, or while layers were linked. */
-  async function nameSource(blobs: readonly Pick<Descriptor, 'digest'>[], label: Readonly<Record<string, string>>) {
-    for (const { digest } of blobs) {
-      const present = await blobInfo(lease.calls, digest)
-      if (present && lacksSource(present, label)) await labelBlob(lease.calls, digest, label)
-    }
-  }
-
   return {
     find,
     has: async digest => (await blobInfo(lease.calls, digest)) !== undefined,
@@ -118,7 +110,7 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
         check(other)
         return true
       }
-      if (isServed) await nameSource([...layers, config, manifest], source)
+      if (isServed) await addSource(lease.calls, [...layers, config, manifest], source)
       // The kubelet may remove the image meanwhile, for example to free disk space. The lease still holds all its parts.
       for (let tries = 1; tries <= PUBLISH_TRIES; tries += 1) {
         // In this order CRI picks up the image whatever the name pointed at before.
@@ -161,21 +153,6 @@ function contentReferences(config: Descriptor, layers: readonly Descriptor[]): R
     'containerd.io/gc.ref.content.config': config.digest,
     ...Object.fromEntries(layers.map(({ digest }, index) => [`containerd.io/gc.ref.content.l.${index}`, digest])),
   }
-}
-
-/** Origin of a blob. Spegel serves blobs by this label, and notices it only if the commit sets it. */
-function sourceLabel(name: string): Record<string, string> {
-  const [, host, repository] = /^([^/:]+)(?::\d+)?\/([^@:]+)/.exec(name) ?? []
-  return host && repository ? { [`${SOURCE_LABEL}.${host}`]: repository } : {}
-}
-
-/** Mirrors need no more hosts than this of a layer that many images share. */
-const MAX_SOURCES = 32
-
-/** One repository of a host is enough: mirrors look at the host only. */
-function lacksSource({ labels }: BlobInfo, label: Readonly<Record<string, string>>): boolean {
-  const sources = Object.keys(labels).filter(key => key.startsWith(SOURCE_LABEL))
-  return sources.length < MAX_SOURCES && Object.keys(label).some(key => !sources.includes(key))
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { NEWER_CONTAINERD } from '../../../node/programs.ts'
+import { recipePull } from '../../../node/recipe-pull.ts'
 import { PATIENT } from '../../../patience.ts'
 import { IMAGES } from './images.ts'
 import { imageName, type StoreNode, startStoreNode } from './store-node.ts'
@@ -126,6 +127,13 @@ describe('for the mirrors of a node', () => {
     await node.pull('small', tars)
     for (const row of await content(node)) expect(row).toContain(source('small'))
     expect(await records(node)).toContainEqual(byDigest('small'))
+
+    const elsewhere = { image: 'other.example:5000/app:1', flakeUrl: node.flakeUrl, packageName: 'conf.small' }
+    await node.bed.cri(tars.socket).pullImage(recipePull(elsewhere))
+    for (const row of await content(node)) {
+      expect(row).toContain(source('small'))
+      expect(row).toContain('containerd.io/distribution.source.other.example=app')
+    }
   })
 })
 
