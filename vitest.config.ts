@@ -4,6 +4,8 @@ import { SlowFirst } from './test/lanes/slow-first.ts'
 import { findUnitFiles } from './test/lanes/unit-files.ts'
 
 const unitFiles = findUnitFiles(import.meta.dirname)
+const spegelFiles = 'test/spegel/*.test.ts'
+const { SPEGEL } = process.env
 
 export default defineConfig({
   test: {
@@ -29,10 +31,19 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts'],
-          exclude: unitFiles,
+          exclude: [...unitFiles, spegelFiles],
           globalSetup: ['test/setup/bundle-programs.ts', 'test/cluster/shared-control-plane.ts'],
         },
       },
+      // Only `npm run test:spegel` sets it: the program cannot be built where these tests usually run.
+      ...(SPEGEL
+        ? [
+            {
+              extends: true as const,
+              test: { name: 'spegel', include: [spegelFiles], globalSetup: ['test/setup/bundle-programs.ts'] },
+            },
+          ]
+        : []),
     ],
   },
 })

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { RetryableError } from '../../lib/errors.ts'
+import { addSource, digestName, sourceLabel } from './mirrors.ts'
 import { IMAGE_ID_LABEL } from './services/constants.ts'
 import { blobInfo, labelBlob, writeBlob } from './services/content.ts'
 import { waitUntilVisible } from './services/cri.ts'
@@ -26,6 +27,7 @@ export interface ImageDocuments {
 export interface ImageNames {
   readonly config: DocumentBlob
   readonly manifest: DocumentBlob
+  readonly layers: readonly Layer[]
   /** ChainID of the top layer, empty when there is no layer. */
   readonly chainId: string
   /** For the image records. */
@@ -50,7 +52,9 @@ export interface ImageWriter {
 }
 
 export function createImageWriter({ lease, form, image: name }: ImageWriterOptions): ImageWriter {
-  const source = sourceLabel(name)
+  // Otherwise mirrors would send other nodes to layers that exist only as files here.
+  const isServed = form.layers === 'tar'
+  const source = isServed ? sourceLabel(name) : {}
   let sent = 0
 
   async function find(digest: string): Promise<number | undefined> {
@@ -88,7 +92,7 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
       const reference = chainId === '' ? {} : { [`containerd.io/gc.ref.snapshot.${form.snapshotter}`]: chainId }
       await Promise.all([ensure(config, reference), ensure(manifest, contentReferences(config, layers))])
     },
-    async publish({ config, manifest, chainId, labels, check }) {
+    async publish({ config, manifest, layers, chainId, labels, check }) {
       const { mediaType, digest, size } = manifest
       const record = {
         target: { mediaType, digest, size },
@@ -106,6 +110,7 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
         check(other)
         return true
       }
+      if (isServed) await addSource(lease.calls, [...layers, config, manifest], source)
       // The kubelet may remove the image meanwhile, for example to free disk space. The lease still holds all its parts.
       for (let tries = 1; tries <= PUBLISH_TRIES; tries += 1) {
         // In this order CRI picks up the image whatever the name pointed at before.
@@ -114,6 +119,8 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
           { ...record, name: config.digest },
           { mayChange: other => isSameTarget(other, record) || isLabelled(other, labels) },
         )
+        if (isServed && !name.includes('@'))
+          await putImage(lease.calls, { ...record, name: digestName(name, digest) }, { mayChange: () => false })
         await putImage(lease.calls, { ...record, name }, { mayChange })
         if ((await waitUntilVisible(lease.calls, name, config.digest)) === 'visible') return
       }
@@ -146,12 +153,6 @@ function contentReferences(config: Descriptor, layers: readonly Descriptor[]): R
     'containerd.io/gc.ref.content.config': config.digest,
     ...Object.fromEntries(layers.map(({ digest }, index) => [`containerd.io/gc.ref.content.l.${index}`, digest])),
   }
-}
-
-/** Source of a blob. Spegel serves blobs by this label, and notices it only if the commit sets it. */
-function sourceLabel(name: string): Record<string, string> {
-  const [, host, repository] = /^([^/:]+)(?::\d+)?\/([^@:]+)/.exec(name) ?? []
-  return host && repository ? { [`containerd.io/distribution.source.${host}`]: repository } : {}
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {

@@ -21,6 +21,11 @@ export function formLabels({ snapshotter, layers }: ImageForm, chainId: string):
   return { [SNAPSHOTTER_LABEL]: snapshotter, [LAYERS_LABEL]: layers, [CHAIN_LABEL]: chainId }
 }
 
+/** Whether the image was made in tar mode. */
+export function isOfTars({ labels }: ImageRecord): boolean {
+  return labels[LAYERS_LABEL] === 'tar'
+}
+
 /**
  * Whether containers can be made of the image: its config, manifest, snapshots and their files exist, and in tar mode its blobs.
  * A record of an older shim lacks the labels to check this, and counts as usable.
@@ -30,7 +35,7 @@ export async function isUsable(calls: Calls, image: ImageRecord, form: ImageForm
   const chainId = labels[CHAIN_LABEL]
   if (chainId === undefined) return true
   if (labels[SNAPSHOTTER_LABEL] !== form.snapshotter) return false
-  if (form.layers === 'tar' && labels[LAYERS_LABEL] !== 'tar') return false
+  if (form.layers === 'tar' && !isOfTars(image)) return false
   const [areFilesThere, areBlobsThere] = await Promise.all([
     chainId === '' || hasFiles(calls, form.snapshotter, chainId),
     hasBlobs(calls, image, form.layers),

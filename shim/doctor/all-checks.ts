@@ -7,6 +7,7 @@ import { checkCredentials } from './check-credentials.ts'
 import { checkDisk } from './check-disk.ts'
 import { checkImages } from './check-images.ts'
 import { checkLayers } from './check-layers.ts'
+import { checkMirrors } from './check-mirrors.ts'
 import { checkNames, checkPolicy } from './check-policy.ts'
 import { checkSocket } from './check-socket.ts'
 import { checkState } from './check-state.ts'
@@ -49,7 +50,8 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorOption
       ...[checkContainerd(read.containerd), ...checkImageService(read.containerd)],
       ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), ...checkNames(read)],
       ...[checkState(read), checkCredentials(read)],
-      ...[checkLayers(read, { env, proc: PROC }), checkImages(read), checkDisk(read)],
+      ...[checkLayers(read, { env, proc: PROC }), checkImages(read)],
+      ...[...checkMirrors(read, { proc: PROC }), checkDisk(read)],
       ...[checkCgroup(PROC), ...cluster.checks],
       ...checkShare(read, { env, proc: PROC }),
     ],

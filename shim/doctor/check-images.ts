@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts'
 import { createContainerdImages } from '../containerd/image-records.ts'
+import { withoutDoubles } from '../containerd/mirrors.ts'
 import { SNAPSHOTTER_LABEL } from '../containerd/usable.ts'
 import { RECIPE_LABEL } from '../pull/image-of-recipe.ts'
 import { type Check, ok, skipped, warning } from './probes/finding.ts'
@@ -17,7 +18,8 @@ export function checkImages({ containerd, import: { layers } }: Pick<Config, 'co
       if (await probeSocket(address, '')) return skipped('containerd does not answer')
       const records = createContainerdImages({ address, form: { snapshotter, layers } })
       try {
-        const images = (await records.withLabel(RECIPE_LABEL)).filter(({ name }) => !name.startsWith('sha256:'))
+        const all = (await records.withLabel(RECIPE_LABEL)).filter(({ name }) => !name.startsWith('sha256:'))
+        const images = withoutDoubles(all)
         const strange = images.filter(({ labels }) => (labels[SNAPSHOTTER_LABEL] ?? snapshotter) !== snapshotter)
         if (strange.length === 0) return ok(`${images.length} from recipes, for ${snapshotter}`)
         const named = strange.slice(0, NAMED).map(({ name, labels }) => `${name} (${labels[SNAPSHOTTER_LABEL]})`)

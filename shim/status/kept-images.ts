@@ -1,6 +1,7 @@
 import { messageOf } from '../../lib/errors.ts'
 import { askInTime } from '../containerd/connect.ts'
 import type { ContainerdImages } from '../containerd/image-records.ts'
+import { withoutDoubles } from '../containerd/mirrors.ts'
 import type { FoundImage } from '../containerd/services/images.ts'
 import { RECIPE_LABEL, STORE_PATH_LABEL } from '../pull/image-of-recipe.ts'
 
@@ -45,9 +46,9 @@ export function createKeptImages({ images }: KeptImagesOptions): () => Promise<K
 
 const ID = /^sha256:/
 
-/** One image has two records, its name and its id, with the same target. */
+/** One image has two records, its name and its id, with the same target; in tar mode also its digest. */
 function pairUp(records: readonly FoundImage[], sizes: ReadonlyMap<string, number>): KeptImage[] {
-  const named = records.filter(({ name }) => !ID.test(name))
+  const named = withoutDoubles(records.filter(({ name }) => !ID.test(name)))
   const idOf = new Map(records.flatMap(({ name, target }) => (ID.test(name) ? [[target.digest, name]] : [])))
   const targets = new Set(named.map(({ target }) => target.digest))
   const nameless = records.filter(({ name, target }) => ID.test(name) && !targets.has(target.digest))

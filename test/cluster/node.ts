@@ -18,8 +18,10 @@ export interface NodeOptions extends Pick<BedOptions, 'nixSettings'> {
   /** Overrides keys of the KubeletConfiguration. */
   readonly kubeletConfig?: Readonly<Record<string, unknown>>
   readonly shim?: ShimOptions
-  /** The kubelet pulls directly from containerd. */
+  /** The kubelet pulls directly from containerd, and no Nix runs. */
   readonly withoutShim?: boolean
+  /** Folder with the `hosts.toml` of containerd's registries. */
+  readonly mirrors?: string
 }
 
 export interface NodePlan extends NodeOptions {
@@ -32,11 +34,9 @@ export interface NodePlan extends NodeOptions {
 
 /** Starts all parts of a node. When it resolves, the API server knows the node, which may not be Ready yet. */
 export async function startNode(plan: NodePlan): Promise<ClusterNode> {
-  const { nixSettings } = plan
-  const bed = await startBed({
-    nixSettings,
-    containerd: { programs: NEWER_CONTAINERD.dir, network: await podNetwork() },
-  })
+  const { mirrors, nixSettings, withoutShim } = plan
+  const containerd = { programs: NEWER_CONTAINERD.dir, network: await podNetwork(), mirrors }
+  const bed = await startBed({ nixSettings, containerd, without: withoutShim ? ['nix'] : [] })
   try {
     return await startParts(bed, plan)
   } catch (error) {

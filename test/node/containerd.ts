@@ -16,6 +16,8 @@ export interface ContainerdOptions {
   readonly programs?: string
   /** A CNI network list. By default it only has a loopback interface, for pods on the host's network. */
   readonly network?: object
+  /** Folder with the `hosts.toml` of registries. */
+  readonly mirrors?: string | undefined
   /** Longest message that containerd sends, in bytes. */
   readonly maxMessage?: number
 }
@@ -32,14 +34,14 @@ const CNI_PLUGINS = '/usr/lib/cni'
 export async function createContainerd(
   namespace: Namespace,
   env: NodeJS.ProcessEnv,
-  { programs, network = LOOPBACK, maxMessage = MAX_MESSAGE }: ContainerdOptions = {},
+  { programs, network = LOOPBACK, mirrors, maxMessage = MAX_MESSAGE }: ContainerdOptions = {},
 ): Promise<Containerd> {
   const dir = join(namespace.dir, 'containerd')
   const cniConfig = join(dir, 'cni')
   await mkdir(cniConfig, { recursive: true })
   await writeFile(join(cniConfig, '10-network.conflist'), JSON.stringify(network))
   const configPath = join(dir, 'config.toml')
-  await writeFile(configPath, config(dir, cniConfig, maxMessage))
+  await writeFile(configPath, config(dir, { cniConfig, mirrors, maxMessage }))
   const socket = join(dir, 'containerd.sock')
   const daemon = createDaemon({
     name: 'containerd',
@@ -58,11 +60,16 @@ async function waitForCri(socket: string, signal: AbortSignal): Promise<void> {
   await cri.waitUntilServing(signal)
 }
 
+interface ConfigPlan extends Pick<ContainerdOptions, 'mirrors'> {
+  readonly cniConfig: string
+  readonly maxMessage: number
+}
+
 /**
  * Version 2 of containerd's configuration, which 2.x converts by itself.
  * `restrict_oom_score_adj`: in a container the score may not be lowered. AppArmor and `opt` would leave traces on the machine.
  */
-function config(dir: string, cniConfig: string, maxMessage: number): string {
+function config(dir: string, { cniConfig, mirrors, maxMessage }: ConfigPlan): string {
   const quote = JSON.stringify
   return `version = 2
 root = ${quote(join(dir, 'root'))}
@@ -87,5 +94,5 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.internal.v1.
     conf_dir = ${quote(cniConfig)}
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
-`
+${mirrors === undefined ? '' : `  [plugins."io.containerd.grpc.v1.cri".registry]\n    config_path = ${quote(mirrors)}\n`}`
 }

@@ -47,3 +47,11 @@ it.each(['demo:cluster', 'test', 'fuzz', 'bench'])(
     expect(await scriptOf(name)).toContain('setup.mjs --cluster &&')
   },
 )
+
+it('npm run test:spegel says how to get Spegel when it has none', async () => {
+  const script = join(import.meta.dirname, '../spegel/run.sh')
+  const { exitCode, stderr } = await execa('sh', [script], { env: { SPEGEL: '/none' }, reject: false })
+  expect(exitCode).toBe(2)
+  expect(stderr).toMatch(/git clone .*v0\.7\.4.*spegel/)
+  expect(stderr).toContain('SPEGEL=/tmp/spegel/spegel npm run test:spegel')
+})

@@ -108,8 +108,8 @@ async function importAndPublish(
   // Checks what is published. Earlier checks only save time.
   check(made)
   await snapshots.persist()
-  const { config, manifest, chainId } = made
-  await writer.publish({ config, manifest, chainId, labels, check: present => refuseForeign(job, present) })
+  await writer.publish({ ...made, labels, check: present => refuseForeign(job, present) })
+  const { config, manifest } = made
   return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }
 }
 

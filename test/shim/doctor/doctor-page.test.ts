@@ -11,6 +11,7 @@ const CONFIG = {
   containerd: { imageService: '/run/other.sock' },
   flakeNames: true,
   share: {},
+  import: { layers: 'tar' },
   kubernetes: { nodeName: 'node-1', kubeconfig: '/etc/kubeconfig.yaml' },
 }
 

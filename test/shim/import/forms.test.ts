@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createImporter } from '../../../shim/import/importer.ts'
 import {
   busyboxImage,
   digest,
@@ -261,13 +262,21 @@ describe('the image record', () => {
     expect(await node.bed.runPod({ imageId })).toMatchObject({ exitCode: 0 })
   })
 
-  it('comes with blobs that all name the registry and repository', async () => {
+  it('comes with blobs that all name the registry and repository in tar mode, and with a record of its digest', async () => {
     const image = await smallImage('sources')
     const path = await node.addFile('sources', await tar(dockerEntries(image)))
-    await node.importImage(path, { image: 'registry.example:5000/team/sources:1' })
+    const repository = 'registry.example:5000/team/sources'
     const label = 'containerd.io/distribution.source.registry.example=team/sources'
-    const listed = (await node.ctr('content', 'ls')).split('\n').filter(line => line.includes(label))
-    for (const blob of [...image.layers.map(digest), image.id]) expect(listed.join()).toContain(blob)
+    const blobs = async () => (await node.ctr('content', 'ls')).split('\n').filter(line => line.includes(label))
+    const call = { image: `${repository}:1` }
+    await node.importImage(path, call)
+    expect(await blobs()).toEqual([])
+    expect((await node.contents()).images).not.toContainEqual(expect.stringContaining(`${repository}@`))
+
+    const { manifestDigest } = await node.importImage(path, call, createImporter({ ...node.options, layers: 'tar' }))
+    const listed = (await blobs()).join()
+    for (const blob of [...image.layers.map(digest), image.id, manifestDigest]) expect(listed).toContain(blob)
+    expect((await node.contents()).images).toContain(`${repository}@${manifestDigest}`)
   })
 
   it('is made for a reference with a digest only if the manifest has that digest', async () => {

@@ -28,6 +28,13 @@ describe('the images of the shim', () => {
     ])
   })
 
+  it('are listed once if a record for mirrors stands beside the tag', async () => {
+    const digest = `r.example/a@m1`
+    const tag = record('r.example/a:1', 'm1')
+    expect((await kept([record(digest, 'm1'), tag])).images).toMatchObject([{ image: 'r.example/a:1' }])
+    expect((await kept([record(digest, 'm1')])).images).toMatchObject([{ image: digest }])
+  })
+
   it('have no name if it now belongs to another image', async () => {
     const { images } = await kept([record('sha256:id', 'm1'), record('a:1', 'm2'), record('sha256:new', 'm2')])
     expect(images).toMatchObject([

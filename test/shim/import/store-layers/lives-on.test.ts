@@ -1,5 +1,6 @@
-import { expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { NEWER_CONTAINERD } from '../../../node/programs.ts'
+import { recipePull } from '../../../node/recipe-pull.ts'
 import { PATIENT } from '../../../patience.ts'
 import { IMAGES } from './images.ts'
 import { imageName, type StoreNode, startStoreNode } from './store-node.ts'
@@ -91,13 +92,49 @@ test('an import leaves only the content that its image needs', async () => {
   expect(blobs).toHaveLength(4)
 })
 
-test('an image of tars can be exported, and every blob names its origin', async () => {
-  await using node = await startStoreNode(IMAGES, { shim: { config: { import: { layers: 'tar' } } } })
-  await node.pull('large')
-  await node.ctr('images', 'export', `${node.bed.dir}/exported.tar`, imageName('large'))
-  const rows = (await node.ctr('content', 'ls')).trim().split('\n').slice(1)
-  expect(rows).toHaveLength(7)
-  for (const row of rows) expect(row).toContain('containerd.io/distribution.source.registry.example=store/large')
+describe('for the mirrors of a node', () => {
+  const content = async (node: StoreNode) => (await node.ctr('content', 'ls')).trim().split('\n').slice(1)
+  const records = async (node: StoreNode) => (await node.ctr('images', 'ls', '-q')).trim().split('\n')
+  const source = (name: string) => `containerd.io/distribution.source.registry.example=store/${name}`
+  const byDigest = (name: string) => expect.stringMatching(`^registry\\.example/store/${name}@sha256:[0-9a-f]{64}$`)
+
+  test('an image of tars can be exported, every blob names its origin, and a record names the manifest, whose children are there', async () => {
+    await using node = await startStoreNode(IMAGES, { shim: { config: { import: { layers: 'tar' } } } })
+    const id = await node.pull('large')
+    await node.ctr('images', 'export', `${node.bed.dir}/exported.tar`, imageName('large'))
+    const rows = await content(node)
+    expect(rows).toHaveLength(7)
+    for (const row of rows) expect(row).toContain(source('large'))
+
+    const names = await records(node)
+    expect(names.toSorted()).toEqual([imageName('large'), byDigest('large'), id])
+    const [, digest = ''] = names.find(name => name.includes('@'))?.split('@') ?? []
+    const children = (await node.ctr('content', 'get', digest)).match(/sha256:[0-9a-f]{64}/g) ?? []
+    expect(children).toHaveLength(6)
+    for (const child of [digest, ...children]) expect(rows.join('\n')).toContain(child)
+
+    await node.bed.cri(node.shim.socket).removeImage(imageName('large'))
+    expect(await records(node)).toEqual([''])
+  })
+
+  test('an image of linked layers names no origin and no manifest, and gets both when it is made again of tars', async () => {
+    await using node = await startStoreNode(IMAGES)
+    await node.pull('small')
+    expect((await content(node)).filter(row => row.includes('containerd.io/distribution.source'))).toEqual([])
+    expect((await records(node)).filter(name => name.includes('@'))).toEqual([])
+
+    const tars = await node.bed.startShim({ config: { import: { layers: 'tar' } } })
+    await node.pull('small', tars)
+    for (const row of await content(node)) expect(row).toContain(source('small'))
+    expect(await records(node)).toContainEqual(byDigest('small'))
+
+    const elsewhere = { image: 'other.example:5000/app:1', flakeUrl: node.flakeUrl, packageName: 'conf.small' }
+    await node.bed.cri(tars.socket).pullImage(recipePull(elsewhere))
+    for (const row of await content(node)) {
+      expect(row).toContain(source('small'))
+      expect(row).toContain('containerd.io/distribution.source.other.example=app')
+    }
+  })
 })
 
 test('a shim that is killed during an import leaves no half-filled layer', async () => {
