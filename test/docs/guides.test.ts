@@ -15,6 +15,7 @@ const TESTS = {
   yaml: ['dry-run', 'kubeconfig', 'kubelet-configuration', 'component'],
   nix: ['nixos'],
   ini: ['drop-in', 'nix-conf'],
+  toml: ['containerd'],
 } as const
 
 const blocks = await readGuides()

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readTested } from '../../docs/code-blocks.ts'
 import { NEWER_CONTAINERD } from '../../node/programs.ts'
 import { IMAGES } from '../import/store-layers/images.ts'
 import { imageName, type StoreNode, startStoreNode } from '../import/store-layers/store-node.ts'
@@ -60,6 +61,15 @@ describe('doctor on a node that serves images of tars', () => {
     const wayOut = expect.stringContaining(`discard_unpacked_layers = false in ${file}`)
     expect(await diagnose('mirrors')).toMatchObject({ outcome: 'warning', wayOut })
     await writeFile(file, config)
+  })
+
+  it("has no problem with the guide's config of containerd", async () => {
+    const file = join(node.bed.dir, 'guide.toml')
+    await writeFile(file, await readTested('serve-images-to-other-nodes.md', ['containerd']))
+    const dump = ['--config', file, 'config', 'dump']
+    const { stdout } = await node.bed.run(join(NEWER_CONTAINERD.dir, 'containerd'), dump)
+    expect(stdout).toMatch(/^\s*discard_unpacked_layers = false$/m)
+    expect(stdout).toMatch(/^\s*config_path = '\/etc\/containerd\/certs\.d'$/m)
   })
 
   it('checks neither while layers are linked', async () => {
