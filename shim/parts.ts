@@ -47,6 +47,8 @@ export interface StagesOptions {
   readonly linking: LinkingIdentity
   /** Undefined if this node shares nothing. */
   readonly sharing: (() => Promise<PathSharing>) | undefined
+  /** Aborted when the shim stops. */
+  readonly stopping: AbortSignal
   readonly env: Readonly<NodeJS.ProcessEnv>
   readonly logger: Logger
 }
@@ -64,10 +66,11 @@ export function stagesPart({
   isIdle,
   linking,
   sharing,
+  stopping,
   env,
   logger,
 }: StagesOptions): () => Promise<Stages> {
-  const { nix, stateDir, containerd } = config
+  const { nix, stateDir, containerd, share } = config
   return lazy(async () => {
     const { createBuilder } = await import('./nix/builder.ts')
     const { createImporter } = await import('./import/importer.ts')
@@ -76,13 +79,19 @@ export function stagesPart({
       nix: {
         command: nix.command,
         user: nix.user,
-        maxBuilds: nix.maxBuilds,
+        maxBuilds: isFetchOnly(nix) ? 0 : nix.maxBuilds,
         timeoutMs: nix.timeout,
         maxEvalMemory: nix.maxEvalMemory,
         options: nix.options,
         credentials: nix.credentials,
       },
       sharing: await sharing?.(),
+      share: {
+        stopping,
+        ...(share && { copyTimeoutMs: share.copyTimeout }),
+        ...(share?.publicKeyFile !== undefined && { publicKeyFile: share.publicKeyFile }),
+        ...(share?.push !== undefined && { push: share.push }),
+      },
       isIdle,
       logger,
       env,

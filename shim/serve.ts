@@ -57,7 +57,16 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const policy = createPolicy(config.policy)
   const cluster = clusterPart({ config, policy, images, logger })
   const sharing = sharingPart({ config, cluster, logger })
-  const stages = stagesPart({ config, images, isIdle, linking, sharing: sharing?.sharing, env, logger })
+  const stages = stagesPart({
+    config,
+    images,
+    isIdle,
+    linking,
+    sharing: sharing?.sharing,
+    stopping: signal,
+    env,
+    logger,
+  })
   const hub = createProgressHub()
   const runs = createSharedRuns<PullOutcome>({
     abandonAfterMs: nix.abandonAfter,

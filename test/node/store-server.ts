@@ -95,7 +95,6 @@ export async function startStoreServer(): Promise<StoreServer> {
 
 const pathInfo = v.object({
   path: v.optional(v.string()),
-  narHash: v.string(),
   narSize: v.number(),
   references: v.array(v.string()),
   signatures: v.optional(v.array(v.string()), []),
@@ -109,11 +108,13 @@ async function readInfo({ run }: Pick<Bed, 'run'>, path: string): Promise<string
   if (asked.exitCode !== 0) return undefined
   const [info] = Object.values(v.parse(pathInfos, JSON.parse(asked.stdout)))
   if (!info) return undefined
+  // In the form of narinfos, which that of JSON is not.
+  const { stdout: narHash } = await run('nix-store', ['--query', '--hash', path])
   return [
     `StorePath: ${path}`,
     `URL: nar/${basename(path).slice(0, 32)}.nar`,
     'Compression: none',
-    `NarHash: ${info.narHash}`,
+    `NarHash: ${narHash}`,
     `NarSize: ${info.narSize}`,
     `References: ${info.references.map(reference => basename(reference)).join(' ')}`,
     ...info.signatures.map(signature => `Sig: ${signature}`),
