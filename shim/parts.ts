@@ -76,7 +76,7 @@ export function stagesPart({
       nix: {
         command: nix.command,
         user: nix.user,
-        maxBuilds: nix.maxBuilds,
+        maxBuilds: isFetchOnly(nix) ? 0 : nix.maxBuilds,
         timeoutMs: nix.timeout,
         maxEvalMemory: nix.maxEvalMemory,
         options: nix.options,

@@ -6,6 +6,7 @@ import type { PathClaim } from '../nix/sharing.ts'
 import { type ClaimKube, createLease, readLease, writeLease } from './claim-kube.ts'
 import { type Decision, decide, type Seen } from './decide.ts'
 import { holdLease } from './held-lease.ts'
+import { joinNodes } from './join-nodes.ts'
 import type { LeadingRun } from './local-runs.ts'
 import { createPathClaim } from './path-claim.ts'
 import type { ShareTimes } from './settings.ts'
@@ -109,7 +110,10 @@ export function createClaims({ kube, self, serves, mayBuild, times, logger }: Cl
             ...{ durationMs: times.leaseMs, renewMs: times.renewMs, endMs: times.endMs },
           })
         : undefined
-      return createPathClaim({ held, lead, self, serves, signal })
+      const join = async () => {
+        if (name !== undefined) await joinNodes({ kube, name, self, limitMs: times.endMs, logger })
+      }
+      return createPathClaim({ held, lead, self, serves, join, signal })
     },
   }
   return claims

@@ -90,7 +90,7 @@ export function createLeaseView({ kube, name, seen, places, pollMs, signal, logg
       const place = places.take()
       try {
         if (place) await watch()
-        else await pause(jitter(pollMs, 0.3), over.signal)
+        await pause(jitter(place ? REFRESH_MS : pollMs, 0.3), over.signal)
         // After a watch has ended, the version may be too old to continue from.
         if (!over.signal.aborted) await read()
         failures = 0

@@ -20,6 +20,8 @@ export interface ShareTimes {
   readonly addressMs: number
   /** Limit of a question to a store. */
   readonly storeMs: number
+  /** How long a store that did not answer is not asked. */
+  readonly storeSilentMs: number
   /** Between two questions to the stores for a node that must not build. */
   readonly storeAgainMs: number
 }
@@ -29,7 +31,7 @@ export const TIMES: ShareTimes = {
   renewMs: 10_000,
   slotMs: 60_000,
   renewSlotMs: 20_000,
-  askMs: 1_000,
+  askMs: 2_000,
   endMs: 3_000,
   pollMs: 15_000,
   shortestPauseMs: 1_000,
@@ -37,5 +39,6 @@ export const TIMES: ShareTimes = {
   believeMs: 3_600_000,
   addressMs: 600_000,
   storeMs: 2_000,
+  storeSilentMs: 30_000,
   storeAgainMs: 30_000,
 }

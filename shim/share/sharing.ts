@@ -28,8 +28,6 @@ export interface SharingOptions {
   readonly waitMs: number
   /** No copy takes longer. */
   readonly copyMs: number
-  /** Copies a path to the store of `share.push`. */
-  readonly push?: ((storePath: string) => void) | undefined
   readonly times?: Partial<ShareTimes>
   readonly logger: Logger
 }
@@ -48,12 +46,12 @@ const NONE: ReadonlySet<string> = new Set()
 const HERE: PathSource = { kind: 'build', claim: { progress() {}, async end() {} } }
 
 export function createSharing(options: SharingOptions): Sharing {
-  const { node: self, serves, fetchOnly, waitMs, copyMs, push } = options
+  const { node: self, serves, fetchOnly, waitMs, copyMs } = options
   const times = { ...TIMES, ...options.times }
   const logger = options.logger.child({ stage: 'share' })
   const mayBuild = !fetchOnly
   const runs = createLocalRuns()
-  const stores = createStores({ stores: options.stores, limitMs: times.storeMs })
+  const stores = createStores({ stores: options.stores, limitMs: times.storeMs, silentMs: times.storeSilentMs })
   const hasCluster = options.kube !== undefined
   const kube = options.kube ?? noCluster
   const common = { kube, self, serves, mayBuild, times, logger }
@@ -122,7 +120,6 @@ export function createSharing(options: SharingOptions): Sharing {
   return {
     claim,
     find,
-    built: storePath => push?.(storePath),
     async close(limitMs) {
       await within(limitMs, runs.ended())
     },

@@ -117,18 +117,23 @@ describe('without an API server', () => {
     await kube.close()
   })
 
-  test('a node loses its claim after that time, but continues to build', async () => {
+  test('a node loses its claim after that time, but continues to build, and others copy what it has built', async () => {
     await using proxy = await startCountingProxy(nodes.cluster.access.server)
     const kube = createKube({ kubeconfig: await kubeconfigOf(proxy.url) })
     const path = somePath()
-    const [holder, node] = await Promise.all([nodes.add({ kube, serves: false }), nodes.add()])
+    const [holder, node] = await Promise.all([nodes.add({ kube }), nodes.add()])
     const claim = await mustClaim(holder, path)
     proxy.cut()
     const other = await find(node, path).claim()
+    const waiting = find(await nodes.add(), path)
+    await expect.poll(() => waiting.progress, PATIENT).not.toEqual([])
     proxy.reconnect()
     await claim.end()
-    expect((await nodes.leaseOf(path))?.holder).toBe(node.name)
+    expect(await nodes.leaseOf(path)).toMatchObject({ holder: node.name, nodes: [holder.name] })
+    expect((await waiting.copy()).node).toBe(holder.name)
+    waiting.cancel()
     await other.end()
+    expect((await nodes.leaseOf(path))?.nodes).toEqual([holder.name, node.name])
     await kube.close()
   })
 
