@@ -20,12 +20,19 @@ export const NODES_ANNOTATION = 'enbi.hrzn.ee/nodes'
 export const FAILURE_ANNOTATION = 'enbi.hrzn.ee/failure'
 
 /** deploy/base/claim-admission.yaml also enforces these. Texts are in characters. */
-export const CLAIM_LIMITS = { durationMs: 60_000, nodes: 8, progress: 200, failureMessage: 2_048 } as const
+export const CLAIM_LIMITS = {
+  durationMs: 60_000,
+  nodes: 8,
+  progress: 200,
+  failure: 6_144,
+  failureMessage: 2_048,
+} as const
 
 /** Nodes that may copy from one node at the same time, whatever it says. */
 export const MAX_SERVED = 64
 
 const HASH_LENGTH = 32
+const SHORT_MESSAGE = 512
 /** Longer names of nodes are cut in the names of slots. */
 const MAX_PEER = 200
 const SHORT_HASH = 16
@@ -64,7 +71,7 @@ export function isSharedFailure(code: string): code is SharedFailure {
 
 const failureSchema = v.pipe(
   v.string(),
-  v.maxLength(16_384),
+  v.maxLength(CLAIM_LIMITS.failure),
   v.parseJson(),
   v.object({
     code: v.picklist(SHARED_FAILURES),
@@ -146,7 +153,10 @@ export function claimPatch(resourceVersion: string, change: ClaimChange): object
 }
 
 function writeFailure({ code, message, node }: ToldFailure): string {
-  return JSON.stringify({ code, message: cutLines(message, CLAIM_LIMITS.failureMessage), node })
+  const text = JSON.stringify({ code, message: cutLines(message, CLAIM_LIMITS.failureMessage), node })
+  // A message of quotes or control characters takes up to six times its length.
+  const isLong = text.length > CLAIM_LIMITS.failure
+  return isLong ? JSON.stringify({ code, message: cutLines(message, SHORT_MESSAGE), node }) : text
 }
 
 export interface NewClaim {

@@ -1,12 +1,5 @@
 import type { ClaimLease, ToldFailure } from '../../kube/resources/claim-lease.ts'
-
-/** What is known about the claim of a path. */
-export interface Seen {
-  /** Undefined: there is no Lease. */
-  readonly lease: ClaimLease | undefined
-  /** When this version was first seen, by this process's clock: clocks of other machines are not compared. */
-  readonly seenAt: number
-}
+import type { Seen } from './leases/lease-view.ts'
 
 export interface DecideInput {
   readonly seen: Seen

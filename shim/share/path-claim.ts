@@ -3,8 +3,8 @@ import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import type { ShimError } from '../../lib/errors.ts'
 import type { PathClaim } from '../nix/sharing.ts'
 import { describePull } from '../pull/progress.ts'
-import type { HeldLease } from './held-lease.ts'
-import { withNode } from './join-nodes.ts'
+import type { HeldLease } from './leases/held-lease.ts'
+import { withNode } from './leases/join-nodes.ts'
 import { endOf, type LeadingRun } from './local-runs.ts'
 
 export interface PathClaimOptions {

@@ -146,9 +146,9 @@ describe('a shim of a taken-over node may not write into its own claim', () => {
       'a long failure',
       {
         spec: { holderIdentity: '' },
-        ...annotate('failure', JSON.stringify({ ...FAILURE, message: 'x'.repeat(17_000) })),
+        ...annotate('failure', JSON.stringify({ ...FAILURE, message: 'x'.repeat(6_144) })),
       },
-      '16384',
+      '6144',
     ],
     [
       'annotations that fill the API server',

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
-import { isConflict } from '../../kube/client/api-error.ts'
-import { CLAIM_LIMITS, type ClaimLease, claimPatch } from '../../kube/resources/claim-lease.ts'
-import { messageOf } from '../../lib/errors.ts'
+import { isConflict } from '../../../kube/client/api-error.ts'
+import { CLAIM_LIMITS, type ClaimLease, claimPatch } from '../../../kube/resources/claim-lease.ts'
+import { messageOf } from '../../../lib/errors.ts'
 import { type ClaimKube, readLease, writeLease } from './claim-kube.ts'
 
 export interface JoinOptions {
@@ -21,12 +21,8 @@ export async function joinNodes({ kube, name, self, lease, limitMs, logger }: Jo
     const client = await kube()
     const add = async (current: ClaimLease | undefined) => {
       if (!current || current.nodes.includes(self) || current.nodes.length >= CLAIM_LIMITS.nodes) return
-      await writeLease(
-        client,
-        name,
-        claimPatch(current.resourceVersion, { nodes: withNode(current.nodes, self) }),
-        limits,
-      )
+      const body = claimPatch(current.resourceVersion, { nodes: withNode(current.nodes, self) })
+      await writeLease(client, name, body, limits)
     }
     try {
       await add(lease ?? (await readLease(client, name, limits)))
