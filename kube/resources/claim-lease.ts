@@ -6,18 +6,14 @@ import { cleanText, copyStart } from '../../lib/text/text.ts'
 import { isStorePath, STORE_DIR } from '../../recipes/store-path.ts'
 import type { Kind } from '../client/contract.ts'
 import { leases, microTime } from './lease.ts'
+import { CLAIM_LABEL, CLAIM_OF_PATH, CLAIM_OF_SLOT, STORE_PATH_ANNOTATION } from './names.ts'
 
-/** Namespace of claims and slots, so that any number of them leaves room for the Leases of shims. */
-export const CLAIMS_NAMESPACE = 'enbi-claims'
-/** Label of each Lease in CLAIMS_NAMESPACE: `path` or `slot`. deploy/base/claim-admission.yaml knows all these names, too. */
-export const CLAIM_LABEL = 'enbi.hrzn.ee/claim'
-export const STORE_PATH_ANNOTATION = 'enbi.hrzn.ee/store-path'
-/** How far the holder is, for people. */
-export const PROGRESS_ANNOTATION = 'enbi.hrzn.ee/progress'
+/** How far the holder is, for people. deploy/base/claim-admission.yaml knows all these names, too. */
+const PROGRESS_ANNOTATION = 'enbi.hrzn.ee/progress'
 /** Names of nodes that have the path, separated by commas. */
-export const NODES_ANNOTATION = 'enbi.hrzn.ee/nodes'
+const NODES_ANNOTATION = 'enbi.hrzn.ee/nodes'
 /** Why the path can never be built, as JSON. */
-export const FAILURE_ANNOTATION = 'enbi.hrzn.ee/failure'
+const FAILURE_ANNOTATION = 'enbi.hrzn.ee/failure'
 
 /** deploy/base/claim-admission.yaml also enforces these. Texts are in characters. */
 export const CLAIM_LIMITS = {
@@ -170,7 +166,7 @@ export interface NewClaim {
 export function newClaim({ holder, durationMs, storePath }: NewClaim): object {
   const isPath = storePath !== undefined
   const metadata = {
-    labels: { [CLAIM_LABEL]: isPath ? 'path' : 'slot' },
+    labels: { [CLAIM_LABEL]: isPath ? CLAIM_OF_PATH : CLAIM_OF_SLOT },
     ...(isPath && { annotations: { [STORE_PATH_ANNOTATION]: storePath } }),
   }
   return { metadata, spec: { holderIdentity: holder, ...heldFor(durationMs) } }

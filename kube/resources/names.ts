@@ -4,6 +4,14 @@ import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 
 /** Namespace of the controller and of all Leases. */
 export const SYSTEM_NAMESPACE = 'enbi-system'
+/** Namespace of claims and slots: the Leases by which nodes agree on builds and on copies from each other. */
+export const CLAIMS_NAMESPACE = 'enbi-claims'
+/** Label of these Leases: CLAIM_OF_PATH or CLAIM_OF_SLOT. */
+export const CLAIM_LABEL = 'enbi.hrzn.ee/claim'
+export const CLAIM_OF_PATH = 'path'
+export const CLAIM_OF_SLOT = 'slot'
+/** Annotation of a claim: the store path that it is about. */
+export const STORE_PATH_ANNOTATION = 'enbi.hrzn.ee/store-path'
 /**
  * Label of a NixBuild that was created for pods, not by hand. Its value is CONTROLLER if a pod's annotations have the
  * recipe, and SHIM if only a shim knows it.

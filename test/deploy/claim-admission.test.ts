@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { CLAIMS_NAMESPACE, claimLeases, claimPatch, newClaim, slotName } from '../../kube/resources/claim-lease.ts'
+import { claimLeases, claimPatch, newClaim, slotName } from '../../kube/resources/claim-lease.ts'
 import { leases } from '../../kube/resources/lease.ts'
+import { CLAIMS_NAMESPACE } from '../../kube/resources/names.ts'
 import { refusal } from '../attack/taken-over-node/taken-over-node.ts'
 import { somePath } from '../shim/share/paths.ts'
 import { type Deployed, type Member, startDeployed } from './deployed.ts'

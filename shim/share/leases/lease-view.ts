@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
-import { CLAIMS_NAMESPACE, type ClaimLease, claimLeases } from '../../../kube/resources/claim-lease.ts'
+import { type ClaimLease, claimLeases } from '../../../kube/resources/claim-lease.ts'
+import { CLAIMS_NAMESPACE } from '../../../kube/resources/names.ts'
 import { createChangeSignal } from '../../../lib/async/change-signal.ts'
 import { backOffMs, jitter, pause } from '../../../lib/async/retry.ts'
 import { messageOf } from '../../../lib/errors.ts'
