@@ -79,6 +79,7 @@ export function createFindCopy(options: FindCopyOptions): FindCopy {
       const unusable = new Set<string>()
       const slotSearch = slots.search()
       let pauseMs = times.shortestPauseMs
+      let busySince: number | undefined
       const join = async () => {
         const lease = view.seen?.lease
         if (serves) await joinNodes({ kube, name, self, lease, limitMs: times.endMs, logger })
@@ -100,6 +101,8 @@ export function createFindCopy(options: FindCopyOptions): FindCopy {
             logger.debug({ err: messageOf(error) }, 'cannot take a slot, so this node copies without one')
             return copyFrom(first)
           }
+          busySince ??= performance.now()
+          if (performance.now() - busySince > times.slotlessMs) return copyFrom(first)
           // More nodes become peers meanwhile.
           await view.changed(Math.min(jitter(pauseMs, 0.5), longestMs))
           pauseMs = Math.min(pauseMs * 2, times.longestPauseMs)

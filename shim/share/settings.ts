@@ -14,6 +14,8 @@ export interface ShareTimes {
   /** Between two looks for a slot. */
   readonly shortestPauseMs: number
   readonly longestPauseMs: number
+  /** A node that gets no slot for this long copies without one: another node may hold them all indefinitely. */
+  readonly slotlessMs: number
   /** How long a failure of another node is not believed a second time. */
   readonly believeMs: number
   /** How long the address of a node is kept. */
@@ -36,6 +38,7 @@ export const TIMES: ShareTimes = {
   pollMs: 15_000,
   shortestPauseMs: 1_000,
   longestPauseMs: 15_000,
+  slotlessMs: 300_000,
   believeMs: 3_600_000,
   addressMs: 600_000,
   storeMs: 2_000,

@@ -183,6 +183,18 @@ test('a slot whose node is lost is taken again', async () => {
   await (await find(node, path).copy()).end(true)
 })
 
+test('a node copies without a slot if another one holds them all indefinitely', async () => {
+  const path = somePath()
+  const builder = await nodes.add({ store: { address: 'http://10.0.0.5:5000', maxServed: 1 } })
+  await (await mustClaim(builder, path)).end()
+  const hoarder = await nodes.add()
+  await find(hoarder, path).copy()
+  const node = await nodes.add({ times: { slotlessMs: 1_000 } })
+  const from = await find(node, path).copy()
+  expect(from.node).toBe(builder.name)
+  await from.end(true)
+})
+
 test('a claim that cannot be written because of a quota or missing rights is known to its node alone', async () => {
   const path = somePath()
   const token = await nodes.cluster.createToken({ namespace: 'enbi-system', serviceAccount: 'enbi-shim' })
