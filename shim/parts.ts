@@ -17,6 +17,7 @@ import type { PathSharing } from './nix/sharing.ts'
 import { credentialsFolder } from './nix/user/state-dir.ts'
 import type { StreamHandler } from './proxy/contract.ts'
 import type { ImageRecords, Stages } from './pull/contract.ts'
+import type { OwnStoreOptions } from './share/own-store.ts'
 import type { Sharing } from './share/sharing.ts'
 import type { WatchStatusOptions } from './status/watch-status.ts'
 
@@ -128,7 +129,6 @@ export function clusterPart({
   if (!kubernetes) return undefined
   const load = lazy(async () => {
     const { createCluster } = await import('./cluster/cluster.ts')
-    const { createOwnStore } = await import('./share/own-store.ts')
     return createCluster({
       kubeconfig: kubernetes.kubeconfig,
       nodeName: kubernetes.nodeName,
@@ -140,11 +140,16 @@ export function clusterPart({
       shimVersion: version(),
       system: hostSystem(),
       layerMode: config.import.layers,
-      store: share && createOwnStore({ ...share, fetchOnly: isFetchOnly(nix), logger }),
+      store: share && (await ownStore({ ...share, fetchOnly: isFetchOnly(nix), logger })),
       logger,
     })
   })
   return () => load().catch(err => void logger.error({ err }, 'the cluster cannot be used'))
+}
+
+async function ownStore(options: OwnStoreOptions) {
+  const { createOwnStore } = await import('./share/own-store.ts')
+  return createOwnStore(options)
 }
 
 export interface SharingPartOptions {

@@ -6,26 +6,29 @@ import { cleanText, copyStart } from '../../lib/text/text.ts'
 import { isStorePath, STORE_DIR } from '../../recipes/store-path.ts'
 import type { Kind } from '../client/contract.ts'
 import { leases, microTime } from './lease.ts'
+import { CLAIM_LABEL, CLAIM_OF_PATH, CLAIM_OF_SLOT, STORE_PATH_ANNOTATION } from './names.ts'
 
-/** Namespace of claims and slots, so that any number of them leaves room for the Leases of shims. */
-export const CLAIMS_NAMESPACE = 'enbi-claims'
-/** Label of each Lease in CLAIMS_NAMESPACE: `path` or `slot`. deploy/base/claim-admission.yaml knows all these names, too. */
-export const CLAIM_LABEL = 'enbi.hrzn.ee/claim'
-export const STORE_PATH_ANNOTATION = 'enbi.hrzn.ee/store-path'
-/** How far the holder is, for people. */
-export const PROGRESS_ANNOTATION = 'enbi.hrzn.ee/progress'
+/** How far the holder is, for people. deploy/base/claim-admission.yaml knows all these names, too. */
+const PROGRESS_ANNOTATION = 'enbi.hrzn.ee/progress'
 /** Names of nodes that have the path, separated by commas. */
-export const NODES_ANNOTATION = 'enbi.hrzn.ee/nodes'
+const NODES_ANNOTATION = 'enbi.hrzn.ee/nodes'
 /** Why the path can never be built, as JSON. */
-export const FAILURE_ANNOTATION = 'enbi.hrzn.ee/failure'
+const FAILURE_ANNOTATION = 'enbi.hrzn.ee/failure'
 
 /** deploy/base/claim-admission.yaml also enforces these. Texts are in characters. */
-export const CLAIM_LIMITS = { durationMs: 60_000, nodes: 8, progress: 200, failureMessage: 2_048 } as const
+export const CLAIM_LIMITS = {
+  durationMs: 60_000,
+  nodes: 8,
+  progress: 200,
+  failure: 6_144,
+  failureMessage: 2_048,
+} as const
 
 /** Nodes that may copy from one node at the same time, whatever it says. */
 export const MAX_SERVED = 64
 
 const HASH_LENGTH = 32
+const SHORT_MESSAGE = 512
 /** Longer names of nodes are cut in the names of slots. */
 const MAX_PEER = 200
 const SHORT_HASH = 16
@@ -64,7 +67,7 @@ export function isSharedFailure(code: string): code is SharedFailure {
 
 const failureSchema = v.pipe(
   v.string(),
-  v.maxLength(16_384),
+  v.maxLength(CLAIM_LIMITS.failure),
   v.parseJson(),
   v.object({
     code: v.picklist(SHARED_FAILURES),
@@ -146,7 +149,10 @@ export function claimPatch(resourceVersion: string, change: ClaimChange): object
 }
 
 function writeFailure({ code, message, node }: ToldFailure): string {
-  return JSON.stringify({ code, message: cutLines(message, CLAIM_LIMITS.failureMessage), node })
+  const text = JSON.stringify({ code, message: cutLines(message, CLAIM_LIMITS.failureMessage), node })
+  // A message of quotes or control characters takes up to six times its length.
+  const isLong = text.length > CLAIM_LIMITS.failure
+  return isLong ? JSON.stringify({ code, message: cutLines(message, SHORT_MESSAGE), node }) : text
 }
 
 export interface NewClaim {
@@ -160,7 +166,7 @@ export interface NewClaim {
 export function newClaim({ holder, durationMs, storePath }: NewClaim): object {
   const isPath = storePath !== undefined
   const metadata = {
-    labels: { [CLAIM_LABEL]: isPath ? 'path' : 'slot' },
+    labels: { [CLAIM_LABEL]: isPath ? CLAIM_OF_PATH : CLAIM_OF_SLOT },
     ...(isPath && { annotations: { [STORE_PATH_ANNOTATION]: storePath } }),
   }
   return { metadata, spec: { holderIdentity: holder, ...heldFor(durationMs) } }

@@ -7,7 +7,7 @@ import type { BuildProgress } from './log/build-progress.ts'
  */
 export interface PathSharing {
   /**
-   * Claims the path for this node within about a second, while the caller holds a place for builds. Undefined if it may be had from
+   * Claims the path for this node within a few seconds, while the caller holds a place for builds. Undefined if it may be had from
    * elsewhere, another node has claimed it, or this node must not build: then the caller gives up its place and asks `find`. Without
    * an API server this node builds, with a claim that only it knows of. Never throws unless aborted.
    */
@@ -28,7 +28,7 @@ export interface SharedPath {
 export interface FindCall {
   readonly signal: AbortSignal
   readonly onProgress: (progress: BuildProgress) => void
-  /** URLs that this run could not copy from. */
+  /** URLs that this run could not copy from: the same set in all calls of a run, whose time to wait is counted together. */
   readonly failed: ReadonlySet<string>
 }
 

@@ -3,9 +3,11 @@ import { isConflict } from '../../kube/client/api-error.ts'
 import { type ClaimLease, claimPatch, pathClaimName } from '../../kube/resources/claim-lease.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
 import type { PathClaim } from '../nix/sharing.ts'
-import { type ClaimKube, createLease, readLease, writeLease } from './claim-kube.ts'
-import { type Decision, decide, type Seen } from './decide.ts'
-import { holdLease } from './held-lease.ts'
+import { type Decision, decide } from './decide.ts'
+import { type ClaimKube, createLease, readLease, writeLease } from './leases/claim-kube.ts'
+import { holdLease } from './leases/held-lease.ts'
+import { joinNodes } from './leases/join-nodes.ts'
+import type { Seen } from './leases/lease-view.ts'
 import type { LeadingRun } from './local-runs.ts'
 import { createPathClaim } from './path-claim.ts'
 import type { ShareTimes } from './settings.ts'
@@ -109,7 +111,10 @@ export function createClaims({ kube, self, serves, mayBuild, times, logger }: Cl
             ...{ durationMs: times.leaseMs, renewMs: times.renewMs, endMs: times.endMs },
           })
         : undefined
-      return createPathClaim({ held, lead, self, serves, signal })
+      const join = async () => {
+        if (name !== undefined) await joinNodes({ kube, name, self, limitMs: times.endMs, logger })
+      }
+      return createPathClaim({ held, lead, self, serves, join, signal })
     },
   }
   return claims

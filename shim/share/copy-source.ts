@@ -1,11 +1,5 @@
-import type { Logger } from 'pino'
-import { isConflict } from '../../kube/client/api-error.ts'
-import { CLAIM_LIMITS, type ClaimLease, claimPatch } from '../../kube/resources/claim-lease.ts'
-import { messageOf } from '../../lib/errors.ts'
 import type { CopySource } from '../nix/sharing.ts'
-import { type ClaimKube, readLease, writeLease } from './claim-kube.ts'
 import type { LeadingRun } from './local-runs.ts'
-import { withNode } from './path-claim.ts'
 import type { Slot } from './slots.ts'
 
 export interface CopySourceOptions {
@@ -38,39 +32,4 @@ export function createCopySource({ url, node, slot, lead, signal, join }: CopySo
   signal.addEventListener('abort', leave, { once: true })
   if (signal.aborted) leave()
   return { url, ...(node !== undefined && { node }), end }
-}
-
-export interface JoinOptions {
-  readonly kube: () => Promise<ClaimKube>
-  readonly name: string
-  readonly self: string
-  /** As last seen. */
-  readonly lease: ClaimLease | undefined
-  readonly limitMs: number
-  readonly logger: Logger
-}
-
-/** Adds this node to those that have the path. To lose against others does no harm: enough nodes have it then. */
-export async function joinNodes({ kube, name, self, lease, limitMs, logger }: JoinOptions): Promise<void> {
-  const limits = { signal: AbortSignal.timeout(limitMs), timeoutMs: limitMs }
-  try {
-    const client = await kube()
-    const add = async (current: ClaimLease | undefined) => {
-      if (!current || current.nodes.includes(self) || current.nodes.length >= CLAIM_LIMITS.nodes) return
-      await writeLease(
-        client,
-        name,
-        claimPatch(current.resourceVersion, { nodes: withNode(current.nodes, self) }),
-        limits,
-      )
-    }
-    try {
-      await add(lease)
-    } catch (error) {
-      if (!isConflict(error)) throw error
-      await add(await readLease(client, name, limits))
-    }
-  } catch (error) {
-    logger.debug({ err: messageOf(error), name }, 'cannot tell other nodes that this one has the path')
-  }
 }

@@ -1,12 +1,5 @@
 import type { ClaimLease, ToldFailure } from '../../kube/resources/claim-lease.ts'
-
-/** What is known about the claim of a path. */
-export interface Seen {
-  /** Undefined: there is no Lease. */
-  readonly lease: ClaimLease | undefined
-  /** When this version was first seen, by this process's clock: clocks of other machines are not compared. */
-  readonly seenAt: number
-}
+import type { Seen } from './leases/lease-view.ts'
 
 export interface DecideInput {
   readonly seen: Seen
@@ -36,16 +29,15 @@ export function decide({ seen, self, now, mayBuild, unusable, believes }: Decide
   const { lease, seenAt } = seen
   if (lease === undefined) return mayBuild ? { kind: 'create' } : { kind: 'wait', progress: '' }
   const { holder, progress, nodes, failure } = lease
+  // Also while a node builds: a new holder starts with an empty list, so these have got the path since then.
+  const peers = nodes.filter(node => node !== self && !unusable.has(node))
+  if (peers.length > 0) return { kind: 'copy', nodes: peers }
   if (holder !== '' && holder !== self) {
     const ms = seenAt + lease.durationMs - now
     if (ms > 0) return { kind: 'wait', node: holder, progress, ms }
     return mayBuild ? { kind: 'take', lease } : { kind: 'wait', node: holder, progress }
   }
-  if (holder === '') {
-    if (failure && failure.node !== self && believes) return { kind: 'fail', failure }
-    const peers = nodes.filter(node => node !== self && !unusable.has(node))
-    if (peers.length > 0) return { kind: 'copy', nodes: peers }
-  }
+  if (holder === '' && failure && failure.node !== self && believes) return { kind: 'fail', failure }
   // Its own Lease is from an earlier process: claims of this one are known without asking.
   return mayBuild ? { kind: 'take', lease } : { kind: 'wait', progress: '' }
 }

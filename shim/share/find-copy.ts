@@ -2,9 +2,10 @@ import type { Logger } from 'pino'
 import { jitter } from '../../lib/async/retry.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { FindCall, PathSource, SharedPath } from '../nix/sharing.ts'
-import type { ClaimKube } from './claim-kube.ts'
-import { createCopySource, joinNodes } from './copy-source.ts'
-import type { LeaseView } from './lease-view.ts'
+import { createCopySource } from './copy-source.ts'
+import type { ClaimKube } from './leases/claim-kube.ts'
+import { joinNodes } from './leases/join-nodes.ts'
+import type { LeaseView } from './leases/lease-view.ts'
 import type { LeadingRun } from './local-runs.ts'
 import type { Peer, Peers } from './peers.ts'
 import type { ShareTimes } from './settings.ts'
@@ -78,6 +79,7 @@ export function createFindCopy(options: FindCopyOptions): FindCopy {
       const unusable = new Set<string>()
       const slotSearch = slots.search()
       let pauseMs = times.shortestPauseMs
+      let busySince: number | undefined
       const join = async () => {
         const lease = view.seen?.lease
         if (serves) await joinNodes({ kube, name, self, lease, limitMs: times.endMs, logger })
@@ -99,6 +101,8 @@ export function createFindCopy(options: FindCopyOptions): FindCopy {
             logger.debug({ err: messageOf(error) }, 'cannot take a slot, so this node copies without one')
             return copyFrom(first)
           }
+          busySince ??= performance.now()
+          if (performance.now() - busySince > times.slotlessMs) return copyFrom(first)
           // More nodes become peers meanwhile.
           await view.changed(Math.min(jitter(pauseMs, 0.5), longestMs))
           pauseMs = Math.min(pauseMs * 2, times.longestPauseMs)

@@ -3,7 +3,8 @@ import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import type { ShimError } from '../../lib/errors.ts'
 import type { PathClaim } from '../nix/sharing.ts'
 import { describePull } from '../pull/progress.ts'
-import type { HeldLease } from './held-lease.ts'
+import type { HeldLease } from './leases/held-lease.ts'
+import { withNode } from './leases/join-nodes.ts'
 import { endOf, type LeadingRun } from './local-runs.ts'
 
 export interface PathClaimOptions {
@@ -13,16 +14,19 @@ export interface PathClaimOptions {
   readonly self: string
   /** Whether other nodes can copy from this one. */
   readonly serves: boolean
+  /** Tells other nodes that this one has the path, if the claim was lost meanwhile. */
+  readonly join?: () => Promise<void>
   /** Of the run. A claim does not outlive it. */
   readonly signal: AbortSignal
 }
 
-export function createPathClaim({ held, lead, self, serves, signal }: PathClaimOptions): PathClaim {
+export function createPathClaim({ held, lead, self, serves, join, signal }: PathClaimOptions): PathClaim {
   let ending: Promise<void> | undefined
 
   async function release(failure: ShimError | undefined): Promise<void> {
     signal.removeEventListener('abort', leave)
-    await held?.release(lease => outcome(lease, failure))
+    const isReleased = await held?.release(lease => outcome(lease, failure))
+    if (isReleased === false && !failure && serves) await join?.()
     // Not before: another run of this node would take the Lease that is just released.
     lead.end(failure ? endOf(failure) : { kind: 'here' })
   }
@@ -48,8 +52,4 @@ export function createPathClaim({ held, lead, self, serves, signal }: PathClaimO
     },
     end,
   }
-}
-
-export function withNode(nodes: readonly string[], node: string): readonly string[] {
-  return nodes.includes(node) ? nodes : [...nodes, node]
 }

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { Kind } from '../../kube/client/contract.ts'
 import { MAX_SERVED } from '../../kube/resources/claim-lease.ts'
 import { nixNodes } from '../../kube/resources/nixnode.ts'
-import type { ClaimKube } from './claim-kube.ts'
+import type { ClaimKube } from './leases/claim-kube.ts'
 
 /** How a node serves its store. */
 export interface Peer {

@@ -14,12 +14,16 @@ export interface ShareTimes {
   /** Between two looks for a slot. */
   readonly shortestPauseMs: number
   readonly longestPauseMs: number
+  /** A node that gets no slot for this long copies without one: another node may hold them all indefinitely. */
+  readonly slotlessMs: number
   /** How long a failure of another node is not believed a second time. */
   readonly believeMs: number
   /** How long the address of a node is kept. */
   readonly addressMs: number
   /** Limit of a question to a store. */
   readonly storeMs: number
+  /** How long a store that did not answer is not asked. */
+  readonly storeSilentMs: number
   /** Between two questions to the stores for a node that must not build. */
   readonly storeAgainMs: number
 }
@@ -29,13 +33,15 @@ export const TIMES: ShareTimes = {
   renewMs: 10_000,
   slotMs: 60_000,
   renewSlotMs: 20_000,
-  askMs: 1_000,
+  askMs: 2_000,
   endMs: 3_000,
   pollMs: 15_000,
   shortestPauseMs: 1_000,
   longestPauseMs: 15_000,
+  slotlessMs: 300_000,
   believeMs: 3_600_000,
   addressMs: 600_000,
   storeMs: 2_000,
+  storeSilentMs: 30_000,
   storeAgainMs: 30_000,
 }

@@ -2,11 +2,11 @@ import type { Logger } from 'pino'
 import { orCancelled, within } from '../../lib/async/bounded-wait.ts'
 import { RetryableError } from '../../lib/errors.ts'
 import type { FindCall, PathClaim, PathSharing, PathSource, SharedPath } from '../nix/sharing.ts'
-import type { ClaimKube } from './claim-kube.ts'
 import { createClaims } from './claims.ts'
 import { createFindCopy } from './find-copy.ts'
 import { createFinder, throwIfLeft } from './find-path.ts'
-import { createWatchPlaces } from './lease-view.ts'
+import type { ClaimKube } from './leases/claim-kube.ts'
+import { createWatchPlaces } from './leases/lease-view.ts'
 import { createLocalRuns, type LocalEnd } from './local-runs.ts'
 import { createPeers } from './peers.ts'
 import { type ShareTimes, TIMES } from './settings.ts'
@@ -51,7 +51,7 @@ export function createSharing(options: SharingOptions): Sharing {
   const logger = options.logger.child({ stage: 'share' })
   const mayBuild = !fetchOnly
   const runs = createLocalRuns()
-  const stores = createStores({ stores: options.stores, limitMs: times.storeMs })
+  const stores = createStores({ stores: options.stores, limitMs: times.storeMs, silentMs: times.storeSilentMs })
   const hasCluster = options.kube !== undefined
   const kube = options.kube ?? noCluster
   const common = { kube, self, serves, mayBuild, times, logger }

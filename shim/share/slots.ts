@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
 import { isConflict } from '../../kube/client/api-error.ts'
 import { type ClaimLease, claimPatch, slotName } from '../../kube/resources/claim-lease.ts'
-import { type ClaimKube, createLease, readLease, writeLease } from './claim-kube.ts'
-import { type HeldLease, holdLease } from './held-lease.ts'
+import { type ClaimKube, createLease, readLease, writeLease } from './leases/claim-kube.ts'
+import { type HeldLease, holdLease } from './leases/held-lease.ts'
 import type { Peer } from './peers.ts'
 import type { ShareTimes } from './settings.ts'
 

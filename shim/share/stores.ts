@@ -16,6 +16,8 @@ export interface StoresOptions {
   readonly stores: readonly string[]
   /** Limit of one question, in milliseconds. */
   readonly limitMs: number
+  /** How long a store that did not answer is not asked. */
+  readonly silentMs: number
 }
 
 export interface Stores {
@@ -24,27 +26,40 @@ export interface Stores {
 }
 
 /** The binary caches of the config. Those without a way to ask quickly are assumed to have the path: the copy shows. */
-export function createStores({ stores, limitMs }: StoresOptions): Stores {
+export function createStores({ stores, limitMs, silentMs }: StoresOptions): Stores {
+  const silentUntil = new Map<string, number>()
+
+  async function mayHave(store: string, storePath: string): Promise<boolean> {
+    const url = narinfoOf(store, storePath)
+    if (!url) return true
+    if ((silentUntil.get(store) ?? 0) > performance.now()) return false
+    try {
+      const status = await statusOf(url, limitMs)
+      // Nix follows redirections.
+      return status === 200 || (status >= 300 && status < 400)
+    } catch {
+      silentUntil.set(store, performance.now() + silentMs)
+      return false
+    }
+  }
+
   return {
     async find({ storePath }, failed, signal) {
-      const answers = stores
-        .filter(url => !failed.has(url))
-        .map(url => ({ url, mayHave: mayHave(url, storePath, limitMs) }))
+      const answers = stores.filter(url => !failed.has(url)).map(url => ({ url, mayHave: mayHave(url, storePath) }))
       for (const { url, mayHave } of answers) if (await orCancelled(mayHave, signal)) return url
       return undefined
     },
   }
 }
 
-async function mayHave(store: string, storePath: string, limitMs: number): Promise<boolean> {
+/** Undefined if it is not asked by http. */
+function narinfoOf(store: string, storePath: string): URL | undefined {
   const url = new URL(store)
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') return true
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return undefined
   const begin = STORE_DIR.length + 1
   url.pathname = `${url.pathname.replace(/\/$/, '')}/${storePath.slice(begin, begin + HASH_LENGTH)}.narinfo`
   url.search = ''
-  const status = await statusOf(url, limitMs).catch(() => 0)
-  // Nix follows redirections.
-  return status === 200 || (status >= 300 && status < 400)
+  return url
 }
 
 function statusOf(url: URL, limitMs: number): Promise<number> {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { CLAIMS_NAMESPACE, claimLeases, claimPatch, newClaim, slotName } from '../../kube/resources/claim-lease.ts'
+import { claimLeases, claimPatch, newClaim, slotName } from '../../kube/resources/claim-lease.ts'
 import { leases } from '../../kube/resources/lease.ts'
+import { CLAIMS_NAMESPACE } from '../../kube/resources/names.ts'
 import { refusal } from '../attack/taken-over-node/taken-over-node.ts'
 import { somePath } from '../shim/share/paths.ts'
 import { type Deployed, type Member, startDeployed } from './deployed.ts'
@@ -146,9 +147,9 @@ describe('a shim of a taken-over node may not write into its own claim', () => {
       'a long failure',
       {
         spec: { holderIdentity: '' },
-        ...annotate('failure', JSON.stringify({ ...FAILURE, message: 'x'.repeat(17_000) })),
+        ...annotate('failure', JSON.stringify({ ...FAILURE, message: 'x'.repeat(6_144) })),
       },
-      '16384',
+      '6144',
     ],
     [
       'annotations that fill the API server',

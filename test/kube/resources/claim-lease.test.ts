@@ -44,7 +44,7 @@ describe('a claim', () => {
     const lease = annotated({
       progress: `\u001b[31mred\u001b[0m\n${'x'.repeat(500)}`,
       nodes: nodes.join(','),
-      failure: JSON.stringify({ code: 'BuilderFailed', message: `\u0007${'y'.repeat(9_000)}`, node: 'a' }),
+      failure: JSON.stringify({ code: 'BuilderFailed', message: `\u0007${'y'.repeat(5_000)}`, node: 'a' }),
     })
     expect(lease.progress).toMatch(/^red x+$/)
     expect(lease.progress.length).toBeLessThanOrEqual(CLAIM_LIMITS.progress)
@@ -61,6 +61,12 @@ describe('a claim', () => {
     ['too much', JSON.stringify({ code: 'BuilderFailed', message: 'x'.repeat(20_000), node: 'a' })],
   ])('has no failure if its annotation is %s', (_, failure) => {
     expect(annotated({ failure }).failure).toBeUndefined()
+  })
+
+  test.each(['"', '\u0001', 'é'])('has room for a failure of many %j', character => {
+    const failure = { code: 'BuilderFailed', message: `it broke ${character.repeat(9_000)}`, node: 'a' } as const
+    const lease = read(claimPatch('7', { failure }))
+    expect(lease.failure?.message).toMatch(/^it broke/)
   })
 
   test.each([

@@ -17,6 +17,8 @@ describe('described progress', () => {
     [progress('building', { done: 1, expected: 3, text: 'hello-1.0' }), 'building 1 of 3, hello-1.0'],
     [progress('building', { text: 'hello-1.0' }), 'building hello-1.0'],
     [progress('fetching', { done: 1_500_000, expected: 3_000_000 }), 'fetching 1.5 MB of 3.0 MB'],
+    [progress('waiting', { text: 'worker-3: building 1 of 3' }), 'waiting for worker-3: building 1 of 3'],
+    [progress('copying', { text: 'worker-3', done: 1_500_000 }), 'copying from worker-3, 1.5 MB'],
     [progress('importing', { done: 1_500_000 }), 'importing 1.5 MB'],
     [progress('unpacking', { done: 2, expected: 5 }), 'unpacking layer 2 of 5'],
     [progress('present'), 'the image exists already'],

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createKube } from '../../../kube/client/client.ts'
 import type { Kube } from '../../../kube/client/contract.ts'
-import { CLAIMS_NAMESPACE, claimLeases, slotName } from '../../../kube/resources/claim-lease.ts'
+import { claimLeases, slotName } from '../../../kube/resources/claim-lease.ts'
 import { leases } from '../../../kube/resources/lease.ts'
+import { CLAIMS_NAMESPACE } from '../../../kube/resources/names.ts'
 import { writeKubeconfig } from '../../cluster/access.ts'
 import { startCountingProxy } from '../../controller/counting-proxy.ts'
 import { PATIENT } from '../../patience.ts'
@@ -117,18 +118,23 @@ describe('without an API server', () => {
     await kube.close()
   })
 
-  test('a node loses its claim after that time, but continues to build', async () => {
+  test('a node loses its claim after that time, but continues to build, and others copy what it has built', async () => {
     await using proxy = await startCountingProxy(nodes.cluster.access.server)
     const kube = createKube({ kubeconfig: await kubeconfigOf(proxy.url) })
     const path = somePath()
-    const [holder, node] = await Promise.all([nodes.add({ kube, serves: false }), nodes.add()])
+    const [holder, node] = await Promise.all([nodes.add({ kube }), nodes.add()])
     const claim = await mustClaim(holder, path)
     proxy.cut()
     const other = await find(node, path).claim()
+    const waiting = find(await nodes.add(), path)
+    await expect.poll(() => waiting.progress, PATIENT).not.toEqual([])
     proxy.reconnect()
     await claim.end()
-    expect((await nodes.leaseOf(path))?.holder).toBe(node.name)
+    expect(await nodes.leaseOf(path)).toMatchObject({ holder: node.name, nodes: [holder.name] })
+    expect((await waiting.copy()).node).toBe(holder.name)
+    waiting.cancel()
     await other.end()
+    expect((await nodes.leaseOf(path))?.nodes).toEqual([holder.name, node.name])
     await kube.close()
   })
 
@@ -175,6 +181,18 @@ test('a slot whose node is lost is taken again', async () => {
   await nodes.kube.create(leases, { ...slot, body: { spec } })
   const node = await nodes.add()
   await (await find(node, path).copy()).end(true)
+})
+
+test('a node copies without a slot if another one holds them all indefinitely', async () => {
+  const path = somePath()
+  const builder = await nodes.add({ store: { address: 'http://10.0.0.5:5000', maxServed: 1 } })
+  await (await mustClaim(builder, path)).end()
+  const hoarder = await nodes.add()
+  await find(hoarder, path).copy()
+  const node = await nodes.add({ times: { slotlessMs: 1_000 } })
+  const from = await find(node, path).copy()
+  expect(from.node).toBe(builder.name)
+  await from.end(true)
 })
 
 test('a claim that cannot be written because of a quota or missing rights is known to its node alone', async () => {

@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { pino } from 'pino'
 import type { Kube } from '../../../kube/client/contract.ts'
 import {
-  CLAIMS_NAMESPACE,
   type ClaimLease,
   claimLeases,
   type NewClaim,
   newClaim,
   pathClaimName,
 } from '../../../kube/resources/claim-lease.ts'
+import { CLAIMS_NAMESPACE } from '../../../kube/resources/names.ts'
 import { nixNodes } from '../../../kube/resources/nixnode.ts'
 import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
 import type { CopySource, FindCall, PathClaim, PathSource, SharedPath } from '../../../shim/nix/sharing.ts'

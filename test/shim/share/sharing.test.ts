@@ -240,6 +240,8 @@ describe('with stores in its config', () => {
     await using silent = await startCache(undefined)
     const node = await nodes.add({ stores: [empty.url, silent.url, 'http://127.0.0.1:1'], times: { storeMs: 200 } })
     await (await claimOf(node, path)).end()
+    await (await claimOf(node, somePath())).end()
+    expect([empty, silent].map(({ asked }) => asked.length)).toEqual([2, 1])
     const other = await nodes.add({ stores: ['s3://bucket'] })
     const from = await find(other, path).copy()
     expect(from.url).toBe('s3://bucket')

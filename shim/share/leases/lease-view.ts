@@ -1,10 +1,18 @@
 import type { Logger } from 'pino'
-import { CLAIMS_NAMESPACE, type ClaimLease, claimLeases } from '../../kube/resources/claim-lease.ts'
-import { createChangeSignal } from '../../lib/async/change-signal.ts'
-import { backOffMs, jitter, pause } from '../../lib/async/retry.ts'
-import { messageOf, ShimError } from '../../lib/errors.ts'
+import { type ClaimLease, claimLeases } from '../../../kube/resources/claim-lease.ts'
+import { CLAIMS_NAMESPACE } from '../../../kube/resources/names.ts'
+import { createChangeSignal } from '../../../lib/async/change-signal.ts'
+import { backOffMs, jitter, pause } from '../../../lib/async/retry.ts'
+import { messageOf } from '../../../lib/errors.ts'
 import { type ClaimKube, readLease } from './claim-kube.ts'
-import type { Seen } from './decide.ts'
+
+/** What is known about a Lease. */
+export interface Seen {
+  /** Undefined: there is no Lease. */
+  readonly lease: ClaimLease | undefined
+  /** When this version was first seen, by this process's clock: clocks of other machines are not compared. */
+  readonly seenAt: number
+}
 
 export interface LeaseViewOptions {
   readonly kube: () => Promise<ClaimKube>
@@ -25,8 +33,6 @@ export interface LeaseView extends Disposable {
   read(): Promise<void>
   /** Reads the Lease, or waits for the watch to show what has changed. */
   refresh(): Promise<void>
-  /** Something has answered: the Lease as it was written; undefined if it is gone. */
-  saw(lease: ClaimLease | undefined): void
   /** A request has failed. */
   failed(): void
   /** Since when the API server has not answered, in milliseconds; 0 if the last request was answered. */
@@ -47,7 +53,8 @@ export function createLeaseView({ kube, name, seen, places, pollMs, signal, logg
   let current = seen
   let answeredAt = performance.now()
   let isAway = false
-  let following: Promise<void> | undefined
+  let isFollowing = false
+  let isWatching = false
 
   function answered(): void {
     answeredAt = performance.now()
@@ -89,17 +96,20 @@ export function createLeaseView({ kube, name, seen, places, pollMs, signal, logg
     while (!over.signal.aborted) {
       const place = places.take()
       try {
+        // The version may be too old to continue from, and a watch without events does not show that the API server is back.
+        if (failures > 0) await read()
+        isWatching = place
         if (place) await watch()
-        else await pause(jitter(pollMs, 0.3), over.signal)
-        // After a watch has ended, the version may be too old to continue from.
+        isWatching = false
+        await pause(jitter(place ? REFRESH_MS : pollMs, 0.3), over.signal)
         if (!over.signal.aborted) await read()
         failures = 0
       } catch (error) {
         if (over.signal.aborted) return
         isAway = true
+        isWatching = false
         failures += 1
         if (failures === 1) logger.debug({ err: messageOf(error), name }, 'cannot watch the lease')
-        if (isExpired(error)) await read().catch(() => {})
         await pause(backOffMs(failures + 2), over.signal)
       } finally {
         if (place) places.give()
@@ -112,14 +122,14 @@ export function createLeaseView({ kube, name, seen, places, pollMs, signal, logg
       return current
     },
     read,
-    refresh: () => (following ? changes.changed(REFRESH_MS) : read()),
-    saw,
+    refresh: () => (isWatching ? changes.changed(REFRESH_MS) : read()),
     failed() {
       isAway = true
     },
     awayMs: () => (isAway ? performance.now() - answeredAt : 0),
     async changed(limitMs) {
-      following ??= follow()
+      if (!isFollowing) void follow()
+      isFollowing = true
       await changes.changed(limitMs)
     },
     [Symbol.dispose]() {
@@ -128,10 +138,6 @@ export function createLeaseView({ kube, name, seen, places, pollMs, signal, logg
       changes[Symbol.dispose]()
     },
   }
-}
-
-function isExpired(error: unknown): boolean {
-  return error instanceof ShimError && error.code === 'ClusterExpired'
 }
 
 /** Each watch holds a connection, and those to one API server are limited: the others ask now and then instead. */

@@ -1,12 +1,6 @@
-import type { CallOptions, Kube } from '../../kube/client/contract.ts'
-import {
-  CLAIMS_NAMESPACE,
-  type ClaimLease,
-  claimLeases,
-  type NewClaim,
-  newClaim,
-} from '../../kube/resources/claim-lease.ts'
-import { SHIM } from '../../kube/resources/names.ts'
+import type { CallOptions, Kube } from '../../../kube/client/contract.ts'
+import { type ClaimLease, claimLeases, type NewClaim, newClaim } from '../../../kube/resources/claim-lease.ts'
+import { CLAIMS_NAMESPACE, SHIM } from '../../../kube/resources/names.ts'
 
 /** The part of an API server that claims need. */
 export type ClaimKube = Pick<Kube, 'get' | 'create' | 'patch' | 'watch'>

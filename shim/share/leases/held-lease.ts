@@ -1,8 +1,9 @@
 import type { Logger } from 'pino'
-import { isConflict } from '../../kube/client/api-error.ts'
-import { CLAIMS_NAMESPACE, type ClaimChange, type ClaimLease, claimPatch } from '../../kube/resources/claim-lease.ts'
-import { pause } from '../../lib/async/retry.ts'
-import { messageOf } from '../../lib/errors.ts'
+import { isConflict } from '../../../kube/client/api-error.ts'
+import { type ClaimChange, type ClaimLease, claimPatch } from '../../../kube/resources/claim-lease.ts'
+import { CLAIMS_NAMESPACE } from '../../../kube/resources/names.ts'
+import { pause } from '../../../lib/async/retry.ts'
+import { messageOf } from '../../../lib/errors.ts'
 import { type ClaimKube, readLease, writeLease } from './claim-kube.ts'
 
 export interface HeldLeaseOptions {
