@@ -12,6 +12,7 @@ export interface NarInfoQuery {
   readonly env: Readonly<Record<string, string>>
   readonly followsRedirects: boolean
   readonly signal: AbortSignal
+  readonly limitMs?: number
 }
 
 const LIMIT_MS = 5_000
@@ -45,7 +46,14 @@ interface Answer {
   readonly text: string | undefined
 }
 
-async function ask({ url, storePath, env, followsRedirects, signal }: NarInfoQuery): Promise<Answer> {
+async function ask({
+  url,
+  storePath,
+  env,
+  followsRedirects,
+  signal,
+  limitMs = LIMIT_MS,
+}: NarInfoQuery): Promise<Answer> {
   const { EnvHttpProxyAgent, fetch } = await import('undici')
   const certificates = env.NIX_SSL_CERT_FILE ?? env.SSL_CERT_FILE
   const dispatcher = new EnvHttpProxyAgent({
@@ -59,7 +67,7 @@ async function ask({ url, storePath, env, followsRedirects, signal }: NarInfoQue
     const response = await fetch(`${origin}${pathname.replace(/\/$/, '')}/${hashOf(storePath)}.narinfo`, {
       dispatcher,
       redirect: followsRedirects ? 'follow' : 'error',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(limitMs)]),
     })
     return { status: response.status, text: response.ok ? await readBounded(response.body) : undefined }
   } finally {
@@ -86,7 +94,7 @@ function hashOf(storePath: string): string {
 
 /** undici puts the reason into the cause. */
 function reasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return `it did not answer within ${LIMIT_MS / 1000} s`
+  if (error instanceof Error && error.name === 'TimeoutError') return 'it did not answer in time'
   const cause = error instanceof Error ? error.cause : undefined
   return `it cannot be asked (${messageOf(cause ?? error)})`
 }

@@ -1,17 +1,19 @@
 import { readFileSync } from 'node:fs'
-import { mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { recipeKey } from '../../../recipes/recipe.ts'
+import { parseNarInfo } from '../../../shim/nix/binary-cache/narinfo.ts'
+import { fingerprintOf } from '../../../shim/nix/binary-cache/signatures.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
-import { type BinaryCache, makeSigningKey, startBinaryCache } from '../../node/binary-cache.ts'
+import { type BinaryCache, makeSigningKey, type SigningKey, startBinaryCache } from '../../node/binary-cache.ts'
 import { PATIENT } from '../../patience.ts'
+import { WRONG_NARINFOS } from './binary-cache/wrong-narinfo.ts'
 import type { FakeCluster, SharingEvent } from './fake-sharing.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import type { RemoteBuild } from './remote-build.ts'
 import { type RemoteBuilder, type RemoteBuilderOptions, recipeOf, startBuilder } from './remote-builder.ts'
-import { WRONG_NARINFOS } from './wrong-narinfo.ts'
 
 export interface SharedSuiteOptions {
   /** Runs before the beds are created. */
@@ -194,25 +196,15 @@ export function describeSharedBuilds({
     })
 
     describe('whose copy fails', () => {
-      test.each(
-        Object.entries({
-          unsigned: 'it has no signature: set secret-key-files',
-          'signed by an untrusted key': 'it is signed by stranger, which is not trusted (Nix trusts worker-3)',
-          'signed for other content': 'it is signed by worker-3, and the signature is wrong',
-          'about another path': 'it answers about another path',
-          garbage: 'its answer about the path (the narinfo) is not valid',
-          huge: 'its answer about the path (the narinfo) is not valid',
-          endless: 'its answer about the path (the narinfo) is not valid',
-          missing: 'it does not have the path',
-          'an error': 'it answers with status 500',
-          'a redirect': 'it cannot be asked',
-        } satisfies Record<keyof typeof WRONG_NARINFOS, string>),
-      )('because the narinfo is %j fetches nothing more, and is built', async (fault, words) => {
+      test.each([
+        ['unsigned', 'it has no signature: set secret-key-files'],
+        ['signed by an untrusted key', 'it is signed by stranger, which is not trusted (Nix trusts worker-3)'],
+        ['endless', 'its answer about the path (the narinfo) is not valid'],
+      ] as const)('because the narinfo is %j fetches nothing more, and is built', async (fault, words) => {
         await using broken = await startBinaryCache(folder)
         broken.instead((path, response) => {
           if (!path.endsWith('.narinfo')) return false
-          const [, answer] = Object.entries(WRONG_NARINFOS).find(([name]) => name === fault) ?? []
-          answer?.(response, narinfoAt(path), folder)
+          WRONG_NARINFOS[fault](response, narinfoAt(path))
           return true
         })
         expect(await logOfFallback([broken.url])).toContain(words)
@@ -224,6 +216,22 @@ export function describeSharedBuilds({
         broken.instead((path, response) => path.startsWith('/nar/') && !!response.end(Buffer.alloc(400, 'x')))
         expect(await logOfFallback([broken.url])).toMatch(/could not be copied from worker-3 .*: nix copy failed: \S/)
         expect(broken.requests.join('\n')).toContain('/nar/')
+      })
+
+      test('because the Nix daemon trusts no key of it is built, whatever the client trusts', async () => {
+        const stranger = await makeSigningKey(dir, 'stranger')
+        await using foreign = await startBinaryCache(folder)
+        foreign.instead((path, response) => {
+          if (!path.endsWith('.narinfo')) return false
+          response.end(signedBy(stranger, narinfoAt(path)))
+          return true
+        })
+        const options = { 'trusted-public-keys': stranger.publicKey }
+        const log = await logOfFallback([foreign.url], { nix: { options } })
+        expect(log).toMatch(
+          /could not be copied from worker-3 .*: nix copy failed: .* lacks .*signature.*: add the public key/,
+        )
+        expect(foreign.requests.join('\n')).toContain('/nar/')
       })
 
       test('because the server sends the NAR too slowly is built', async () => {
@@ -298,6 +306,47 @@ export function describeSharedBuilds({
       })
     })
 
+    test('that is being copied holds no place for builds', async () => {
+      await using stalling = await startBinaryCache(folder)
+      let stalled = 0
+      stalling.instead((path, response) => path.startsWith('/nar/') && stalled++ === 0 && response.write('x'))
+      await using builder = copierOf([stalling.url], { nix: { maxBuilds: 1 } })
+      const first = builder.start(nextCopy())
+      await expect.poll(() => stalled, PATIENT).toBe(1)
+      await builder.build(nextCopy())
+      first.abort()
+      await expect(first.done).rejects.toMatchObject({ code: 'Cancelled' })
+    })
+
+    describe('with a store that gets what this node builds', () => {
+      test('is copied there in the background, compressed by zstd', async () => {
+        const store = join(bed.dir, 'pushed')
+        await mkdir(store)
+        await chown(store, bed.buildUser.uid, bed.buildUser.gid)
+        await using builder = builderIn({ claims: true }, { share: { push: `file://${store}` } })
+        const { storePath } = await builder.build(nextCopy())
+        const narinfo = join(store, `${basename(storePath).slice(0, 32)}.narinfo`)
+        await expect.poll(() => readFile(narinfo, 'utf8').catch(() => ''), PATIENT).toContain('Compression: zstd')
+      })
+
+      test('is copied there later if that store fails first', async () => {
+        const put: string[] = []
+        let failures = 2
+        await using store = await startBinaryCache(dir)
+        store.instead((path, response) => {
+          if (response.req.method !== 'PUT') return false
+          const isRefused = failures > 0
+          failures -= 1
+          if (!isRefused) put.push(path)
+          response.req.resume().once('end', () => response.writeHead(isRefused ? 403 : 200).end())
+          return true
+        })
+        await using builder = builderIn({ claims: true }, { share: { push: store.url } })
+        const { storePath } = await builder.build(nextCopy())
+        await expect.poll(() => put, PATIENT).toContain(`/${basename(storePath).slice(0, 32)}.narinfo`)
+      })
+    })
+
     describe('on a node that builds nothing', () => {
       const fetchOnly = { nix: { maxBuilds: 0 } }
       const nothing = { code: 'NothingBuilt', message: 'nobody has built it' } as const
@@ -330,6 +379,12 @@ export function describeSharedBuilds({
       return readFileSync(join(folder, path), 'utf8')
     }
   })
+}
+
+function signedBy({ sign }: SigningKey, narinfo: string): string {
+  const info = parseNarInfo(narinfo)
+  if (info === undefined) throw new Error('the cache has an invalid narinfo')
+  return narinfo.replace(/^Sig: .*$/m, () => `Sig: ${sign(fingerprintOf(info))}`)
 }
 
 function withoutProgress(events: readonly SharingEvent[]): SharingEvent[] {
