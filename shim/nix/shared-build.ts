@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import { toShimError } from '../../lib/errors.ts'
 import { copyStart } from '../../lib/text/text.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
@@ -104,6 +105,7 @@ export function createSharedBuild(options: SharedBuildOptions) {
     const { signal, onProgress } = call
     const failed = new Set<string>()
     for (;;) {
+      if (signal.aborted) throw callerLeft(signal)
       const source = await sharing.find(pathOf(recipe, evaluated), { signal, onProgress, failed })
       if (source.kind === 'build') return (await build(recipe, evaluated, call, source.claim)).result
       const { result, error } = await tryCopy(recipe, evaluated, call, source.from)
