@@ -65,7 +65,7 @@ export function createSharedBuild(options: SharedBuildOptions) {
     const claim = createOwnClaim(onBuilt, call)
     if (given) await claim.take(Promise.resolve(given))
     return claim.endAfter(async () => {
-      const build = (job: BuildJob) => helpers.make({ ...job, ...again(evaluated) }, claim.call)
+      const build = (job: BuildJob) => helpers.make({ ...job, ...again(evaluated), fetchOnly }, claim.call)
       return { result: await inTurn(claim.call, () => withJob(recipe, call, build)) }
     })
   }

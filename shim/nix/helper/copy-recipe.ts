@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises'
 import { RetryableError, type ShimError, toShimError } from '../../../lib/errors.ts'
+import { readStart } from '../../../lib/files/read-start.ts'
 import type { Recipe } from '../../../recipes/recipe.ts'
 import { isFlakeRecipe } from '../../../recipes/recipe.ts'
 import { ADD_KEY, checkNarInfo } from '../binary-cache/check-narinfo.ts'
@@ -57,12 +57,12 @@ async function copyPath(setup: NixSetup, { evaluated, copy }: WantedCopy, sessio
 }
 
 /** Longer than any key. */
-const MAX_KEY_LENGTH = 1024
+const MAX_KEY_BYTES = 1024
 
 async function readOwnKeys(file: string | undefined): Promise<string[]> {
   if (file === undefined) return []
-  const text = await readFile(file, 'utf8').catch(() => '')
-  return text.length > MAX_KEY_LENGTH ? [] : text.split(/\s+/).filter(key => key !== '')
+  const text = await readStart(file, { maxBytes: MAX_KEY_BYTES, followsLink: true }).catch(() => '')
+  return text.split(/\s+/).filter(key => key !== '')
 }
 
 function asCopying({ url, node }: CopyOrder, progress: BuildProgress): BuildProgress {

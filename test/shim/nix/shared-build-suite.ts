@@ -196,6 +196,20 @@ export function describeSharedBuilds({
       })
     })
 
+    test('whose derivation is deleted while it waits is evaluated again, and built', async () => {
+      await using stalling = await startBinaryCache(folder)
+      stalling.instead((path, response) => path.startsWith('/nar/') && response.write('x'))
+      await using builder = copierOf([stalling.url])
+      const recipe = nextCopy()
+      const attribute = `${flake.url}#packages.x86_64-linux.copy${copies}.drvPath`
+      const { stdout: drvPath } = await bed.run('nix', ['eval', '--raw', attribute])
+      const build = builder.start(recipe)
+      await expect.poll(() => stalling.requests.join('\n'), PATIENT).toContain('/nar/')
+      await bed.run('nix-store', ['--delete', drvPath])
+      await stalling[Symbol.asyncDispose]()
+      expect(hasBuilt(await ended(build))).toBe(true)
+    })
+
     describe('whose copy fails', () => {
       test.each([
         ['unsigned', 'it has no signature: set secret-key-files'],
@@ -366,7 +380,7 @@ export function describeSharedBuilds({
       })
 
       test.each([
-        ['addressed', 'NothingBuilt', /cannot be copied: its output path is not known/],
+        ['addressed', 'NothingBuilt', /builds nothing, .* cannot be copied: its output path is not known/],
         ['imports', 'EvaluationFailed', /allow-import-from-derivation/],
       ])('is not built for its path, as %j would need', async (name, code, message) => {
         await using builder = copierOf([cache.url], fetchOnly)
