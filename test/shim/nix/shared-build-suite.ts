@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { chown, mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -34,6 +34,7 @@ export function describeSharedBuilds({
     let dir: string
     let builderBed: Bed
     let bed: Bed
+    let own: SigningKey
     let nix: string
     let flake: TestFlake
     let folder: string
@@ -43,10 +44,12 @@ export function describeSharedBuilds({
       await prepare()
       dir = await mkdtemp(join(tmpdir(), 'shared-build-'))
       const key = await makeSigningKey(dir, 'worker-3')
+      own = await makeSigningKey(dir, 'worker-2')
+      const keys = { 'trusted-public-keys': key.publicKey, 'secret-key-files': own.file }
       const without = ['containerd'] as const
       ;[builderBed, bed] = await Promise.all([
         startBed({ without, nixSettings: { ...FEATURES, 'secret-key-files': key.file } }),
-        startBed({ without, nixSettings: { ...FEATURES, 'trusted-public-keys': key.publicKey } }),
+        startBed({ without, nixSettings: { ...FEATURES, ...keys } }),
       ])
       nix = await command(bed)
       flake = await makeFlake(bed.dir, join(import.meta.dirname, 'flakes/shared'))
@@ -170,6 +173,19 @@ export function describeSharedBuilds({
         expect((await next.build(nextCopy())).storePath).toBe(storePath)
         expect(await next.sharingEvents()).toContainEqual({ event: 'copied', url: cache.url })
         expect(await next.pathInfo([storePath])).toHaveLength(1)
+      })
+
+      test('is copied if only this node itself has signed it, as from a store that it has pushed to', async () => {
+        const publicKeyFile = join(dir, 'worker-2.pub')
+        await writeFile(publicKeyFile, `${own.publicKey}\n`)
+        await using foreign = await startBinaryCache(folder)
+        foreign.instead((path, response) => {
+          if (!path.endsWith('.narinfo')) return false
+          response.end(signedBy(own, narinfoAt(path)))
+          return true
+        })
+        await using builder = copierOf([foreign.url], { share: { publicKeyFile } })
+        expect(hasBuilt(await ended(builder.start(nextCopy())))).toBe(false)
       })
 
       test('is copied without its other outputs', async () => {
