@@ -14,18 +14,18 @@ import type { BuildResult } from './store/results.ts'
 /** The part of the section `share` of the config that is about copying. */
 export interface ShareOptions {
   /** Longest time that copying from one binary cache may take. */
-  readonly copyTimeoutMs: number
+  readonly copyTimeoutMs?: number
   /** File with the public key that this node signs with: the Nix daemon accepts its own signatures. */
-  readonly publicKeyFile: string
+  readonly publicKeyFile?: string | undefined
   /** URL of the store that gets what this node builds. */
-  readonly push: string
+  readonly push?: string | undefined
   /** Ends what is being pushed. */
-  readonly stopping: AbortSignal
+  readonly stopping?: AbortSignal
 }
 
 export interface SharedBuildOptions {
   readonly sharing: PathSharing
-  readonly share: Partial<ShareOptions>
+  readonly share: ShareOptions
   readonly fetchOnly: boolean
   readonly helpers: BuildHelpers
   /** Runs a task that has a place for builds. */
@@ -85,7 +85,8 @@ export function createSharedBuild(options: SharedBuildOptions) {
   const tryCopy = async (recipe: FlakeRecipe, evaluated: Evaluated, call: BuildCall, from: CopySource) => {
     try {
       const result = await copy(recipe, evaluated, call, from)
-      await from.end(true)
+      // The pull goes on while other nodes are told.
+      void from.end(true)
       return { result }
     } catch (thrown) {
       await from.end(false)
