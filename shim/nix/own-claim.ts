@@ -30,7 +30,7 @@ export function createOwnClaim(onBuilt: (storePath: string) => void, call: Build
     ): Promise<Made> {
       try {
         const made = await work()
-        // The pull goes on while other nodes are told.
+        // The pull does not wait until other nodes know.
         void end()
         if (held && made.result) onBuilt(made.result.storePath)
         return made

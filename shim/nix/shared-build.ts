@@ -85,7 +85,7 @@ export function createSharedBuild(options: SharedBuildOptions) {
   const tryCopy = async (recipe: FlakeRecipe, evaluated: Evaluated, call: BuildCall, from: CopySource) => {
     try {
       const result = await copy(recipe, evaluated, call, from)
-      // The pull goes on while other nodes are told.
+      // The pull does not wait until other nodes know.
       void from.end(true)
       return { result }
     } catch (thrown) {

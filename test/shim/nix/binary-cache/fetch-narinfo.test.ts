@@ -49,7 +49,7 @@ describe('the narinfo of a binary cache', () => {
     ['silent', 'it did not answer in time'],
     ['missing', 'it does not have the path'],
     ['an error', 'it answers with status 500'],
-    ['a redirect', 'it cannot be asked'],
+    ['a redirect', 'it answers with status 302'],
   ] as const)('is refused if it is %s', async (fault, words) => {
     cache.instead((_, response) => {
       WRONG_NARINFOS[fault](response, RIGHT)
@@ -59,6 +59,28 @@ describe('the narinfo of a binary cache', () => {
     const limitMs = fault === 'silent' ? 100 : 60_000
     const refusal = { code: 'CopyFailed', message: expect.stringContaining(words) }
     await expect(ask({ limitMs })).rejects.toMatchObject(refusal)
+  })
+
+  it('is read from where a store redirects to, but a few times at most', async () => {
+    let redirects = 3
+    cache.instead((_, response) => {
+      redirects -= 1
+      return !!(redirects < 0 ? response.end(RIGHT) : response.writeHead(302, { location: '/elsewhere' }).end())
+    })
+    expect(await ask({ followsRedirects: true })).toMatchObject({ storePath: STORE_PATH })
+    redirects = 100
+    await expect(ask({ followsRedirects: true })).rejects.toThrow('it answers with status 302')
+    expect(redirects).toBe(94)
+  })
+
+  it('is asked through the proxy that the environment of nix names', async () => {
+    let asked = ''
+    cache.instead((path, response) => {
+      asked = path
+      return !!response.end(RIGHT)
+    })
+    await ask({ url: 'http://cache.invalid', env: { http_proxy: cache.url } })
+    expect(asked).toBe(`http://cache.invalid/${HASH}.narinfo`)
   })
 
   it('is unknown if the server wants a login, which only nix has', async () => {
