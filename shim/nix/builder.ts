@@ -34,7 +34,7 @@ export interface BuilderOptions {
   /** Shares what is built with other nodes. If missing, this node builds everything. */
   readonly sharing?: PathSharing | undefined
   /** Has no effect without `sharing`. */
-  readonly share?: Partial<ShareOptions>
+  readonly share?: ShareOptions
   /** Whether nothing else needs the memory of a helper that waits for the next build. */
   readonly isIdle?: () => boolean
   readonly logger: Logger

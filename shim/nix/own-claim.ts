@@ -30,11 +30,12 @@ export function createOwnClaim(onBuilt: (storePath: string) => void, call: Build
     ): Promise<Made> {
       try {
         const made = await work()
-        await end()
+        // The pull does not wait until other nodes know.
+        void end()
         if (held && made.result) onBuilt(made.result.storePath)
         return made
       } catch (error) {
-        await end(toShimError(error))
+        void end(toShimError(error))
         throw error
       }
     },

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import { toShimError } from '../../lib/errors.ts'
 import { copyStart } from '../../lib/text/text.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
@@ -13,18 +14,18 @@ import type { BuildResult } from './store/results.ts'
 /** The part of the section `share` of the config that is about copying. */
 export interface ShareOptions {
   /** Longest time that copying from one binary cache may take. */
-  readonly copyTimeoutMs: number
+  readonly copyTimeoutMs?: number
   /** File with the public key that this node signs with: the Nix daemon accepts its own signatures. */
-  readonly publicKeyFile: string
+  readonly publicKeyFile?: string | undefined
   /** URL of the store that gets what this node builds. */
-  readonly push: string
+  readonly push?: string | undefined
   /** Ends what is being pushed. */
-  readonly stopping: AbortSignal
+  readonly stopping?: AbortSignal
 }
 
 export interface SharedBuildOptions {
   readonly sharing: PathSharing
-  readonly share: Partial<ShareOptions>
+  readonly share: ShareOptions
   readonly fetchOnly: boolean
   readonly helpers: BuildHelpers
   /** Runs a task that has a place for builds. */
@@ -64,7 +65,7 @@ export function createSharedBuild(options: SharedBuildOptions) {
     const claim = createOwnClaim(onBuilt, call)
     if (given) await claim.take(Promise.resolve(given))
     return claim.endAfter(async () => {
-      const build = (job: BuildJob) => helpers.make({ ...job, ...again(evaluated) }, claim.call)
+      const build = (job: BuildJob) => helpers.make({ ...job, ...again(evaluated), fetchOnly }, claim.call)
       return { result: await inTurn(claim.call, () => withJob(recipe, call, build)) }
     })
   }
@@ -84,7 +85,8 @@ export function createSharedBuild(options: SharedBuildOptions) {
   const tryCopy = async (recipe: FlakeRecipe, evaluated: Evaluated, call: BuildCall, from: CopySource) => {
     try {
       const result = await copy(recipe, evaluated, call, from)
-      await from.end(true)
+      // The pull does not wait until other nodes know.
+      void from.end(true)
       return { result }
     } catch (thrown) {
       await from.end(false)
@@ -104,6 +106,7 @@ export function createSharedBuild(options: SharedBuildOptions) {
     const { signal, onProgress } = call
     const failed = new Set<string>()
     for (;;) {
+      if (signal.aborted) throw callerLeft(signal)
       const source = await sharing.find(pathOf(recipe, evaluated), { signal, onProgress, failed })
       if (source.kind === 'build') return (await build(recipe, evaluated, call, source.claim)).result
       const { result, error } = await tryCopy(recipe, evaluated, call, source.from)

@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { stat, writeFile } from 'node:fs/promises'
@@ -54,14 +54,21 @@ export interface SigningKey {
   readonly file: string
   /** For `trusted-public-keys`. */
   readonly publicKey: string
+  /** Returns a signature as a narinfo has it. */
+  sign(text: string): string
 }
 
 /** Writes a key in Nix's format: the name, the seed and the public key. */
 export async function makeSigningKey(folder: string, name: string): Promise<SigningKey> {
-  const { d = '', x = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const { d = '', x = '' } = privateKey.export({ format: 'jwk' })
   const publicBytes = Buffer.from(x, 'base64url')
   const file = join(folder, name)
   const secret = Buffer.concat([Buffer.from(d, 'base64url'), publicBytes]).toString('base64')
   await writeFile(file, `${name}:${secret}`, { mode: 0o600 })
-  return { file, publicKey: `${name}:${publicBytes.toString('base64')}` }
+  return {
+    file,
+    publicKey: `${name}:${publicBytes.toString('base64')}`,
+    sign: text => `${name}:${sign(null, Buffer.from(text), privateKey).toString('base64')}`,
+  }
 }

@@ -27,7 +27,7 @@ export function checkSignature(info: NarInfo, { keys, isRequired }: SignaturePol
   throw new RetryableError('CopyFailed', describeSigners(info, keys))
 }
 
-const ADD_KEY = 'add the public key of that node or cache to trusted-public-keys in the nix.conf of this node'
+export const ADD_KEY = 'add the public key of that node or cache to trusted-public-keys in the nix.conf of this node'
 
 function describeSigners({ signatures }: NarInfo, keys: readonly string[]): string {
   const signers = keyNames(signatures)

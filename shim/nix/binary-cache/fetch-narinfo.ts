@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { messageOf, RetryableError } from '../../../lib/errors.ts'
+import { getText, type TextAnswer } from '../../../lib/http/get-text.ts'
 import { type NarInfo, parseNarInfo } from './narinfo.ts'
 
 export interface NarInfoQuery {
@@ -12,11 +12,13 @@ export interface NarInfoQuery {
   readonly env: Readonly<Record<string, string>>
   readonly followsRedirects: boolean
   readonly signal: AbortSignal
+  readonly limitMs?: number
 }
 
 const LIMIT_MS = 5_000
 /** Room for the signatures and about a thousand references. */
 const MAX_BYTES = 64 * 1024
+const MAX_REDIRECTS = 5
 const HASH_LENGTH = 32
 
 /**
@@ -25,13 +27,11 @@ const HASH_LENGTH = 32
  */
 export async function fetchNarInfo(query: NarInfoQuery): Promise<NarInfo | undefined> {
   const { storePath } = query
-  const answer = await ask(query).catch(error => {
-    throw failed(query.signal.aborted ? 'the call was cancelled' : reasonOf(error))
-  })
-  if (LOGIN.includes(answer.status)) return undefined
-  if (answer.status === 404) throw failed('it does not have the path')
-  if (answer.status !== 200) throw failed(`it answers with status ${answer.status}`)
-  const info = answer.text === undefined ? undefined : parseNarInfo(answer.text)
+  const { status, text } = await ask(query)
+  if (LOGIN.includes(status)) return undefined
+  if (status === 404) throw failed('it does not have the path')
+  if (status !== 200) throw failed(`it answers with status ${status}`)
+  const info = text === undefined ? undefined : parseNarInfo(text)
   if (info === undefined) throw failed('its answer about the path (the narinfo) is not valid')
   if (info.storePath !== storePath) throw failed('it answers about another path')
   return info
@@ -39,56 +39,31 @@ export async function fetchNarInfo(query: NarInfoQuery): Promise<NarInfo | undef
 
 const LOGIN: readonly number[] = [401, 403, 407]
 
-interface Answer {
-  readonly status: number
-  /** Undefined if it is too long. */
-  readonly text: string | undefined
-}
-
-async function ask({ url, storePath, env, followsRedirects, signal }: NarInfoQuery): Promise<Answer> {
-  const { EnvHttpProxyAgent, fetch } = await import('undici')
-  const certificates = env.NIX_SSL_CERT_FILE ?? env.SSL_CERT_FILE
-  const dispatcher = new EnvHttpProxyAgent({
-    httpProxy: env.http_proxy ?? '',
-    httpsProxy: env.https_proxy ?? '',
-    noProxy: env.no_proxy ?? '',
-    connect: certificates === undefined ? {} : { ca: readFileSync(certificates) },
-  })
+async function ask(query: NarInfoQuery): Promise<TextAnswer> {
+  const { url, storePath, env, followsRedirects, signal, limitMs = LIMIT_MS } = query
+  const timeLimit = AbortSignal.timeout(limitMs)
   try {
     const { origin, pathname } = new URL(url)
-    const response = await fetch(`${origin}${pathname.replace(/\/$/, '')}/${hashOf(storePath)}.narinfo`, {
-      dispatcher,
-      redirect: followsRedirects ? 'follow' : 'error',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]),
+    const hash = basename(storePath).slice(0, HASH_LENGTH)
+    const certificates = env.NIX_SSL_CERT_FILE ?? env.SSL_CERT_FILE
+    return await getText({
+      url: `${origin}${pathname.replace(/\/$/, '')}/${hash}.narinfo`,
+      env,
+      certificates: certificates === undefined ? undefined : await readFile(certificates, 'utf8'),
+      maxBytes: MAX_BYTES,
+      maxRedirects: followsRedirects ? MAX_REDIRECTS : 0,
+      signal: AbortSignal.any([signal, timeLimit]),
     })
-    return { status: response.status, text: response.ok ? await readBounded(response.body) : undefined }
-  } finally {
-    await dispatcher.destroy()
+  } catch (error) {
+    if (signal.aborted) throw failed('the call was cancelled')
+    throw failed(timeLimit.aborted ? 'it did not answer in time' : `it cannot be asked (${reasonOf(error)})`)
   }
 }
 
-async function readBounded(chunks: AsyncIterable<Uint8Array> | null): Promise<string | undefined> {
-  const parts: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of chunks ?? []) {
-    // A server that sends without an end must not keep timers from running.
-    await setImmediate()
-    bytes += chunk.length
-    if (bytes > MAX_BYTES) return undefined
-    parts.push(chunk)
-  }
-  return Buffer.concat(parts).toString()
-}
-
-function hashOf(storePath: string): string {
-  return basename(storePath).slice(0, HASH_LENGTH)
-}
-
-/** undici puts the reason into the cause. */
+/** An error about several addresses of a host has only a code. */
 function reasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return `it did not answer within ${LIMIT_MS / 1000} s`
-  const cause = error instanceof Error ? error.cause : undefined
-  return `it cannot be asked (${messageOf(cause ?? error)})`
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  return messageOf(error) || code
 }
 
 function failed(why: string): RetryableError {

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { readStart } from '../../../lib/files/read-start.ts'
 import { isStorePath } from '../../../recipes/store-path.ts'
 
 /** Outputs come first in the file. A derivation has a few of them. */
@@ -11,17 +10,10 @@ const MAX_BYTES = 64 * 1024
  */
 export async function readOutputPath(drvPath: string, output: string): Promise<string | undefined> {
   try {
-    return outputPathOf(await readStart(drvPath), output)
+    return outputPathOf(await readStart(drvPath, { maxBytes: MAX_BYTES, followsLink: false }), output)
   } catch {
     return undefined
   }
-}
-
-async function readStart(path: string): Promise<string> {
-  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  if (!(await file.stat()).isFile()) return ''
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_BYTES), 0, MAX_BYTES, 0)
-  return buffer.toString('utf8', 0, bytesRead)
 }
 
 const START = 'Derive(['

@@ -28,7 +28,7 @@ import type { BuildResult } from '../store/results.ts'
 import type { Evaluated } from './messages.ts'
 import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
 import { type Evaluation, type Made, madeOf, saveResult } from './save-result.ts'
-import { keepValid, type SharedBuild, takeStep } from './shared-path.ts'
+import { keepValid, nothingBuilt, type SharedBuild, takeStep } from './shared-path.ts'
 
 /** A recipe, and the content to build if its flake is not locked. See the schema of a job. */
 export interface WantedBuild {
@@ -36,6 +36,7 @@ export interface WantedBuild {
   readonly content?: FlakeUrl | 'current' | undefined
   /** Continues the run that evaluated it. */
   readonly evaluated?: Evaluated | undefined
+  readonly fetchOnly?: boolean | undefined
   /** If missing, this node builds without asking. */
   readonly sharing?: SharedBuild | undefined
 }
@@ -61,11 +62,12 @@ export async function buildRecipe(
 async function buildPackage(
   setup: NixSetup,
   recipe: FlakeRecipe,
-  { content, evaluated, sharing }: WantedBuild,
+  { content, evaluated, fetchOnly, sharing }: WantedBuild,
   session: NixSession,
 ): Promise<Made | undefined> {
   if (evaluated && (await keepValid(setup, recipe, evaluated.storePath, session)))
     return madeOf(recipe, evaluated, { storePath: evaluated.storePath, output: 'out' })
+  if (evaluated && fetchOnly) throw nothingBuilt(recipe, 'it is not in the Nix store of this node')
   const evaluation = (await stillThere(evaluated)) ?? (await evaluateFirst(setup, recipe, content, session))
   const { output } = evaluation.derivation
   const step = sharing && (await takeStep(setup, recipe, { evaluation, sharing }, session))

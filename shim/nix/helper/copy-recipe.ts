@@ -1,11 +1,12 @@
-import { readFile } from 'node:fs/promises'
 import { RetryableError, type ShimError, toShimError } from '../../../lib/errors.ts'
+import { readStart } from '../../../lib/files/read-start.ts'
 import type { Recipe } from '../../../recipes/recipe.ts'
 import { isFlakeRecipe } from '../../../recipes/recipe.ts'
-import { checkNarInfo } from '../binary-cache/check-narinfo.ts'
+import { ADD_KEY, checkNarInfo } from '../binary-cache/check-narinfo.ts'
 import { COPY_OPTIONS, checkPeerUrl, copyFromArgs, isHttp } from '../binary-cache/copy-args.ts'
 import type { BuildProgress } from '../log/build-progress.ts'
 import type { BuildResult } from '../store/results.ts'
+import { forStores } from '../user/build-user.ts'
 import type { CopyOrder, Evaluated } from './messages.ts'
 import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
 import { madeOf, saveResult } from './save-result.ts'
@@ -25,7 +26,7 @@ export function copyRecipe(setup: NixSetup, wanted: WantedCopy, call: NixRunCall
   const { recipe, evaluated, copy } = wanted
   const { runId, storePath } = evaluated
   const onProgress = (progress: BuildProgress) => call.onProgress(asCopying(copy, progress))
-  const limited = { ...setup, nix: { ...setup.nix, timeoutMs: copy.timeoutMs } }
+  const limited = { ...setup, user: forStores(setup.user), nix: { ...setup.nix, timeoutMs: copy.timeoutMs } }
   return withNix(limited, { recipe, what: 'copy', runId }, { ...call, onProgress }, async session => {
     try {
       if (!isFlakeRecipe(recipe)) throw new Error('a store path is not copied')
@@ -56,12 +57,12 @@ async function copyPath(setup: NixSetup, { evaluated, copy }: WantedCopy, sessio
 }
 
 /** Longer than any key. */
-const MAX_KEY_LENGTH = 1024
+const MAX_KEY_BYTES = 1024
 
 async function readOwnKeys(file: string | undefined): Promise<string[]> {
   if (file === undefined) return []
-  const text = await readFile(file, 'utf8').catch(() => '')
-  return text.length > MAX_KEY_LENGTH ? [] : text.split(/\s+/).filter(key => key !== '')
+  const text = await readStart(file, { maxBytes: MAX_KEY_BYTES, followsLink: true }).catch(() => '')
+  return text.split(/\s+/).filter(key => key !== '')
 }
 
 function asCopying({ url, node }: CopyOrder, progress: BuildProgress): BuildProgress {
@@ -80,11 +81,18 @@ function notValid(): RetryableError {
   return new RetryableError('CopyFailed', 'nix copy ended, but the path is not valid in the Nix store')
 }
 
+/** The Nix daemon may trust fewer keys than what was asked, and than the references are signed with. */
+function withWayOut(message: string): string {
+  return LACKS_SIGNATURE.test(message) ? `${message}: ${ADD_KEY}` : message
+}
+
+const LACKS_SIGNATURE = /lacks a (?:valid )?signature/
+
 function copyFailed({ evaluated, copy }: WantedCopy, cause: ShimError): RetryableError {
   const from = copy.node === undefined ? copy.url : `${copy.node} (${copy.url})`
   const why =
     cause.code === 'BuildTimedOut'
       ? `it took longer than ${copy.timeoutMs / 1000} s (share.copyTimeout in the config)`
-      : cause.message
+      : withWayOut(cause.message)
   return new RetryableError('CopyFailed', `${evaluated.storePath} could not be copied from ${from}: ${why}`, { cause })
 }

@@ -4,6 +4,7 @@ import { explainFailedQuery } from '../failure/explain-failure.ts'
 import { createNixOutput } from '../log/nix-output.ts'
 import { NO_LOG } from '../log/run-log-file.ts'
 import { nixFlags, runNix } from '../process/run-nix.ts'
+import { forStores } from '../user/build-user.ts'
 import type { PushOrder } from './messages.ts'
 import type { NixSetup } from './nix-session.ts'
 
@@ -18,7 +19,7 @@ export async function pushPath(
   const { exitCode, killedBy } = await runNix({
     command: nix.command,
     args: [...pushArgs(url, storePath), ...nixFlags({ ...nix, timeoutMs })],
-    user,
+    user: forStores(user),
     signal: AbortSignal.any([signal, timeLimit]),
     onLine: read,
     onGroup,

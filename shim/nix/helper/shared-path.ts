@@ -36,7 +36,7 @@ export async function takeStep(
   const valid = storePath === undefined ? [] : await validPaths(setup, [derivation.drvPath, storePath], session.signal)
   // The paths in a file of a derivation are right if that is valid: Nix computes them again when it registers it.
   if (storePath === undefined || !valid.includes(derivation.drvPath)) {
-    if (sharing.fetchOnly) throw nothingBuilt(recipe)
+    if (sharing.fetchOnly) throw nothingBuilt(recipe, NO_PATH)
     return { kind: 'build' }
   }
   if (valid.includes(storePath) && (await keep(setup, recipe, storePath, session))) return { kind: 'kept', storePath }
@@ -89,8 +89,10 @@ async function keep(
   }
 }
 
-function nothingBuilt(recipe: FlakeRecipe): RetryableError {
-  const why = 'its output path is not known before it is built, so other nodes cannot build it for this one'
+const NO_PATH = 'its output path is not known before it is built, so other nodes cannot build it for this one'
+
+export function nothingBuilt(recipe: FlakeRecipe, why: string): RetryableError {
   const wayOut = 'let its pods run on nodes that build (nix.build in the config)'
-  return new RetryableError('NothingBuilt', `${describeRecipe(recipe)} cannot be copied: ${why}: ${wayOut}`)
+  const message = `this node builds nothing, and ${describeRecipe(recipe)} cannot be copied: ${why}: ${wayOut}`
+  return new RetryableError('NothingBuilt', message)
 }

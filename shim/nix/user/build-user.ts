@@ -96,6 +96,12 @@ function buildEnvironment(env: Readonly<NodeJS.ProcessEnv>, home: string, config
   }
 }
 
+/** For commands that read or write stores: with the variable for git, `file` URLs would be those of read-only servers. */
+export function forStores(user: BuildUser): BuildUser {
+  const { _NIX_FORCE_HTTP: _, ...env } = user.env
+  return { ...user, env }
+}
+
 function gitEnvironment(configHome: string): Record<string, string> {
   return {
     // Makes nix 2.8 clone local repositories: otherwise git would work in the repository itself, with its settings, which can name

@@ -1,17 +1,19 @@
 import { readFileSync } from 'node:fs'
-import { mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { recipeKey } from '../../../recipes/recipe.ts'
+import { parseNarInfo } from '../../../shim/nix/binary-cache/narinfo.ts'
+import { fingerprintOf } from '../../../shim/nix/binary-cache/signatures.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
-import { type BinaryCache, makeSigningKey, startBinaryCache } from '../../node/binary-cache.ts'
+import { type BinaryCache, makeSigningKey, type SigningKey, startBinaryCache } from '../../node/binary-cache.ts'
 import { PATIENT } from '../../patience.ts'
+import { WRONG_NARINFOS } from './binary-cache/wrong-narinfo.ts'
 import type { FakeCluster, SharingEvent } from './fake-sharing.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import type { RemoteBuild } from './remote-build.ts'
 import { type RemoteBuilder, type RemoteBuilderOptions, recipeOf, startBuilder } from './remote-builder.ts'
-import { WRONG_NARINFOS } from './wrong-narinfo.ts'
 
 export interface SharedSuiteOptions {
   /** Runs before the beds are created. */
@@ -32,6 +34,7 @@ export function describeSharedBuilds({
     let dir: string
     let builderBed: Bed
     let bed: Bed
+    let own: SigningKey
     let nix: string
     let flake: TestFlake
     let folder: string
@@ -41,10 +44,12 @@ export function describeSharedBuilds({
       await prepare()
       dir = await mkdtemp(join(tmpdir(), 'shared-build-'))
       const key = await makeSigningKey(dir, 'worker-3')
+      own = await makeSigningKey(dir, 'worker-2')
+      const keys = { 'trusted-public-keys': key.publicKey, 'secret-key-files': own.file }
       const without = ['containerd'] as const
       ;[builderBed, bed] = await Promise.all([
         startBed({ without, nixSettings: { ...FEATURES, 'secret-key-files': key.file } }),
-        startBed({ without, nixSettings: { ...FEATURES, 'trusted-public-keys': key.publicKey } }),
+        startBed({ without, nixSettings: { ...FEATURES, ...keys } }),
       ])
       nix = await command(bed)
       flake = await makeFlake(bed.dir, join(import.meta.dirname, 'flakes/shared'))
@@ -116,11 +121,12 @@ export function describeSharedBuilds({
       test('and that is cancelled while it asks for the claim gives up its place', async () => {
         await using builder = builderIn({ claims: 'never' }, { nix: { maxBuilds: 1 } })
         const build = builder.start(recipeOf(flake.url, 'waiting'))
-        await expect.poll(() => builder.sharingEvents(), PATIENT).toHaveLength(1)
+        const claims = async () => (await builder.sharingEvents()).map(({ event }) => event)
+        await expect.poll(claims, PATIENT).toEqual(['claim'])
         build.abort()
         await expect(build.done).rejects.toMatchObject({ code: 'Cancelled' })
         const next = builder.start(recipeOf(flake.url, 'waiting2'))
-        await expect.poll(() => builder.sharingEvents(), PATIENT).toHaveLength(2)
+        await expect.poll(claims, PATIENT).toEqual(['claim', 'claim'])
         next.abort()
       })
 
@@ -169,6 +175,19 @@ export function describeSharedBuilds({
         expect(await next.pathInfo([storePath])).toHaveLength(1)
       })
 
+      test('is copied if only this node itself has signed it, as from a store that it has pushed to', async () => {
+        const publicKeyFile = join(dir, 'worker-2.pub')
+        await writeFile(publicKeyFile, `${own.publicKey}\n`)
+        await using foreign = await startBinaryCache(folder)
+        foreign.instead((path, response) => {
+          if (!path.endsWith('.narinfo')) return false
+          response.end(signedBy(own, narinfoAt(path)))
+          return true
+        })
+        await using builder = copierOf([foreign.url], { share: { publicKeyFile } })
+        expect(hasBuilt(await ended(builder.start(nextCopy())))).toBe(false)
+      })
+
       test('is copied without its other outputs', async () => {
         await using builder = copierOf([cache.url])
         expect(hasBuilt(await ended(builder.start(recipeOf(flake.url, 'documented'))))).toBe(false)
@@ -193,26 +212,30 @@ export function describeSharedBuilds({
       })
     })
 
+    test('whose derivation is deleted while it waits is evaluated again, and built', async () => {
+      await using stalling = await startBinaryCache(folder)
+      stalling.instead((path, response) => path.startsWith('/nar/') && response.write('x'))
+      await using builder = copierOf([stalling.url])
+      const recipe = nextCopy()
+      const attribute = `${flake.url}#packages.x86_64-linux.copy${copies}.drvPath`
+      const { stdout: drvPath } = await bed.run('nix', ['eval', '--raw', attribute])
+      const build = builder.start(recipe)
+      await expect.poll(() => stalling.requests.join('\n'), PATIENT).toContain('/nar/')
+      await bed.run('nix-store', ['--delete', drvPath])
+      await stalling[Symbol.asyncDispose]()
+      expect(hasBuilt(await ended(build))).toBe(true)
+    })
+
     describe('whose copy fails', () => {
-      test.each(
-        Object.entries({
-          unsigned: 'it has no signature: set secret-key-files',
-          'signed by an untrusted key': 'it is signed by stranger, which is not trusted (Nix trusts worker-3)',
-          'signed for other content': 'it is signed by worker-3, and the signature is wrong',
-          'about another path': 'it answers about another path',
-          garbage: 'its answer about the path (the narinfo) is not valid',
-          huge: 'its answer about the path (the narinfo) is not valid',
-          endless: 'its answer about the path (the narinfo) is not valid',
-          missing: 'it does not have the path',
-          'an error': 'it answers with status 500',
-          'a redirect': 'it cannot be asked',
-        } satisfies Record<keyof typeof WRONG_NARINFOS, string>),
-      )('because the narinfo is %j fetches nothing more, and is built', async (fault, words) => {
+      test.each([
+        ['unsigned', 'it has no signature: set secret-key-files'],
+        ['signed by an untrusted key', 'it is signed by stranger, which is not trusted (Nix trusts worker-3)'],
+        ['endless', 'its answer about the path (the narinfo) is not valid'],
+      ] as const)('because the narinfo is %j fetches nothing more, and is built', async (fault, words) => {
         await using broken = await startBinaryCache(folder)
         broken.instead((path, response) => {
           if (!path.endsWith('.narinfo')) return false
-          const [, answer] = Object.entries(WRONG_NARINFOS).find(([name]) => name === fault) ?? []
-          answer?.(response, narinfoAt(path), folder)
+          WRONG_NARINFOS[fault](response, narinfoAt(path))
           return true
         })
         expect(await logOfFallback([broken.url])).toContain(words)
@@ -224,6 +247,22 @@ export function describeSharedBuilds({
         broken.instead((path, response) => path.startsWith('/nar/') && !!response.end(Buffer.alloc(400, 'x')))
         expect(await logOfFallback([broken.url])).toMatch(/could not be copied from worker-3 .*: nix copy failed: \S/)
         expect(broken.requests.join('\n')).toContain('/nar/')
+      })
+
+      test('because the Nix daemon trusts no key of it is built, whatever the client trusts', async () => {
+        const stranger = await makeSigningKey(dir, 'stranger')
+        await using foreign = await startBinaryCache(folder)
+        foreign.instead((path, response) => {
+          if (!path.endsWith('.narinfo')) return false
+          response.end(signedBy(stranger, narinfoAt(path)))
+          return true
+        })
+        const options = { 'trusted-public-keys': stranger.publicKey }
+        const log = await logOfFallback([foreign.url], { nix: { options } })
+        expect(log).toMatch(
+          /could not be copied from worker-3 .*: nix copy failed: .* lacks .*signature.*: add the public key/,
+        )
+        expect(foreign.requests.join('\n')).toContain('/nar/')
       })
 
       test('because the server sends the NAR too slowly is built', async () => {
@@ -298,6 +337,47 @@ export function describeSharedBuilds({
       })
     })
 
+    test('that is being copied holds no place for builds', async () => {
+      await using stalling = await startBinaryCache(folder)
+      let stalled = 0
+      stalling.instead((path, response) => path.startsWith('/nar/') && stalled++ === 0 && response.write('x'))
+      await using builder = copierOf([stalling.url], { nix: { maxBuilds: 1 } })
+      const first = builder.start(nextCopy())
+      await expect.poll(() => stalled, PATIENT).toBe(1)
+      await builder.build(nextCopy())
+      first.abort()
+      await expect(first.done).rejects.toMatchObject({ code: 'Cancelled' })
+    })
+
+    describe('with a store that gets what this node builds', () => {
+      test('is copied there in the background, compressed by zstd', async () => {
+        const store = join(bed.dir, 'pushed')
+        await mkdir(store)
+        await chown(store, bed.buildUser.uid, bed.buildUser.gid)
+        await using builder = builderIn({ claims: true }, { share: { push: `file://${store}` } })
+        const { storePath } = await builder.build(nextCopy())
+        const narinfo = join(store, `${basename(storePath).slice(0, 32)}.narinfo`)
+        await expect.poll(() => readFile(narinfo, 'utf8').catch(() => ''), PATIENT).toContain('Compression: zstd')
+      })
+
+      test('is copied there later if that store fails first', async () => {
+        const put: string[] = []
+        let failures = 2
+        await using store = await startBinaryCache(dir)
+        store.instead((path, response) => {
+          if (response.req.method !== 'PUT') return false
+          const isRefused = failures > 0
+          failures -= 1
+          if (!isRefused) put.push(path)
+          response.req.resume().once('end', () => response.writeHead(isRefused ? 403 : 200).end())
+          return true
+        })
+        await using builder = builderIn({ claims: true }, { share: { push: store.url } })
+        const { storePath } = await builder.build(nextCopy())
+        await expect.poll(() => put, PATIENT).toContain(`/${basename(storePath).slice(0, 32)}.narinfo`)
+      })
+    })
+
     describe('on a node that builds nothing', () => {
       const fetchOnly = { nix: { maxBuilds: 0 } }
       const nothing = { code: 'NothingBuilt', message: 'nobody has built it' } as const
@@ -316,7 +396,7 @@ export function describeSharedBuilds({
       })
 
       test.each([
-        ['addressed', 'NothingBuilt', /cannot be copied: its output path is not known/],
+        ['addressed', 'NothingBuilt', /builds nothing, .* cannot be copied: its output path is not known/],
         ['imports', 'EvaluationFailed', /allow-import-from-derivation/],
       ])('is not built for its path, as %j would need', async (name, code, message) => {
         await using builder = copierOf([cache.url], fetchOnly)
@@ -330,6 +410,12 @@ export function describeSharedBuilds({
       return readFileSync(join(folder, path), 'utf8')
     }
   })
+}
+
+function signedBy({ sign }: SigningKey, narinfo: string): string {
+  const info = parseNarInfo(narinfo)
+  if (info === undefined) throw new Error('the cache has an invalid narinfo')
+  return narinfo.replace(/^Sig: .*$/m, () => `Sig: ${sign(fingerprintOf(info))}`)
 }
 
 function withoutProgress(events: readonly SharingEvent[]): SharingEvent[] {
