@@ -1,8 +1,11 @@
+import { execa } from 'execa'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ObjectName } from '../../kube/client/contract.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import type { Controller } from '../cluster/controller.ts'
+import { SHIM_MAIN } from '../node/own-programs.ts'
 import { PATIENT } from '../patience.ts'
+import { firstBuild } from './first-build.ts'
 import { pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
@@ -116,6 +119,50 @@ describe('a NixBuild that selects nodes', () => {
     await waitForNodes(build, [])
     await waitForStatus(build, { ready: { count: 2 }, conditions: [{ status: 'True' }, {}] })
     await world.kube.delete(nixBuilds, build)
+  })
+
+  it('is what enbi-shim pull --nodes makes and waits for', async () => {
+    const arch = '386'
+    const nodes = [
+      await world.addNode({ arch, labels: { web: 'yes' } }),
+      await world.addNode({ arch, labels: { web: 'yes' } }),
+    ]
+    const [a = '', b = ''] = nodes
+    const pull = (...more: string[]) => {
+      const recipe = ['app:cli', '--flake', 'github:team/app', '--package', 'app', '--system', 'i686-linux']
+      const where = ['--namespace', namespace, '--kubeconfig', world.cluster.adminKubeconfig]
+      return execa(process.execPath, [SHIM_MAIN, 'pull', ...recipe, ...where, ...more], { reject: false })
+    }
+    const running = pull('--nodes', 'web in (yes)', '--json')
+    const build = await firstBuild(world, namespace)
+    await waitForNodes(build, nodes)
+    await world.report(a, build, { state: 'Building', progress: 'building 1 of 2' })
+    await waitForStatus(build, { status: 'Building' })
+    await world.report(a, build, { state: 'Present', ...IMAGE })
+    await waitForStatus(build, { missing: { count: 1 } })
+    await world.report(b, build, { state: 'Present', ...IMAGE })
+    const { stdout, stderr, exitCode } = await running
+    const events = stdout.split('\n').map(line => JSON.parse(line))
+    expect({ exitCode, stderr, last: events.at(-1) }).toEqual({
+      exitCode: 0,
+      stderr: '',
+      last: { phase: 'done', image: 'app:cli', imageId: 'sha256:1' },
+    })
+    const text = `${a}: building 1 of 2`
+    expect(events).toContainEqual(expect.objectContaining({ phase: 'preparing', done: 0, expected: 2, text }))
+    expect(events).toContainEqual(expect.objectContaining({ phase: 'preparing', done: 1, expected: 2 }))
+
+    const again = await pull('--nodes', 'web')
+    expect(again).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/app:cli is sha256:1$/) })
+    const late = pull('--nodes', 'all', '--timeout', '10s')
+    await world.addNode({ arch })
+    expect(await late).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('--timeout') })
+    expect(await pull('--nodes', 'web=no')).toMatchObject({
+      exitCode: 1,
+      stderr: 'enbi-shim: no node for i686-linux with a shim has the labels of --nodes',
+    })
+    expect(await pull('--nodes', '=')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--nodes') })
+    expect(await world.builds(namespace)).toHaveLength(1)
   })
 
   it('is built by another node if those only fetch, and ends on all nodes when it is deleted', async () => {
