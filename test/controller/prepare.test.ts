@@ -128,11 +128,12 @@ describe('a NixBuild that selects nodes', () => {
       await world.addNode({ arch, labels: { web: 'yes' } }),
     ]
     const [a = '', b = ''] = nodes
-    const pull = (...more: string[]) => {
-      const recipe = ['app:cli', '--flake', 'github:team/app', '--package', 'app', '--system', 'i686-linux']
+    const pullImage = (image: string, ...more: string[]) => {
+      const recipe = [image, '--flake', 'github:team/app', '--package', 'app', '--system', 'i686-linux']
       const where = ['--namespace', namespace, '--kubeconfig', world.cluster.adminKubeconfig]
       return execa(process.execPath, [SHIM_MAIN, 'pull', ...recipe, ...where, ...more], { reject: false })
     }
+    const pull = (...more: string[]) => pullImage('app:cli', ...more)
     const running = pull('--nodes', 'web in (yes)', '--json')
     const build = await firstBuild(world, namespace)
     await waitForNodes(build, nodes)
@@ -154,15 +155,24 @@ describe('a NixBuild that selects nodes', () => {
 
     const again = await pull('--nodes', 'web')
     expect(again).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/app:cli is sha256:1$/) })
-    const late = pull('--nodes', 'all', '--timeout', '10s')
     await world.addNode({ arch })
-    expect(await late).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('--timeout') })
+    expect(await pull('--nodes', 'all', '--timeout', '10s')).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('--timeout'),
+    })
     expect(await pull('--nodes', 'web=no')).toMatchObject({
       exitCode: 1,
       stderr: 'enbi-shim: no node for i686-linux with a shim has the labels of --nodes',
     })
     expect(await pull('--nodes', '=')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--nodes') })
     expect(await world.builds(namespace)).toHaveLength(1)
+
+    await world.kube.delete(nixBuilds, build)
+    const bad = pullImage('app:bad', '--nodes', 'web')
+    const failing = await firstBuild(world, namespace)
+    await waitForNodes(failing, nodes)
+    for (const node of nodes) await world.report(node, failing, { state: 'Failed', message: 'no such package' })
+    expect(await bad).toMatchObject({ exitCode: 1, stderr: 'enbi-shim: no such package' })
   })
 
   it('is built by another node if those only fetch, and ends on all nodes when it is deleted', async () => {
