@@ -54,7 +54,7 @@ export async function prepareImage(image: ImageToPrepare, options: PrepareOption
   throw callerLeft(options.signal)
 }
 
-/** The API server may come back; the controller goes on meanwhile. */
+/** The API server may come back; the controller continues meanwhile. */
 function isAway(error: unknown): boolean {
   return error instanceof ShimError && (error.code === 'ClusterAway' || error.code === 'ClusterExpired')
 }

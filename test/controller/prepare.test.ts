@@ -30,11 +30,11 @@ const IMAGE = { imageDigest: 'sha256:1', storePath: '/nix/store/0-app' }
 const waitForStatus = (build: ObjectName, status: object) =>
   vi.waitFor(async () => expect((await world.build(build))?.status).toMatchObject(status), PATIENT)
 
-/** The nodes that have been told to make the image. */
+/** The nodes that have been asked to make the image. */
 const waitForNodes = (build: ObjectName, nodes: readonly string[]) =>
   vi.waitFor(async () => {
-    const told = (await world.assignedNode(build))?.split(',') ?? []
-    expect(told.toSorted()).toEqual([...nodes].sort())
+    const asked = (await world.assignedNode(build))?.split(',') ?? []
+    expect(asked.toSorted()).toEqual([...nodes].sort())
   }, PATIENT)
 
 const label = (node: string, web: string | null) => world.changeNode(node, { metadata: { labels: { web } } })
@@ -112,7 +112,7 @@ describe('a NixBuild that selects nodes', () => {
     await waitForNodes(build, [a, b])
     await world.report(a, build, { state: 'Present', ...IMAGE })
     await waitForNodes(build, [b])
-    // Another leader goes on where this one ends.
+    // Another leader continues where this one ends.
     await controller[Symbol.asyncDispose]()
     controller = await world.cluster.startController({ flags: ['--keep-finished=0', '--node-repel=pool=serving'] })
     await world.report(b, build, { state: 'Present', ...IMAGE })

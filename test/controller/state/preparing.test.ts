@@ -8,7 +8,7 @@ function begin() {
   return { preparing: createPreparing({ onNode: node => changed.push(node) }), changed }
 }
 
-it('nodes are told and released, each reported once', () => {
+it('nodes are asked and released, each reported once', () => {
   const { preparing, changed } = begin()
   for (const node of ['a', 'b', 'a']) preparing.give('team/app', node, RECIPE)
   preparing.give('team/other', 'a', RECIPE)
