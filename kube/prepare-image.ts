@@ -6,7 +6,7 @@ import { isConflict } from './client/api-error.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
 import type { LabelSelector } from './resources/label-selector.ts'
 import { describeTakenNames, nixBuildNames } from './resources/names.ts'
-import { type NixBuild, nixBuilds } from './resources/nixbuild.ts'
+import { creatorOf, type NixBuild, nixBuilds } from './resources/nixbuild.ts'
 import { recipeOf, specOf } from './resources/nixbuild-recipe.ts'
 
 /** An image to be made on nodes ahead of pods. */
@@ -27,7 +27,7 @@ export interface Preparation {
 }
 
 export interface PrepareOptions {
-  readonly kube: Pick<Kube, 'get' | 'create' | 'patch' | 'watch'>
+  readonly kube: Pick<Kube, 'get' | 'create' | 'patch' | 'delete' | 'watch'>
   readonly onProgress: (preparation: Preparation) => void
   readonly signal: AbortSignal
 }
@@ -65,14 +65,24 @@ interface Found {
   readonly generation: number
 }
 
-/** Creates the NixBuild or changes the one that there is. Those of other recipes stay. */
-async function selectNodes(image: ImageToPrepare, { kube, signal }: PrepareOptions): Promise<Found> {
+/**
+ * Creates the NixBuild or changes the one that there is. Those of other recipes stay, and those that the controller has
+ * made for pods: they end with the pods.
+ */
+async function selectNodes(image: ImageToPrepare, options: PrepareOptions): Promise<Found> {
+  const { kube, signal } = options
   const { recipe, nodes, namespace } = image
   const key = recipeKey(recipe)
   for (const name of nixBuildNames(recipe)) {
     const object = { namespace, name }
-    const there = (await kube.get(nixBuilds, object, { signal })) ?? (await createUnlessThere(image, name, kube))
-    if (there === undefined || recipeKey(recipeOf(there)) !== key) continue
+    const found = await kube.get(nixBuilds, object, { signal })
+    const isOther = found !== undefined && (creatorOf(found) !== 'hand' || keyOf(found) !== key)
+    if (isOther) continue
+    // A new one is a new attempt for nodes that have failed.
+    if (found?.status.status === 'Failed')
+      await kube.delete(nixBuilds, { ...object, uid: found.metadata.uid }, { signal })
+    const isThere = found !== undefined && found.status.status !== 'Failed'
+    if (!isThere) await createUnlessThere(image, name, options)
     // A merge patch keeps what it does not name.
     const body = { spec: { nodes: { matchLabels: null, matchExpressions: null, ...nodes } } }
     const changed = await kube.patch(
@@ -85,17 +95,26 @@ async function selectNodes(image: ImageToPrepare, { kube, signal }: PrepareOptio
   throw new RetryableError('ClusterConflict', describeTakenNames(recipe, namespace))
 }
 
+/** Undefined if its recipe is invalid. */
+function keyOf(build: NixBuild): string | undefined {
+  try {
+    return recipeKey(recipeOf(build))
+  } catch {
+    return undefined
+  }
+}
+
 /** Another one may create it at the same time. */
 async function createUnlessThere(
   { recipe, nodes, namespace }: ImageToPrepare,
   name: string,
-  kube: PrepareOptions['kube'],
-): Promise<NixBuild | undefined> {
+  { kube, signal }: PrepareOptions,
+): Promise<void> {
   try {
-    return await kube.create(nixBuilds, { namespace, name, body: { spec: { ...specOf(recipe), nodes } } })
+    const body = { spec: { ...specOf(recipe), nodes } }
+    await kube.create(nixBuilds, { namespace, name, body }, { signal })
   } catch (error) {
     if (!isConflict(error)) throw error
-    return kube.get(nixBuilds, { namespace, name })
   }
 }
 

@@ -53,7 +53,8 @@ export function planPreparing(facts: PreparingFacts): PreparingPlan {
   const { nodes, room, now } = facts
   const release = nodes.filter(node => node.isAsked && isDone(node, facts)).map(({ name }) => name)
   const ready = nodes.filter(({ entry }) => entry?.state === 'Present').length
-  const isDoomed = ready === 0 && nodes.some(node => failedAt(node, facts) > now - AGAIN_MS)
+  const failed = nodes.filter(node => failedAt(node, facts) > now - AGAIN_MS).length
+  const isDoomed = ready === 0 && failed >= FIRST
   const working = nodes.filter(node => node.isAsked && !isDone(node, facts) && isWorking(node, now))
   const places = Math.min(Math.max(FIRST, 2 * ready), MOST) - working.length
   const waiting = nodes.filter(node => isWaiting(node))
@@ -69,12 +70,15 @@ function inOrder(a: PreparedNode, b: PreparedNode): number {
 
 function isDone(node: PreparedNode, facts: PreparingFacts): boolean {
   const { selected, entry, askedAt = 0 } = node
-  return !selected || entry?.state === 'Present' || failedAt(node, facts) >= Math.floor(askedAt / 1000) * 1000
+  return !selected || entry?.state === 'Present' || failedAt(node, facts) > askedAt
 }
 
-/** Minus infinity if it has not failed. Times of entries are in whole seconds. */
+/**
+ * Minus infinity if it has not failed. Times of entries are in whole seconds, so a failure of the second in which the
+ * NixBuild was made may be of an earlier one.
+ */
 function failedAt({ entry }: PreparedNode, { bornAt }: PreparingFacts): number {
-  const isOwn = entry?.state === 'Failed' && entry.at >= Math.floor(bornAt / 1000)
+  const isOwn = entry?.state === 'Failed' && entry.at > Math.floor(bornAt / 1000)
   return isOwn ? entry.at * 1000 : Number.NEGATIVE_INFINITY
 }
 

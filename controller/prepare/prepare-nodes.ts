@@ -27,10 +27,10 @@ export interface NodePreparationOptions {
 export function createNodePreparation({ state, kube }: NodePreparationOptions): NodePreparation {
   const { nodes, nodeBuilds, assignments, preparing } = state
   /** When nodes were asked, by NixBuild. */
-  const askedAt = new Map<string, Map<string, number>>()
+  const asking = new Map<string, { readonly uid: string; readonly askedAt: Map<string, number> }>()
 
   function forget(key: string): void {
-    askedAt.delete(key)
+    asking.delete(key)
     preparing.takeAll(key)
   }
 
@@ -53,8 +53,8 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
       forget(key)
       return undefined
     }
+    const times = timesOf(key, build, selection)
     const asked = preparing.nodesOf(key)
-    const times = timesOf(key, selection)
     const entries = nodeBuilds.ofRecipe(recipeId(build.namespace, build.recipe.key))
     const all = new Set([...selection.nodes.keys(), ...asked])
     const { ask, release, recheckAt } = planPreparing({
@@ -90,11 +90,14 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
   }
 
   /** Without the nodes that are not selected any more: a new node of that name begins again. */
-  function timesOf(key: string, { nodes }: Selection): Map<string, number> {
-    const times = askedAt.get(key) ?? new Map<string, number>()
-    for (const node of times.keys()) if (!nodes.has(node)) times.delete(node)
-    askedAt.set(key, times)
-    return times
+  function timesOf(key: string, { uid }: NixBuildView, { nodes }: Selection): ReadonlyMap<string, number> {
+    const last = asking.get(key)
+    // Another NixBuild of that name has come in its place.
+    if (last !== undefined && last.uid !== uid) forget(key)
+    const { askedAt } = asking.get(key) ?? { askedAt: new Map<string, number>() }
+    for (const node of askedAt.keys()) if (!nodes.has(node)) askedAt.delete(node)
+    asking.set(key, { uid, askedAt })
+    return askedAt
   }
 
   async function askNodes(key: string, build: NixBuildView, names: readonly string[]): Promise<void> {
@@ -102,7 +105,7 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
     if (!recipe) return
     for (const node of names) {
       preparing.give(key, node, recipe)
-      askedAt.get(key)?.set(node, Date.now())
+      asking.get(key)?.askedAt.set(node, Date.now())
     }
   }
 

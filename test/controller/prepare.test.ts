@@ -1,5 +1,5 @@
 import { execa } from 'execa'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ObjectName } from '../../kube/client/contract.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import type { Controller } from '../cluster/controller.ts'
@@ -11,7 +11,6 @@ import { startWorld, type World } from './world.ts'
 
 let world: World
 let controller: Controller
-let namespace: string
 
 beforeAll(async () => {
   world = await startWorld()
@@ -20,9 +19,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await controller?.[Symbol.asyncDispose]()
   await world?.[Symbol.asyncDispose]()
-})
-beforeEach(async () => {
-  namespace = await world.createNamespace()
 })
 
 const IMAGE = { imageDigest: 'sha256:1', storePath: '/nix/store/0-app' }
@@ -43,7 +39,8 @@ const select = (build: ObjectName, nodes: object | null) =>
   world.kube.patch(nixBuilds, { ...build, body: { spec: { nodes } } }, { type: 'merge', fieldManager: 'test' })
 
 describe('a NixBuild that selects nodes', () => {
-  it('is made on each of them, also on one that gets the label later, and on no other', async () => {
+  it.concurrent('is made on each of them, also on one that gets the label later, and on no other', async () => {
+    const namespace = await world.createNamespace()
     const arch = 'arm64'
     const web = { arch, labels: { web: 'yes' } }
     const nodes = [await world.addNode(web), await world.addNode(web), await world.addNode(web)]
@@ -91,11 +88,12 @@ describe('a NixBuild that selects nodes', () => {
     })
     const node = await vi.waitFor(async () => (await world.assignedNode(other)) ?? expect.fail('no node'), PATIENT)
     await world.report(node, other, { state: 'Present', ...IMAGE })
-    await expect.poll(() => world.build(other), PATIENT).toBeUndefined()
+    await vi.waitFor(async () => expect(await world.build(other)).toBeUndefined(), PATIENT)
     expect(await world.build(build)).toBeDefined()
   })
 
-  it('may select others at any time', async () => {
+  it.concurrent('may select others at any time', async () => {
+    const namespace = await world.createNamespace()
     const arch = 'riscv64'
     const a = await world.addNode({ arch, labels: { zone: 'a' } })
     const b = await world.addNode({ arch, labels: { zone: 'b' } })
@@ -121,7 +119,8 @@ describe('a NixBuild that selects nodes', () => {
     await world.kube.delete(nixBuilds, build)
   })
 
-  it('is what enbi-shim pull --nodes makes and waits for', async () => {
+  it.concurrent('is what enbi-shim pull --nodes makes and waits for', async () => {
+    const namespace = await world.createNamespace()
     const arch = '386'
     const nodes = [
       await world.addNode({ arch, labels: { web: 'yes' } }),
@@ -173,9 +172,17 @@ describe('a NixBuild that selects nodes', () => {
     await waitForNodes(failing, nodes)
     for (const node of nodes) await world.report(node, failing, { state: 'Failed', message: 'no such package' })
     expect(await bad).toMatchObject({ exitCode: 1, stderr: 'enbi-shim: no such package' })
+    // Times are in whole seconds.
+    const failedAt = Date.now()
+    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(failedAt + 1_000), PATIENT)
+    const next = pullImage('app:bad', '--nodes', 'web')
+    await waitForNodes(failing, nodes)
+    for (const node of nodes) await world.report(node, failing, { state: 'Present', ...IMAGE })
+    expect(await next).toMatchObject({ exitCode: 0 })
   })
 
-  it('is built by another node if those only fetch, and ends on all nodes when it is deleted', async () => {
+  it.concurrent('is built by another node if those only fetch, and ends on all nodes when it is deleted', async () => {
+    const namespace = await world.createNamespace()
     const arch = 'ppc64le'
     const fetching = await world.addNode({ arch, fetchOnly: true, labels: { web: 'yes' } })
     const builder = await world.addNode({ arch })
