@@ -53,7 +53,7 @@ export function planPreparing(facts: PreparingFacts): PreparingPlan {
   const { nodes, room, now } = facts
   const release = nodes.filter(node => node.isAsked && isDone(node, facts)).map(({ name }) => name)
   const ready = nodes.filter(({ entry }) => entry?.state === 'Present').length
-  const failed = nodes.filter(node => failedAt(node, facts) > now - AGAIN_MS).length
+  const failed = nodes.filter(node => !node.fetchOnly && failedAt(node, facts) > now - AGAIN_MS).length
   const isDoomed = ready === 0 && failed >= FIRST
   const working = nodes.filter(node => node.isAsked && !isDone(node, facts) && isWorking(node, now))
   const places = Math.min(Math.max(FIRST, 2 * ready), MOST) - working.length

@@ -78,6 +78,7 @@ describe('many nodes', () => {
     const failed = many(4, 'a', says('Failed'))
     expect(plan([...failed.slice(1), node('b')]).ask).toEqual(['b'])
     expect(plan([...failed, node('b')]).ask).toEqual([])
+    expect(plan([...many(4, 'a', { ...says('Failed'), fetchOnly: true }), node('b')]).ask).toEqual(['b'])
     expect(plan([...failed, node('b'), node('c', says('Present'))]).ask).toEqual(['b'])
   })
 
