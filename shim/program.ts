@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { runCommandLine } from '../lib/run-command-line.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
+import { parseDuration } from '../lib/text/units.ts'
 import { version } from '../lib/version.ts'
 import { STORE_DIR, STORE_PATH_HOST } from '../recipes/store-path.ts'
 import { DEFAULT_CONFIG, DEFAULT_SOCKET } from './config/defaults.ts'
@@ -42,11 +43,17 @@ program
   .option('--contents <names>', 'packages that make up the image, such as "shell curl jq"; replaces --package')
   .option('--system <system>', 'Nix system of the image (default: the system of the node)')
   .option('--namespace <namespace>', 'namespace to pull for, which the policy is matched against', 'default')
+  .option(
+    '--nodes <selector>',
+    'make the image on the nodes of the cluster with these labels, such as "pool=web,!spot", or on all, by a NixBuild instead of a shim',
+  )
+  .option('--kubeconfig <file>', 'with --nodes: kubeconfig of the API server (default: $KUBECONFIG or ~/.kube/config)')
+  .option('--timeout <duration>', 'with --nodes: how long to wait for the nodes, which continue after it', '1h')
   .option('--socket <path>', 'socket of the shim', DEFAULT_SOCKET)
   .addOption(new Option('--json', 'print one JSON object per line'))
   .addHelpText(
     'after',
-    '\nExamples:\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --namespace team-a\n  enbi-shim pull registry.example/team/app:v1.2.0      # a name that matches a rule of the config\n  enbi-shim pull nix:0/nix/store/HASH-NAME',
+    '\nExamples:\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --namespace team-a\n  enbi-shim pull registry.example/team/app:v1.2.0      # a name that matches a rule of the config\n  enbi-shim pull nix:0/nix/store/HASH-NAME\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --nodes pool=web',
   )
   .action(async (image, options, command) => {
     const isStorePath = image.startsWith(`${STORE_PATH_HOST}/`)
@@ -59,12 +66,19 @@ program
     if ((options.flake === undefined) !== ((options.package ?? options.contents) === undefined))
       command.error('error: --flake goes with --package or --contents')
     if (options.flake === undefined && options.system !== undefined) command.error('error: --system needs --flake')
-    const { pull } = await import('./commands/pull.ts')
+    if (options.nodes !== undefined && options.flake === undefined) command.error('error: --nodes needs --flake')
     const { flake, package: packageName, contents, system, namespace, socket, json } = options
-    await pull(
-      { image, flakeUrl: flake, packageName, contents, system, namespace, socket },
-      { json: json === true, output: process.stdout, signal: terminationSignal() },
-    )
+    const io = { json: json === true, output: process.stdout, signal: terminationSignal() }
+    if (options.nodes !== undefined) {
+      const timeoutMs = parseDuration(options.timeout)
+      if (timeoutMs === undefined) return command.error('error: --timeout is a duration such as 30m')
+      const { pullOnNodes } = await import('./commands/pull-on-nodes.ts')
+      const { nodes, kubeconfig } = options
+      const recipe = { image, flakeUrl: flake, packageName, contents, system }
+      return pullOnNodes({ ...recipe, nodes, namespace, kubeconfig, timeoutMs }, io)
+    }
+    const { pull } = await import('./commands/pull.ts')
+    await pull({ image, flakeUrl: flake, packageName, contents, system, namespace, socket }, io)
   })
 
 program

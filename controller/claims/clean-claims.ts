@@ -20,7 +20,7 @@ export interface CleanClaimsOptions {
 
 const INTERVAL_MS = 600_000
 /** Deletions between two pauses: the leader has more urgent requests. */
-const MAX_DELETIONS = 1_000
+const MAX_DELETIONS = 5_000
 
 /** Deletes claims and slots that nobody needs any more, from time to time. The nodes have no right to delete them. */
 export async function cleanClaims(options: CleanClaimsOptions): Promise<void> {

@@ -31,8 +31,17 @@ export function statusPatch(build: NixBuildView, action: StatusAction, now: numb
 
 /** Merge patch that makes the status say what the nodes do; undefined if it says so. */
 export function reportPatch(build: NixBuildView, news: Aggregate, now: number): StatusPatch | undefined {
-  const patch = { ...groupsPatch(build, news), ...(news.main && mainPatch(build, news.main, now)) }
+  const patch = {
+    ...generationPatch(build),
+    ...groupsPatch(build, news),
+    ...(news.main && mainPatch(build, news.main, now)),
+  }
   return Object.keys(patch).length === 0 ? undefined : patch
+}
+
+/** The selected nodes may change after it was written first. */
+function generationPatch({ generation, fields: { observedGeneration = generation } }: NixBuildView): StatusPatch {
+  return generation > observedGeneration ? { observedGeneration: generation } : {}
 }
 
 function groupsPatch({ fields }: NixBuildView, news: Aggregate): StatusPatch {
@@ -46,11 +55,9 @@ function textOf(group: NodeCount = { count: 0, nodes: [] }): string {
 
 function mainPatch(build: NixBuildView, { phase, result, fields }: MainStatus, now: number): StatusPatch {
   const { generation, conditions } = build
-  const observed = build.fields.observedGeneration
   const after = nixBuildConditions(result, { conditions, generation, now: apiTime(now) })
   return {
-    ...(phase !== build.phase && { status: phase }),
-    ...((phase !== build.phase || generation > (observed ?? generation)) && { observedGeneration: generation }),
+    ...(phase !== build.phase && { status: phase, observedGeneration: generation }),
     ...(textsOf(after) !== textsOf(conditions) && { conditions: after }),
     ...(fields && fieldsPatch(build, phase, fields)),
   }

@@ -11,7 +11,7 @@ import { planPreparing } from './plan-preparing.ts'
 export interface NodePreparation {
   /** Undefined if the NixBuild selects none. */
   select(build: NixBuildView): Selection | undefined
-  /** Tells and releases nodes. Returns when to do so again if nothing changes earlier. */
+  /** Asks and releases nodes. Returns when to do so again if nothing changes earlier. */
   prepare(key: string, build: NixBuildView, selection: Selection | undefined): Promise<number | undefined>
   forget(key: string): void
 }
@@ -26,11 +26,11 @@ export interface NodePreparationOptions {
 
 export function createNodePreparation({ state, kube }: NodePreparationOptions): NodePreparation {
   const { nodes, nodeBuilds, assignments, preparing } = state
-  /** When nodes were told, by NixBuild. */
-  const toldAt = new Map<string, Map<string, number>>()
+  /** When nodes were asked, by NixBuild. */
+  const asking = new Map<string, { readonly uid: string; readonly askedAt: Map<string, number> }>()
 
   function forget(key: string): void {
-    toldAt.delete(key)
+    asking.delete(key)
     preparing.takeAll(key)
   }
 
@@ -43,7 +43,7 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
     }
   }
 
-  /** A node without a NixNode has an older shim, which is never told anything. */
+  /** A node without a NixNode has an older shim, which is never asked anything. */
   function canTakePart({ name, system, shim, repelled }: NodeState, wanted: string): boolean {
     return system === wanted && shim !== 'none' && !repelled && nodeBuilds.has(name)
   }
@@ -53,11 +53,11 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
       forget(key)
       return undefined
     }
-    const told = preparing.nodesOf(key)
-    const times = timesOf(key, selection)
+    const times = timesOf(key, build, selection)
+    const asked = preparing.nodesOf(key)
     const entries = nodeBuilds.ofRecipe(recipeId(build.namespace, build.recipe.key))
-    const all = new Set([...selection.nodes.keys(), ...told])
-    const { tell, release, recheckAt } = planPreparing({
+    const all = new Set([...selection.nodes.keys(), ...asked])
+    const { ask, release, recheckAt } = planPreparing({
       nodes: Array.from(all, name => {
         const node = selection.nodes.get(name)
         return {
@@ -66,8 +66,8 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
           able: node !== undefined && isAble(node),
           fetchOnly: node?.fetchOnly === true,
           entry: entries.get(name),
-          isTold: told.has(name),
-          toldAt: times.get(name),
+          isAsked: asked.has(name),
+          askedAt: times.get(name),
         }
       }),
       bornAt: build.createdAt,
@@ -75,7 +75,7 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
       now: Date.now(),
     })
     for (const node of release) preparing.take(key, node)
-    if (tell.length > 0) await tellNodes(key, build, tell)
+    if (ask.length > 0) await askNodes(key, build, ask)
     revokeNeedless(key, selection, entries)
     return recheckAt
   }
@@ -89,20 +89,23 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
     if (!hasBegun || preparing.nodesOf(key).has(node)) assignments.revoke(key)
   }
 
-  /** Without the nodes that are not selected any more: a new node of that name begins anew. */
-  function timesOf(key: string, { nodes }: Selection): Map<string, number> {
-    const times = toldAt.get(key) ?? new Map<string, number>()
-    for (const node of times.keys()) if (!nodes.has(node)) times.delete(node)
-    toldAt.set(key, times)
-    return times
+  /** Without the nodes that are not selected any more: a new node of that name begins again. */
+  function timesOf(key: string, { uid }: NixBuildView, { nodes }: Selection): ReadonlyMap<string, number> {
+    const last = asking.get(key)
+    // Another NixBuild of that name has come in its place.
+    if (last !== undefined && last.uid !== uid) forget(key)
+    const { askedAt } = asking.get(key) ?? { askedAt: new Map<string, number>() }
+    for (const node of askedAt.keys()) if (!nodes.has(node)) askedAt.delete(node)
+    asking.set(key, { uid, askedAt })
+    return askedAt
   }
 
-  async function tellNodes(key: string, build: NixBuildView, names: readonly string[]): Promise<void> {
+  async function askNodes(key: string, build: NixBuildView, names: readonly string[]): Promise<void> {
     const recipe = preparing.recipeOf(key) ?? (await readRecipe(build))
     if (!recipe) return
     for (const node of names) {
       preparing.give(key, node, recipe)
-      toldAt.get(key)?.set(node, Date.now())
+      asking.get(key)?.askedAt.set(node, Date.now())
     }
   }
 

@@ -7,10 +7,10 @@ import type { AssignedView } from '../views/nixnode.ts'
  * The NixNodes keep it: what they say counts when the controller begins, and what is here from then on.
  */
 export interface Preparing {
-  /** The nodes that have been told. */
+  /** The nodes that have been asked. */
   nodesOf(key: string): ReadonlySet<string>
   recipeOf(key: string): NixBuildRecipe | undefined
-  /** Keys of NixBuilds, in the order in which the node was told. */
+  /** Keys of NixBuilds, in the order in which the node was asked. */
   onNode(node: string): ReadonlySet<string>
   /** Number in a namespace, each counted once for each node. */
   countIn(namespace: string): number

@@ -4,7 +4,7 @@ import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 
 /** Namespace of the controller and of all Leases. */
 export const SYSTEM_NAMESPACE = 'enbi-system'
-/** Namespace of claims and slots: the Leases by which nodes agree who builds a store path, and who copies from whom. */
+/** Namespace of claims and slots: the Leases by which nodes agree on builds and on copies from each other. */
 export const CLAIMS_NAMESPACE = 'enbi-claims'
 /** Label of these Leases: CLAIM_OF_PATH or CLAIM_OF_SLOT. */
 export const CLAIM_LABEL = 'enbi.hrzn.ee/claim'

@@ -1,5 +1,4 @@
 import { FinalError, toShimError } from '../../lib/errors.ts'
-import { isRedrawable } from '../../lib/text/terminal.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { readContents } from '../../recipes/contents.ts'
 import { parseFlakeUrl } from '../../recipes/flake-url.ts'
@@ -10,8 +9,8 @@ import { hostSystem, parseSystem } from '../../recipes/system.ts'
 import { IMAGE_SERVICE } from '../wire/cri.ts'
 import type { WireProgress } from '../wire/progress.ts'
 import { PULLS } from '../wire/pulls.ts'
-import { createLiveView } from './pull-live-view.ts'
-import { createJsonView, createLineView, type PullView, type TerminalOptions } from './pull-view.ts'
+import { chooseView, type PullIo } from './choose-view.ts'
+import type { PullView } from './pull-view.ts'
 import { createShimClient } from './shim-client.ts'
 
 export interface PullArguments {
@@ -26,12 +25,6 @@ export interface PullArguments {
   readonly namespace: string
   /** Path of the shim's socket. */
   readonly socket: string
-}
-
-export interface PullIo {
-  readonly json: boolean
-  readonly output: NodeJS.WriteStream
-  readonly signal: AbortSignal
 }
 
 /**
@@ -106,10 +99,4 @@ function annotationsOf({ image, ...args }: PullArguments): Record<string, string
     return value === undefined ? [] : [[annotationName(key), value] as const]
   })
   return Object.fromEntries(keys)
-}
-
-/** JSON with `--json`, a live view on a terminal, plain lines elsewhere. */
-function chooseView(options: TerminalOptions, json: boolean): PullView {
-  if (json) return createJsonView(options)
-  return isRedrawable(options.output) ? createLiveView(options) : createLineView(options)
 }

@@ -23,6 +23,8 @@ export function describeProgress({ phase, done, expected, text }: WireProgress):
       return `built ${text}`
     case 'importing':
       return `importing ${describeBytes(done, expected)}`
+    case 'preparing':
+      return `${expected === 0 ? 'preparing nodes' : `${done} of ${expected} nodes have it`}${text ? `; ${text}` : ''}`
     case 'unpacking':
       return `unpacking layer ${done} of ${expected}`
     case 'present':

@@ -1,14 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ObjectName } from '../../kube/client/contract.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import type { Controller } from '../cluster/controller.ts'
+import { SHIM_MAIN } from '../node/own-programs.ts'
 import { PATIENT } from '../patience.ts'
+import { firstBuild } from './first-build.ts'
 import { pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
 let controller: Controller
-let namespace: string
 
 beforeAll(async () => {
   world = await startWorld()
@@ -18,20 +20,17 @@ afterAll(async () => {
   await controller?.[Symbol.asyncDispose]()
   await world?.[Symbol.asyncDispose]()
 })
-beforeEach(async () => {
-  namespace = await world.createNamespace()
-})
 
 const IMAGE = { imageDigest: 'sha256:1', storePath: '/nix/store/0-app' }
 
 const waitForStatus = (build: ObjectName, status: object) =>
   vi.waitFor(async () => expect((await world.build(build))?.status).toMatchObject(status), PATIENT)
 
-/** The nodes that have been told to make the image. */
+/** The nodes that have been asked to make the image. */
 const waitForNodes = (build: ObjectName, nodes: readonly string[]) =>
   vi.waitFor(async () => {
-    const told = (await world.assignedNode(build))?.split(',') ?? []
-    expect(told.toSorted()).toEqual([...nodes].sort())
+    const asked = (await world.assignedNode(build))?.split(',') ?? []
+    expect(asked.toSorted()).toEqual([...nodes].sort())
   }, PATIENT)
 
 const label = (node: string, web: string | null) => world.changeNode(node, { metadata: { labels: { web } } })
@@ -40,7 +39,8 @@ const select = (build: ObjectName, nodes: object | null) =>
   world.kube.patch(nixBuilds, { ...build, body: { spec: { nodes } } }, { type: 'merge', fieldManager: 'test' })
 
 describe('a NixBuild that selects nodes', () => {
-  it('is made on each of them, also on one that gets the label later, and on no other', async () => {
+  it.concurrent('is made on each of them, also on one that gets the label later, and on no other', async () => {
+    const namespace = await world.createNamespace()
     const arch = 'arm64'
     const web = { arch, labels: { web: 'yes' } }
     const nodes = [await world.addNode(web), await world.addNode(web), await world.addNode(web)]
@@ -88,11 +88,12 @@ describe('a NixBuild that selects nodes', () => {
     })
     const node = await vi.waitFor(async () => (await world.assignedNode(other)) ?? expect.fail('no node'), PATIENT)
     await world.report(node, other, { state: 'Present', ...IMAGE })
-    await expect.poll(() => world.build(other), PATIENT).toBeUndefined()
+    await vi.waitFor(async () => expect(await world.build(other)).toBeUndefined(), PATIENT)
     expect(await world.build(build)).toBeDefined()
   })
 
-  it('may select others at any time', async () => {
+  it.concurrent('may select others at any time', async () => {
+    const namespace = await world.createNamespace()
     const arch = 'riscv64'
     const a = await world.addNode({ arch, labels: { zone: 'a' } })
     const b = await world.addNode({ arch, labels: { zone: 'b' } })
@@ -109,7 +110,7 @@ describe('a NixBuild that selects nodes', () => {
     await waitForNodes(build, [a, b])
     await world.report(a, build, { state: 'Present', ...IMAGE })
     await waitForNodes(build, [b])
-    // Another leader goes on where this one ends.
+    // Another leader continues where this one ends.
     await controller[Symbol.asyncDispose]()
     controller = await world.cluster.startController({ flags: ['--keep-finished=0', '--node-repel=pool=serving'] })
     await world.report(b, build, { state: 'Present', ...IMAGE })
@@ -118,7 +119,70 @@ describe('a NixBuild that selects nodes', () => {
     await world.kube.delete(nixBuilds, build)
   })
 
-  it('is built by another node if those only fetch, and ends on all nodes when it is deleted', async () => {
+  it.concurrent('is what enbi-shim pull --nodes makes and waits for', async () => {
+    const namespace = await world.createNamespace()
+    const arch = '386'
+    const nodes = [
+      await world.addNode({ arch, labels: { web: 'yes' } }),
+      await world.addNode({ arch, labels: { web: 'yes' } }),
+    ]
+    const [a = '', b = ''] = nodes
+    const pullImage = (image: string, ...more: string[]) => {
+      const recipe = [image, '--flake', 'github:team/app', '--package', 'app', '--system', 'i686-linux']
+      const where = ['--namespace', namespace, '--kubeconfig', world.cluster.adminKubeconfig]
+      return execa(process.execPath, [SHIM_MAIN, 'pull', ...recipe, ...where, ...more], { reject: false })
+    }
+    const pull = (...more: string[]) => pullImage('app:cli', ...more)
+    const running = pull('--nodes', 'web in (yes)', '--json')
+    const build = await firstBuild(world, namespace)
+    await waitForNodes(build, nodes)
+    await world.report(a, build, { state: 'Building', progress: 'building 1 of 2' })
+    await waitForStatus(build, { status: 'Building' })
+    await world.report(a, build, { state: 'Present', ...IMAGE })
+    await waitForStatus(build, { missing: { count: 1 } })
+    await world.report(b, build, { state: 'Present', ...IMAGE })
+    const { stdout, stderr, exitCode } = await running
+    const events = stdout.split('\n').map(line => JSON.parse(line))
+    expect({ exitCode, stderr, last: events.at(-1) }).toEqual({
+      exitCode: 0,
+      stderr: '',
+      last: { phase: 'done', image: 'app:cli', imageId: 'sha256:1' },
+    })
+    const text = `${a}: building 1 of 2`
+    expect(events).toContainEqual(expect.objectContaining({ phase: 'preparing', done: 0, expected: 2, text }))
+    expect(events).toContainEqual(expect.objectContaining({ phase: 'preparing', done: 1, expected: 2 }))
+
+    const again = await pull('--nodes', 'web')
+    expect(again).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/app:cli is sha256:1$/) })
+    await world.addNode({ arch })
+    expect(await pull('--nodes', 'all', '--timeout', '10s')).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('--timeout'),
+    })
+    expect(await pull('--nodes', 'web=no')).toMatchObject({
+      exitCode: 1,
+      stderr: 'enbi-shim: no node for i686-linux with a shim has the labels of --nodes',
+    })
+    expect(await pull('--nodes', '=')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--nodes') })
+    expect(await world.builds(namespace)).toHaveLength(1)
+
+    await world.kube.delete(nixBuilds, build)
+    const bad = pullImage('app:bad', '--nodes', 'web')
+    const failing = await firstBuild(world, namespace)
+    await waitForNodes(failing, nodes)
+    for (const node of nodes) await world.report(node, failing, { state: 'Failed', message: 'no such package' })
+    expect(await bad).toMatchObject({ exitCode: 1, stderr: 'enbi-shim: no such package' })
+    // Times are in whole seconds.
+    const failedAt = Date.now()
+    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(failedAt + 1_000), PATIENT)
+    const next = pullImage('app:bad', '--nodes', 'web')
+    await waitForNodes(failing, nodes)
+    for (const node of nodes) await world.report(node, failing, { state: 'Present', ...IMAGE })
+    expect(await next).toMatchObject({ exitCode: 0 })
+  })
+
+  it.concurrent('is built by another node if those only fetch, and ends on all nodes when it is deleted', async () => {
+    const namespace = await world.createNamespace()
     const arch = 'ppc64le'
     const fetching = await world.addNode({ arch, fetchOnly: true, labels: { web: 'yes' } })
     const builder = await world.addNode({ arch })

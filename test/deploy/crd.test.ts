@@ -124,18 +124,15 @@ describe('the selected nodes', () => {
 
   const expressions = (...matchExpressions: object[]) => ({ matchExpressions })
   test.each([
-    ['have too many labels', { matchLabels: manyLabels(17) }],
+    ['have too many labels', { matchLabels: manyLabels(9) }],
     ['have a label that is too long', { matchLabels: { ['x'.repeat(318)]: '' } }],
     ['have a value that no label can have', { matchLabels: { pool: 'a b' } }],
-    [
-      'have too many requirements',
-      expressions(...Array.from({ length: 17 }, () => ({ key: 'a', operator: 'Exists' }))),
-    ],
+    ['have too many requirements', expressions(...Array.from({ length: 9 }, () => ({ key: 'a', operator: 'Exists' })))],
     ['have another operator', expressions({ key: 'a', operator: 'Gt', values: ['1'] })],
     ['have a key that no label can have', expressions({ key: 'a b', operator: 'Exists' })],
     ['need values and have none', expressions({ key: 'a', operator: 'In' })],
     ['need no values and have some', expressions({ key: 'a', operator: 'Exists', values: ['x'] })],
-    ['have too many values', expressions({ key: 'a', operator: 'In', values: Object.keys(manyLabels(33)) })],
+    ['have too many values', expressions({ key: 'a', operator: 'In', values: Object.keys(manyLabels(17)) })],
     ['have a value that is too long', expressions({ key: 'a', operator: 'NotIn', values: ['x'.repeat(64)] })],
   ])('are rejected if they %s', async (_, nodes) => {
     await expect(api.create({ ...SPEC, nodes })).rejects.toThrow(refusal('spec.nodes'))

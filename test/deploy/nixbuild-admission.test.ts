@@ -6,7 +6,7 @@ import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import { useCluster } from '../cluster/use-cluster.ts'
 import { PATIENT } from '../patience.ts'
-import { SET_SPEC, SPEC } from './nixbuilds.ts'
+import { NODES, SET_SPEC, SPEC } from './nixbuilds.ts'
 
 const MERGE = { type: 'merge', fieldManager: 'test' } as const
 let cluster: Cluster
@@ -74,6 +74,12 @@ describe('a user can', () => {
     const input = JSON.stringify(object)
     await cluster.kubectl(['apply', '--validate=strict', '--filename=-'], { input })
     await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '--filename=-'], { input })
+  })
+
+  test('select the nodes of a NixBuild, and others later', async () => {
+    const name = await create(tenant, {})
+    for (const nodes of [NODES, { matchLabels: null, matchExpressions: null }, null])
+      await tenant.patch(nixBuilds, { namespace, name, body: { spec: { nodes } } }, MERGE)
   })
 
   test('make a NixBuild smaller that is too large', async () => {

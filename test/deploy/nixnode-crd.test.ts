@@ -80,8 +80,9 @@ describe('the CRD of NixNodes agrees with the types of the project:', () => {
           return [path.slice(prefix.length), maxLength, maxItems, items?.maxLength]
         })
         .sort()
-    // The node that builds it is not part of a recipe.
-    const expected = limits('nixbuilds', 'spec.').filter(([name]) => name !== 'nodeSelector')
+    // The nodes that build it or have it are not part of a recipe.
+    const isOfRecipe = ([name]: readonly unknown[]) => !/^(nodeSelector|nodes\b)/.test(String(name))
+    const expected = limits('nixbuilds', 'spec.').filter(isOfRecipe)
     expect(expected.length).toBeGreaterThan(4)
     for (const prefix of ['spec.assigned.recipe.', 'status.builds.recipe.'])
       expect(limits('nixnodes', prefix)).toEqual(expected)

@@ -179,6 +179,26 @@ describe('a NixBuild that has succeeded', () => {
   })
 })
 
+describe('a NixBuild that selects nodes', () => {
+  it('is complete when all of them have the image', () => {
+    const selected = ['a', 'b', 'c']
+    const entries = { a: PRESENT, b: { state: 'Building' }, d: PRESENT } as const
+    expect(join(entries, {}, { selected }).patch).toMatchObject({
+      status: 'Succeeded',
+      ready: { count: 2 },
+      selected: { count: 3, nodes: selected },
+      missing: { count: 2, nodes: ['b', 'c'] },
+      conditions: [
+        { type: 'Complete', status: 'False', message: '1 of 3 selected nodes have the image; b at work' },
+        { type: 'Success', status: 'True' },
+      ],
+    })
+    const all = join({ a: PRESENT, b: PRESENT, c: PRESENT }, {}, { selected }).patch
+    expect(all).toMatchObject({ selected: { count: 3 }, conditions: [{ status: 'True' }, { status: 'True' }] })
+    expect(all).not.toHaveProperty('missing')
+  })
+})
+
 describe('a node that builds nothing', () => {
   const isFetchOnly = (node: string) => node === 'a'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CREATED_FOR_PODS, someEntry } from '../views.ts'
+import { CREATED_FOR_PODS, GOOD_NODE, someEntry } from '../views.ts'
 import { NOW, plan } from './plan.ts'
 
 const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
@@ -282,6 +282,47 @@ describe('a NixBuild made for pods', () => {
       memory: { unwanted: NOW - 25_000, 'lost node-1': NOW - 1_000 },
       recheckAt: NOW + 5_000,
     })
+  })
+})
+
+describe('a NixBuild that selects nodes', () => {
+  const spec = { nodes: { matchLabels: { pool: 'web' } } }
+  const select = (canBuild: boolean, ...names: readonly string[]) => ({
+    selection: { nodes: new Map(names.map(name => [name, GOOD_NODE])), canBuild },
+  })
+  const notSelected = { type: 'leavePending', reason: 'NoNode', message: expect.stringContaining('spec.nodes') }
+
+  it.each([
+    ['is left to those of them that can build', {}, select(true, 'a'), { type: 'none' }],
+    ['is assigned to another node if they only fetch', {}, select(false, 'a'), { type: 'assign', node: 'node-2' }],
+    ['says that there are none', {}, select(false), notSelected],
+    ['is left to the node of a pod', {}, { ...select(false), isPulled: true }, { type: 'none' }],
+    [
+      'waits for another one if its node is lost',
+      { status: buildingOn1 },
+      { ...lost, ...select(true, 'a') },
+      { type: 'leavePending', reason: 'NodeLost' },
+    ],
+    [
+      'is built again for nodes that only fetch if its image is gone',
+      { status: { status: 'Succeeded' } },
+      select(false, 'a'),
+      { type: 'assign' },
+    ],
+    [
+      'is left to nodes that can build if its image is gone',
+      { status: { status: 'Succeeded' } },
+      select(true, 'a'),
+      { type: 'none' },
+    ],
+    [
+      'stays although no pod waits for it',
+      { metadata: CREATED_FOR_PODS },
+      { ...select(true, 'a'), memory: { unwanted: 0 } },
+      { type: 'none' },
+    ],
+  ] as const)('%s', (_name, build, facts, action) => {
+    expect(plan({ spec, ...build }, facts).action).toMatchObject(action)
   })
 })
 

@@ -16,7 +16,7 @@ function begin(...names: readonly string[]) {
   const assignments = createAssignments({ onNode: () => {}, onRoom: () => {} })
   const due: string[] = []
   const waiting = createWaitingBuilds({ builds, assignments, onBuild: key => void due.push(key), signal: stop.signal })
-  return { waiting, assignments, due, stop }
+  return { waiting, assignments, due, stop, set }
 }
 
 it('builds that no node has are due once a second at most, and after the last change', () => {
@@ -35,6 +35,14 @@ it('builds of a node are due at each of its changes, and at none of others', () 
   for (const node of ['node-1', 'node-2', 'node-1']) waiting.nodeChanged(node)
   vi.advanceTimersByTime(60_000)
   expect(due).toEqual(['team/a', 'team/a'])
+})
+
+it('builds that select nodes are due, whatever has them', () => {
+  const { waiting, assignments, due, set } = begin()
+  set('team/a', someBuild({ metadata: { name: 'a' }, spec: { nodes: {} }, status: { status: 'Succeeded' } }))
+  assignments.assign('team/a', { node: 'node-1', recipe: RECIPE })
+  waiting.nodeChanged('node-2')
+  expect(due).toEqual(['team/a'])
 })
 
 it('no build is due after the end', () => {

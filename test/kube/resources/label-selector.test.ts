@@ -38,6 +38,11 @@ describe('a label selector', () => {
     expect(labelMatcher(parseLabelSelector(text))(LABELS)).toBe(matches)
   })
 
+  it('may have labels, too, and selects everything if it is empty', () => {
+    const selects = labelMatcher({ matchLabels: { pool: 'build', zone: 'b' } })
+    expect([selects(LABELS), selects({ pool: 'build' }), labelMatcher({})({})]).toEqual([true, false, true])
+  })
+
   it.each([
     [''],
     [','],

@@ -11,6 +11,7 @@ describe('the conditions of a NixBuild', () => {
   it.each<[string, NixBuildResult, Condition['status'], Condition['status']]>([
     ['has no result yet', undecided, 'False', 'Unknown'],
     ['succeeded', { kind: 'Succeeded', imageId: 'sha256:1' }, 'True', 'True'],
+    ['succeeded but not on all nodes', { kind: 'Succeeded', imageId: 'sha256:1', waiting: 'x' }, 'False', 'True'],
     ['failed', { kind: 'Failed', message: 'x' }, 'True', 'False'],
   ])('are both present with the generation if it %s', (_name, result, complete, success) => {
     expect(nixBuildConditions(result, context)).toMatchObject([
