@@ -139,6 +139,31 @@ export const FIGURES = {
       meaning: 'bytes that it reads after the API server was unreachable for 30 s / all that it reads when it begins',
     },
   },
+  share: {
+    'share.builds': {
+      unit: 'builds',
+      aim: '= 1',
+      meaning: 'builds of one recipe that three nodes pull at the same time',
+    },
+    'share.second.ratio': {
+      aim: '<= 0.25',
+      meaning: 'pull of an image of 300 MB that another node has built in 20 s / the same built by the node itself',
+    },
+    'share.copy.rate': {
+      aim: '<= 1.3',
+      meaning: 'that pull, copied and imported / `nix copy` of its 30 store paths alone',
+    },
+    'share.wait.requests': {
+      unit: 'requests',
+      aim: '<= 6',
+      meaning: 'requests to the API server of a node that waits for a build of 60 s on another one',
+    },
+    'share.overhead': {
+      unit: 'ms',
+      aim: '< 50',
+      meaning: 'what `share` in the config adds to the first pull of a tiny image that the node builds itself',
+    },
+  },
   attack: {
     'attack.p99.ratio': {
       aim: '<= 2',

@@ -16,6 +16,7 @@ import { measurePassThrough } from './measure/pass-through.ts'
 import { measurePodDeleted } from './measure/pod-deleted.ts'
 import { measurePodStart } from './measure/pod-start.ts'
 import { measurePull } from './measure/pull.ts'
+import { measureShare } from './measure/share.ts'
 import { measureSharedLayers } from './measure/shared-layers.ts'
 import { measureStart } from './measure/start.ts'
 import { measureStoreImport } from './measure/store-import.ts'
@@ -37,6 +38,7 @@ const MEASURES: { readonly [G in Group]: () => Promise<Values<G>> } = {
     ...(await measurePodDeleted()),
   }),
   fleet: async () => ({ ...(await measureHerd()), ...(await measureCatchUp()) }),
+  share: measureShare,
   attack: measureAttack,
   storm: measureStorm,
 }
