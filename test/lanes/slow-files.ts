@@ -7,6 +7,7 @@ export const SLOW_FILES = [
   'test/cluster/abandoned.test.ts',
   'test/cluster/removed-image.test.ts',
   'test/shim/nix/builder.test.ts',
+  'test/shim/nix/shared-build.test.ts',
   'test/systemd/unit.test.ts',
   'test/controller/builds.test.ts',
   'test/nix/flake.test.ts',
