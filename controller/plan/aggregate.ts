@@ -159,12 +159,15 @@ function further(build: NixBuildView, a: Report | undefined, b: Report): Report 
   return stage(a) > stage(b) ? a : b
 }
 
-function succeeded({ build }: NodeReports, found: Found): MainStatus | undefined {
+function succeeded({ build, isFetchOnly }: NodeReports, found: Found): MainStatus | undefined {
   const { present, builder, failed, failure } = found
   const problem = describeFailures(failed, failure)
   const waiting = describeMissing(found)
   const kept = build.phase === 'Succeeded' ? build.fields.imageDigest : undefined
-  const isNew = kept === undefined || (present?.node === build.buildNode && present?.entry.details.imageDigest !== kept)
+  const hasChanged = present?.node === build.buildNode && present?.entry.details.imageDigest !== kept
+  // A node that has built it comes in place of one that cannot have.
+  const isBuilder = present !== undefined && isFetchOnly(build.buildNode ?? '') && !isFetchOnly(present.node)
+  const isNew = kept === undefined || hasChanged || isBuilder
   if (present !== undefined && isNew) {
     const fields = successFields(build, present)
     return {

@@ -210,6 +210,8 @@ describe('a node that builds nothing', () => {
       ready: { count: 2 },
     })
     expect(join({ a: early }, {}, { isFetchOnly }).patch).toMatchObject({ status: 'Succeeded', buildNode: 'a' })
+    const before = { status: 'Succeeded', buildNode: 'a', imageDigest: PRESENT.imageDigest }
+    expect(join({ a: early, b: late }, before, { isFetchOnly }).patch).toMatchObject({ buildNode: 'b' })
   })
 
   it('that has waited in vain is no failure of the build', () => {
