@@ -35,7 +35,7 @@ export async function cacheProblem(url: string, signal: AbortSignal): Promise<st
 
 function infoUrl(url: string): URL {
   const info = new URL(url)
-  info.pathname = `${info.pathname.replace(/\/+$/, '')}/nix-cache-info`
+  info.pathname += info.pathname.endsWith('/') ? 'nix-cache-info' : '/nix-cache-info'
   info.search = ''
   return info
 }
