@@ -156,7 +156,7 @@ export const FIGURES = {
     'share.wait.requests': {
       unit: 'requests',
       aim: '<= 6',
-      meaning: 'requests to the API server of a node that waits for a build of 60 s on another one',
+      meaning: 'requests to the API server that a node makes because it waits for a build of 60 s on another one',
     },
     'share.overhead': {
       unit: 'ms',
