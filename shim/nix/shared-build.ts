@@ -125,8 +125,8 @@ function again(evaluated: Evaluated): Pick<BuildJob, 'evaluated' | 'content'> {
   return { evaluated, ...(flake.locked && { content: flake }) }
 }
 
-function pathOf({ image }: Recipe, { storePath }: Evaluated): SharedPath {
-  return { storePath, image }
+function pathOf({ image }: Recipe, { storePath, derivation: { drvPath } }: Evaluated): SharedPath {
+  return { storePath, drvPath, image }
 }
 
 /** Of a line of progress. */

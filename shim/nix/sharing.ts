@@ -21,6 +21,11 @@ export interface PathSharing {
 
 export interface SharedPath {
   readonly storePath: string
+  /**
+   * The derivation. Others may have the same output path, if they differ only in how a fixed output is fetched: what happens to those
+   * says nothing about this one.
+   */
+  readonly drvPath: string
   /** For messages. */
   readonly image: string
 }
@@ -50,6 +55,9 @@ export interface CopySource {
 export interface PathClaim {
   /** Tells the nodes that wait how far the build is. */
   progress(progress: BuildProgress): void
-  /** Ends the claim: the path is here, or it could not be built. Never throws, and takes a few seconds at most. */
-  end(failure?: ShimError): Promise<void>
+  /**
+   * Ends the claim: the path is here, or it could not be built. Never throws, and takes a few seconds at most; longer, but not for
+   * ever, if `pushed` is given: then others can copy the path once that resolves.
+   */
+  end(failure?: ShimError, pushed?: Promise<void>): Promise<void>
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { PATIENT, PATIENT_BY_PROGRAM } from '../../patience.ts'
-import { untilNixBuilds } from '../../shim/cluster/shim-with-cluster.ts'
+import { nixBuildManifest, untilNixBuilds } from '../../shim/cluster/shim-with-cluster.ts'
 import { readStatus } from '../../shim/status/read-status.ts'
 import { imageBuilt } from '../image-built.ts'
 import { type PodName, podEvents, podManifest, SLEEP, waitForPhase } from '../pods.ts'
@@ -10,11 +10,17 @@ import { addSharingNodes, type SharingNode } from './sharing-nodes.ts'
 
 let cluster: WholeCluster
 let nodes: SharingNode[]
+/** Builds nothing. */
+let fetcher: SharingNode
 const kept = new AsyncDisposableStack()
 
 beforeAll(async () => {
   cluster = kept.use(await startWholeCluster({ controllerFlags: [] }))
-  nodes = await addSharingNodes(cluster, kept, [{}, {}, {}])
+  const all = await addSharingNodes(cluster, kept, [{}, {}, {}, { nix: { build: 'never' } }])
+  nodes = all.slice(0, 3)
+  const last = all.at(-1)
+  if (!last) throw new Error('there are four nodes')
+  fetcher = last
 })
 afterAll(() => kept.disposeAsync())
 
@@ -121,6 +127,33 @@ test('a node that pulls later copies the image, although the node that built it 
   const recipe = flake.recipe(image)
   await cluster.apply(podManifest({ ...pod, node: third.node.name, image, recipe, command: SLEEP }))
   await waitForPhase(cluster, pod, 'Running')
+  expect(await flake.builds()).toBe(1)
+})
+
+test('the image of a pod whose node builds nothing is built by another node', async () => {
+  const flake = await makeCountedFlake(cluster)
+  await flake.open()
+  const pod = { namespace: await cluster.createNamespace(), name: 'web' }
+  const recipe = flake.recipe('registry.example/share/fetched:1')
+  await cluster.apply(podManifest({ ...pod, node: fetcher.node.name, image: recipe.image, recipe, command: SLEEP }))
+  await waitForPhase(cluster, pod, 'Running')
+  expect(await flake.builds()).toBe(1)
+  const [build] = await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded' })
+  expect(nodes.map(({ node }) => node.name)).toContain(build?.status.buildNode)
+})
+
+test('a NixBuild that selects all nodes is built once, and each node has the image before any pod', async () => {
+  const flake = await makeCountedFlake(cluster)
+  await flake.open()
+  const namespace = await cluster.createNamespace()
+  const { image: imageTag, ...recipe } = flake.recipe('registry.example/share/prepared:1')
+  await cluster.apply(nixBuildManifest(namespace, 'prepared', { imageTag, ...recipe, nodes: {} }))
+  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', ready: { count: 4 } })
+  const ids = await Promise.all(
+    [...nodes, fetcher].map(async ({ node }) => (await node.bed.cri().imageStatus(imageTag))?.id),
+  )
+  expect(new Set(ids).size).toBe(1)
+  expect(ids).not.toContain(undefined)
   expect(await flake.builds()).toBe(1)
 })
 

@@ -6,5 +6,5 @@ const LETTERS = '0123456789abcdfghijklmnpqrsvwxyz'
 /** A store path that no other test has. */
 export function somePath(): SharedPath {
   const hash = [...randomBytes(32)].map(byte => LETTERS[byte % 32]).join('')
-  return { storePath: `/nix/store/${hash}-web`, image: 'registry.example/web:1' }
+  return { storePath: `/nix/store/${hash}-web`, drvPath: `/nix/store/${hash}-web.drv`, image: 'registry.example/web:1' }
 }
