@@ -124,6 +124,7 @@ export async function createBuilder({
       })
     },
     findResult: recipe => findLocked(results, recipe),
+    announce: storePath => sharing?.has(storePath),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
     pathInfo: (paths, query) => queryPathInfo({ dir, user, nix, logger: log }, paths, query),
   }

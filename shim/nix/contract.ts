@@ -35,6 +35,8 @@ export interface Builder {
   ): Promise<Result>
   /** The result of a locked recipe if it is still in the store. Reads a few files and does not run nix. */
   findResult(recipe: Recipe): Promise<BuildResult | undefined>
+  /** Tells other nodes, in the background, that this one has the path. */
+  announce(storePath: string): void
   /** Removes the gc roots and results of every recipe whose key is not in `keys`. */
   keepOnly(keys: ReadonlySet<string>): Promise<void>
   /**

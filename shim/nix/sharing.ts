@@ -17,6 +17,8 @@ export interface PathSharing {
    * NothingBuilt if this node must not build and no other node has built it in time, and Cancelled.
    */
   find(path: SharedPath, call: FindCall): Promise<PathSource>
+  /** Tells other nodes, in the background, that they can copy the path from this one. */
+  has(storePath: string): void
 }
 
 export interface SharedPath {

@@ -156,7 +156,7 @@ async function shareRun(
   const start = (call: RunCall) => {
     const run = { ...call, recipe, record, terms }
     const findShared = findLock && (() => findSharedLock(call.owners.current(), lockOf))
-    return reportRun(reporter, { ...run, findLock: findShared }, work => buildAndImport(usable, work))
+    return reportRun(reporter, { ...run, findLock: findShared }, work => makeImage(usable, work))
   }
   const stillHolds = async ({ imageId }: PullOutcome) =>
     (await presentId(records, record, { recipe, signal })) === imageId
@@ -190,6 +190,12 @@ async function reportRun(
     report.failed(toShimError(error))
     throw error
   }
+}
+
+async function makeImage(stages: Stages, run: Run): Promise<PullOutcome> {
+  const outcome = await buildAndImport(stages, run)
+  if (outcome.storePath !== undefined) stages.builder.announce(outcome.storePath)
+  return outcome
 }
 
 /** Builds the recipe and imports the result. Skips what is already done. */

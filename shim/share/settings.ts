@@ -18,6 +18,8 @@ export interface ShareTimes {
   readonly slotlessMs: number
   /** How long a failure of another node is not believed a second time. */
   readonly believeMs: number
+  /** How long a node does not look again whether others know that it has a path. */
+  readonly announcedMs: number
   /** How long the address of a node is kept. */
   readonly addressMs: number
   /** Limit of a question to a store. */
@@ -40,6 +42,7 @@ export const TIMES: ShareTimes = {
   longestPauseMs: 15_000,
   slotlessMs: 300_000,
   believeMs: 3_600_000,
+  announcedMs: 3_600_000,
   addressMs: 600_000,
   storeMs: 2_000,
   storeSilentMs: 30_000,

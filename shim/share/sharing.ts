@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { orCancelled, within } from '../../lib/async/bounded-wait.ts'
 import { RetryableError } from '../../lib/errors.ts'
 import type { FindCall, PathClaim, PathSharing, PathSource, SharedPath } from '../nix/sharing.ts'
+import { createAnnouncements } from './announce.ts'
 import { createClaims } from './claims.ts'
 import { createFindCopy } from './find-copy.ts'
 import { createFinder, throwIfLeft } from './find-path.ts'
@@ -56,6 +57,7 @@ export function createSharing(options: SharingOptions): Sharing {
   const kube = options.kube ?? noCluster
   const common = { kube, self, serves, mayBuild, times, logger }
   const claims = createClaims(common)
+  const announcements = hasCluster && serves ? createAnnouncements(common) : undefined
   const peers = createPeers(kube, times.addressMs)
   const slots = createSlots({ ...common, copyMs })
   const copies = createFindCopy({ ...common, stores, peers, slots })
@@ -90,6 +92,7 @@ export function createSharing(options: SharingOptions): Sharing {
       if (hasCluster) claimed = await claims.attempt(path.storePath, { lead, signal })
       else claimed = await claims.hold(path.storePath, undefined, { lead, signal })
       throwIfLeft(signal)
+      announcements?.skip(path.storePath)
       return claimed
     } finally {
       // A claim of a run that has left releases itself.
@@ -107,6 +110,7 @@ export function createSharing(options: SharingOptions): Sharing {
           call.onProgress(progress)
           lead.progress(progress)
         }
+        announcements?.skip(path.storePath)
         return finder.find({ path, call: { ...call, onProgress }, lead, deadline })
       }
       const end = await follow(path, call, deadline)
@@ -120,6 +124,7 @@ export function createSharing(options: SharingOptions): Sharing {
   return {
     claim,
     find,
+    has: storePath => announcements?.announce(storePath),
     async close(limitMs) {
       await within(limitMs, runs.ended())
     },

@@ -157,6 +157,29 @@ test('a NixBuild that selects all nodes is built once, and each node has the ima
   expect(await flake.builds()).toBe(1)
 })
 
+test('a node that had the image before its claim was forgotten tells others of it', async () => {
+  const flake = await makeCountedFlake(cluster)
+  await flake.open()
+  const recipe = flake.recipe('registry.example/share/forgotten:1')
+  const run = async ({ node }: SharingNode) => {
+    const pod = { namespace: await cluster.createNamespace(), name: 'web' }
+    const plan = { ...pod, node: node.name, image: recipe.image, recipe, command: SLEEP }
+    await cluster.apply(podManifest({ ...plan, imagePullPolicy: 'Always' }))
+    await waitForPhase(cluster, pod, 'Running')
+  }
+  const [first, second] = nodes
+  if (!first || !second) throw new Error('there are three nodes')
+  await run(first)
+  await cluster.kubectl(['delete', 'lease', '--namespace=enbi-claims', '--selector=enbi.hrzn.ee/claim=path', '--wait'])
+  // A shim remembers for an hour what it has told.
+  await first.node.shim.daemon.restart()
+  await run(first)
+  const leases = () => cluster.kubectl(['get', 'lease', '--namespace=enbi-claims', '--output=yaml'])
+  await expect.poll(leases, PATIENT_BY_PROGRAM).toContain(`enbi.hrzn.ee/nodes: ${first.node.name}`)
+  await run(second)
+  expect(await flake.builds()).toBe(1)
+})
+
 interface StartedPods {
   readonly namespace: string
   readonly count: number

@@ -34,6 +34,7 @@ export function fakeSharing({ claims, sources = [], otherwise = 'build' }: FakeC
       if (claims === 'never') return untilAborted(signal)
       return claims ? claim : undefined
     },
+    has: () => {},
     async find(_, { failed, signal, onProgress }) {
       events.push({ event: 'find', failed: [...failed] })
       const from = sources.find(({ url }) => !failed.has(url))

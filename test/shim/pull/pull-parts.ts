@@ -25,7 +25,7 @@ export function pullParts(options: PullPartsOptions = {}): PullImageParts {
   const { rules = [RULE], build = notUsed, importImage = notUsed, ...more } = options
   const images = { find: async () => undefined, withLabel: notUsed, present: async () => undefined, usable: notUsed }
   const builder = {
-    ...{ build, findResult: async () => undefined },
+    ...{ build, announce: () => {}, findResult: async () => undefined },
     ...{ withArchive: notUsed, keepOnly: notUsed, pathInfo: notUsed },
   }
   return {
