@@ -6,7 +6,7 @@ import { CONTROLLER } from '../kube/resources/names.ts'
 import { createWorkQueue, type WorkQueue } from '../kube/work-queue.ts'
 import { unlessAborted } from '../lib/async/bounded-wait.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
-import { cleanClaims } from './claims/clean-claims.ts'
+import { keepClaims } from './claims/keep-claims.ts'
 import type { ControllerOptions } from './flags.ts'
 import { createLeadKube } from './lead-kube.ts'
 import type { Metrics } from './metrics.ts'
@@ -64,8 +64,9 @@ export async function leadCluster(options: LeadOptions, lead: Lead): Promise<voi
     if (signal.aborted) return
     logger.info('all objects have been read')
     state.deliverTo(queue.add)
-    const cleaning = cleanClaims({ kube, nodeBuilds: state.nodeBuilds, signal, logger })
-    await Promise.all([queue.run(), cleaning])
+    const { nodeBuilds, nixNodes } = state
+    const claims = keepClaims({ kube, nodeBuilds, nixNodes, signal, logger })
+    await Promise.all([queue.run(), claims])
   } finally {
     state.deliverTo(undefined)
     metrics.setLeading(undefined)

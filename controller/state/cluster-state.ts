@@ -16,7 +16,7 @@ import { createWaitingBuilds } from './waiting-builds.ts'
 import { workKey } from './work-keys.ts'
 
 /** The NixNodes as the watch reports them, by name. */
-export type NixNodes = Pick<Mirror<NixNodeView>, 'get'>
+export type NixNodes = Pick<Mirror<NixNodeView>, 'get' | 'values'>
 
 /** The controller's view of the cluster, kept up to date by watches. */
 export interface ClusterState {

@@ -17,6 +17,8 @@ export interface NixNodeView {
   readonly spec: NixNodeSpecView
   /** Its shim builds nothing. */
   readonly fetchOnly: boolean
+  /** Others can copy from it. */
+  readonly serves: boolean
   readonly entries: readonly NodeEntry[]
 }
 
@@ -111,6 +113,7 @@ export function nixNodeView({ metadata, spec, status }: NixNode, known: KnownEnt
       namespaces: spec.namespaces,
     },
     fetchOnly: status.store?.fetchOnly === true,
+    serves: status.store?.address !== undefined,
     entries: [...entries.values()],
   }
 }

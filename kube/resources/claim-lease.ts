@@ -172,6 +172,15 @@ export function newClaim({ holder, durationMs, storePath }: NewClaim): object {
   return { metadata, spec: { holderIdentity: holder, ...heldFor(durationMs) } }
 }
 
+/** The body of a new Lease that nobody holds, for a path that these nodes have. */
+export function releasedClaim({ storePath, nodes }: { readonly storePath: string; readonly nodes: readonly string[] }) {
+  const annotations = {
+    [STORE_PATH_ANNOTATION]: storePath,
+    [NODES_ANNOTATION]: nodes.slice(0, CLAIM_LIMITS.nodes).join(','),
+  }
+  return { metadata: { labels: { [CLAIM_LABEL]: CLAIM_OF_PATH }, annotations }, spec: {} }
+}
+
 function heldFor(durationMs: number) {
   return { leaseDurationSeconds: Math.ceil(durationMs / 1000), renewTime: microTime(new Date()) }
 }

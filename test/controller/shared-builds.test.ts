@@ -1,8 +1,9 @@
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { cleanClaims } from '../../controller/claims/clean-claims.ts'
+import { keepClaims } from '../../controller/claims/keep-claims.ts'
 import { createNodeBuilds } from '../../controller/state/node-builds.ts'
 import type { ObjectName } from '../../kube/client/contract.ts'
+import { claimLeases } from '../../kube/resources/claim-lease.ts'
 import { leases } from '../../kube/resources/lease.ts'
 import { CLAIM_LABEL, CLAIMS_NAMESPACE, CONTROLLER, SYSTEM_NAMESPACE } from '../../kube/resources/names.ts'
 import type { Controller } from '../cluster/controller.ts'
@@ -102,7 +103,7 @@ describe('the claims of nodes', () => {
     return found.sort()
   }
 
-  it('are removed when nobody needs them, and not before', async () => {
+  it('are removed when nobody needs them, and not before, and made for paths that nodes have without one', async () => {
     await addLease(path('a'), 'path', 'worker-1')
     await addLease(path('b'), 'path', null)
     await addLease(path('c'), 'path', null)
@@ -111,12 +112,15 @@ describe('the claims of nodes', () => {
     const nodeBuilds = createNodeBuilds()
     const storePath = `/nix/store/${'b'.repeat(32)}-app`
     nodeBuilds.put('worker-1', [someEntry('worker-1', { state: 'Present', storePath })])
+    const unclaimed = `/nix/store/${'d'.repeat(32)}-app`
+    nodeBuilds.put('worker-2', [someEntry('worker-2', { state: 'Present', storePath: unclaimed })])
     const token = await world.cluster.createToken({ namespace: SYSTEM_NAMESPACE, serviceAccount: CONTROLLER })
     const stop = new AbortController()
     let looks = 0
-    const cleaning = cleanClaims({
+    const keeping = keepClaims({
       kube: world.cluster.client(await world.cluster.kubeconfig({ token })),
       nodeBuilds,
+      nixNodes: new Map([['worker-2', { name: 'worker-2', serves: true }]]),
       signal: stop.signal,
       logger: pino({ level: 'silent' }),
       intervalMs: 10,
@@ -127,7 +131,9 @@ describe('the claims of nodes', () => {
     })
     await expect.poll(() => looks, PATIENT).toBeGreaterThan(32)
     stop.abort()
-    await cleaning
-    expect(await names()).toEqual([path('a'), path('b'), 'other'].toSorted())
+    await keeping
+    expect(await names()).toEqual([path('a'), path('b'), path('d'), 'other'].toSorted())
+    const made = await world.kube.get(claimLeases, { namespace: CLAIMS_NAMESPACE, name: path('d') })
+    expect(made).toMatchObject({ holder: '', nodes: ['worker-2'] })
   })
 })

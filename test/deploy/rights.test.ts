@@ -30,7 +30,7 @@ const CONTROLLER = rights({
   events: ['create', 'patch'],
 })
 const CONTROLLER_LEASES = rights({ leases: ['get', 'list', 'watch', 'create', 'update', 'delete'] })
-const CONTROLLER_CLAIMS = rights({ leases: ['list', 'delete'] })
+const CONTROLLER_CLAIMS = rights({ leases: ['list', 'create', 'delete'] })
 const SHIM = rights({
   nixbuilds: ['get', 'list'],
   nixnodes: ['get', 'list', 'watch', 'create'],

@@ -60,7 +60,7 @@ function start(reported: readonly NodeBuild[], podOf = somePod({ metadata: { nam
         nodeChanged: () => {},
         leaseChanged: () => {},
       },
-      nixNodes: { get: () => view },
+      nixNodes: { get: () => view, values: () => [] },
       assignments: createAssignments({ onNode: () => {}, onRoom: () => {} }),
       preparing: createPreparing({ onNode: () => {} }),
     },
