@@ -113,7 +113,7 @@ describe('the shim may', () => {
       lease,
       identity: 'node-1',
       fieldManager: 'enbi-shim-node-1',
-      durationMs: 500,
+      durationMs: 8000,
       signal,
       logger,
     })
