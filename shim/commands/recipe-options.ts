@@ -3,7 +3,7 @@ import { parseDuration } from '../../lib/text/units.ts'
 import { STORE_DIR, STORE_PATH_HOST } from '../../recipes/store-path.ts'
 import type { NodesArguments } from './pull-on-nodes.ts'
 
-/** What `enbi-shim pull` and `kubectl nixbuild prepull` are told about a recipe, by options of the same names. */
+/** The recipe in the options of `enbi-shim pull` and `kubectl nixbuild prepull`, which have the same names. */
 export interface RecipeOptions {
   readonly flake?: string
   readonly package?: string
@@ -45,7 +45,7 @@ export function checkRecipeOptions(image: string, options: RecipeOptions, comman
   if (flake === undefined && system !== undefined) command.error('error: --system needs --flake')
 }
 
-/** Ends the command with an error if the timeout is none. */
+/** Ends the command with an error if the timeout is not a duration. */
 export function readNodesOptions(image: string, options: NodesOptions, command: Command): NodesArguments {
   const { flake: flakeUrl, package: packageName, contents, system, nodes, namespace, kubeconfig } = options
   const timeoutMs = parseDuration(options.timeout)
