@@ -13,6 +13,7 @@
       programs = pkgs: {
         enbi-shim = pkgs.callPackage ./package.nix { };
         enbi-controller = pkgs.callPackage ./package.nix { program = "enbi-controller"; };
+        kubectl-nixbuild = pkgs.callPackage ./package.nix { program = "kubectl-nixbuild"; };
       };
     in
     {
@@ -43,7 +44,7 @@
         };
 
       checks = eachSystem (pkgs: {
-        inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) enbi-shim enbi-controller controller-image;
+        inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) enbi-shim enbi-controller kubectl-nixbuild controller-image;
       } // import ./nixos-module/tests { inherit pkgs; module = self.nixosModules.default; });
 
       devShells = eachSystem (pkgs: {

@@ -30,6 +30,10 @@ let
         util-linuxMinimal # unshare and mount, for that namespace
       ];
     };
+    kubectl-nixbuild = {
+      description = "A plugin of kubectl for images that Nix builds on the nodes";
+      runs = [ ];
+    };
     enbi-controller = {
       description = "The cluster's bookkeeper for images that Nix builds on the nodes";
       runs = [ ];

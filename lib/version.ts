@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { packageFile } from './package-file.ts'
+import manifest from '../package.json' with { type: 'json' }
 
-/** Version of this package, such as `0.1.0`. */
+/** Version of this package, such as `0.1.0`. A bundle contains it, so that it may lie anywhere. */
 export function version(): string {
-  return String(JSON.parse(readFileSync(packageFile('package.json'), 'utf8')).version)
+  return manifest.version
 }

@@ -13,7 +13,16 @@ const CPUS: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
 
 /** The Nix system of this machine, such as `x86_64-linux`. */
 export function hostSystem(): string {
-  return `${CPUS[process.arch] ?? process.arch}-${process.platform}`
+  return `${cpu()}-${process.platform}`
+}
+
+/** The system of images that run on nodes with the processor of this machine. */
+export function linuxSystem(): string {
+  return `${cpu()}-linux`
+}
+
+function cpu(): string {
+  return CPUS[process.arch] ?? process.arch
 }
 
 /** Accepts `x86_64-linux`, `aarch64-linux` and the like. Throws `RecipeInvalid`. */

@@ -1,9 +1,8 @@
 import { Command, Option } from 'commander'
 import { runCommandLine } from '../lib/run-command-line.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
-import { parseDuration } from '../lib/text/units.ts'
 import { version } from '../lib/version.ts'
-import { STORE_DIR, STORE_PATH_HOST } from '../recipes/store-path.ts'
+import { checkRecipeOptions, readNodesOptions, recipeOptions } from './commands/recipe-options.ts'
 import { DEFAULT_CONFIG, DEFAULT_SOCKET } from './config/defaults.ts'
 
 /** Runs the command that the arguments name. */
@@ -31,6 +30,8 @@ program
     await serve(options.config, { env: process.env, signal: terminationSignal() })
   })
 
+const recipe = recipeOptions()
+
 program
   .command('pull')
   .description('pull an image through a running shim, as a kubelet does, and show the progress')
@@ -39,10 +40,10 @@ program
     '--flake <url>',
     'flake URL, such as github:team/app or git+https://…; without it, the recipe comes from the image name or a NixBuild',
   )
-  .option('--package <name>', 'package of the flake: attribute path below packages.<system>')
-  .option('--contents <names>', 'packages that make up the image, such as "shell curl jq"; replaces --package')
+  .addOption(recipe.package)
+  .addOption(recipe.contents)
   .option('--system <system>', 'Nix system of the image (default: the system of the node)')
-  .option('--namespace <namespace>', 'namespace to pull for, which the policy is matched against', 'default')
+  .option('-n, --namespace <namespace>', 'namespace to pull for, which the policy is matched against', 'default')
   .option(
     '--nodes <selector>',
     'make the image on the nodes of the cluster with these labels, such as "pool=web,!spot", or on all, by a NixBuild instead of a shim',
@@ -56,26 +57,14 @@ program
     '\nExamples:\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --namespace team-a\n  enbi-shim pull registry.example/team/app:v1.2.0      # a name that matches a rule of the config\n  enbi-shim pull nix:0/nix/store/HASH-NAME\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --nodes pool=web',
   )
   .action(async (image, options, command) => {
-    const isStorePath = image.startsWith(`${STORE_PATH_HOST}/`)
-    if (isStorePath && (options.flake ?? options.package ?? options.contents ?? options.system) !== undefined)
-      command.error('error: a store path takes neither --flake nor --package nor --contents nor --system')
-    if (image.startsWith(`${STORE_DIR}/`))
-      command.error(`error: the image of a store path is named ${STORE_PATH_HOST}${image}`)
-    if (options.package !== undefined && options.contents !== undefined)
-      command.error('error: --package and --contents exclude each other')
-    if ((options.flake === undefined) !== ((options.package ?? options.contents) === undefined))
-      command.error('error: --flake goes with --package or --contents')
-    if (options.flake === undefined && options.system !== undefined) command.error('error: --system needs --flake')
+    checkRecipeOptions(image, options, command)
     if (options.nodes !== undefined && options.flake === undefined) command.error('error: --nodes needs --flake')
     const { flake, package: packageName, contents, system, namespace, socket, json } = options
     const io = { json: json === true, output: process.stdout, signal: terminationSignal() }
     if (options.nodes !== undefined) {
-      const timeoutMs = parseDuration(options.timeout)
-      if (timeoutMs === undefined) return command.error('error: --timeout is a duration such as 30m')
+      const args = readNodesOptions(image, options, command)
       const { pullOnNodes } = await import('./commands/pull-on-nodes.ts')
-      const { nodes, kubeconfig } = options
-      const recipe = { image, flakeUrl: flake, packageName, contents, system }
-      return pullOnNodes({ ...recipe, nodes, namespace, kubeconfig, timeoutMs }, io)
+      return pullOnNodes(args, io)
     }
     const { pull } = await import('./commands/pull.ts')
     await pull({ image, flakeUrl: flake, packageName, contents, system, namespace, socket }, io)

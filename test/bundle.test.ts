@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { execa } from 'execa'
 import * as v from 'valibot'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -13,6 +14,12 @@ const RARE =
 /** Memory that most of a node's day does not need. */
 const LATER =
   /node_modules\/(?:protobufjs|@grpc|execa|@kubernetes|prom-client)\/|shim\/(?:nix\/builder|import\/importer)\.ts/
+
+/** The package debug does without it. */
+const OPTIONAL = 'supports-color'
+
+/** What talks to containerd and runs programs. */
+const DAEMON = /node_modules\/(?:protobufjs|@grpc|execa)\/|shim\/commands\/shim-client\.ts/
 
 const metafileSchema = v.object({
   outputs: v.record(
@@ -49,6 +56,21 @@ describe.each([
   })
 })
 
+describe('the plugin of kubectl', () => {
+  it('is one file, without the daemon', async () => {
+    const outputs = await bundles.kubectl()
+    const [[file = '', output] = [], ...others] = Object.entries(outputs)
+    expect(others).toEqual([])
+    expect(basename(file)).toBe('main.cjs')
+    const packages = output?.imports.map(({ path }) => path).filter(path => !isBuiltin(path) && path !== OPTIONAL)
+    expect(packages).toEqual([])
+    const own = Object.keys(output?.inputs ?? {}).filter(module => module.startsWith('shim/'))
+    expect(own).toContain('shim/commands/pull-on-nodes.ts')
+    expect(own.filter(module => !/^shim\/(?:kubectl|commands|wire)\//.test(module))).toEqual([])
+    expect(Object.keys(output?.inputs ?? {}).filter(module => DAEMON.test(module))).toEqual([])
+  })
+})
+
 describe('the shim at rest', () => {
   it('has not loaded what only recipes and clusters need', async () => {
     const outputs = await bundles.shim()
@@ -60,7 +82,11 @@ describe('the shim at rest', () => {
   })
 })
 
-const bundles = { shim: lazy(() => bundle('shim')), controller: lazy(() => bundle('controller')) }
+const bundles = {
+  shim: lazy(() => bundle('shim')),
+  controller: lazy(() => bundle('controller')),
+  kubectl: lazy(() => bundle('kubectl')),
+}
 
 async function bundle(program: string): Promise<Outputs> {
   const dir = await mkdtemp(join(tmpdir(), 'enbi-bundle-'))

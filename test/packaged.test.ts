@@ -22,7 +22,7 @@ describe('what npm packs', () => {
   it('is what is needed to run it, and nothing else', async () => {
     const { stdout } = await execa('tar', ['-tzf', archive])
     const files = stdout.split('\n').map(file => file.replace(/^package\//, ''))
-    const isCode = (file: string) => /^dist\/(?:shim|controller)\/[^/]+\.js$/.test(file)
+    const isCode = (file: string) => /^dist\/(?:(?:shim|controller)\/[^/]+\.js|kubectl\/main\.cjs)$/.test(file)
     expect(files.filter(file => !isCode(file)).toSorted()).toEqual(
       [
         'CHANGELOG.md',
@@ -38,6 +38,7 @@ describe('what npm packs', () => {
     )
     const programs = ['main', 'import-helper', 'linking-probe', 'tar-thread', 'link-thread']
     expect(files).toEqual(expect.arrayContaining(programs.map(name => `dist/shim/${name}.js`)))
+    expect(files).toContain('dist/kubectl/main.cjs')
   })
 
   it('wants no other package', async () => {
@@ -53,9 +54,13 @@ describe('what npm packs', () => {
     expect(after).toBe(before)
   })
 
-  it.each(['enbi-shim', 'enbi-controller'])('is installed as a program that runs: %s', async name => {
+  it.each([
+    ['enbi-shim', 'enbi-shim'],
+    ['enbi-controller', 'enbi-controller'],
+    ['kubectl-nixbuild', 'kubectl nixbuild'],
+  ])('is installed as a program that runs: %s', async (name, usage) => {
     expect((await run(name, '--version')).stdout).toMatch(/^\d+\.\d+\.\d+$/)
-    expect((await run(name, '--help')).stdout).toContain(`Usage: ${name}`)
+    expect((await run(name, '--help')).stdout).toContain(`Usage: ${usage}`)
   })
 
   it.each([
@@ -64,6 +69,7 @@ describe('what npm packs', () => {
     ['enbi-shim', 'status'],
     ['enbi-shim', '--version'],
     ['enbi-controller', '--help'],
+    ['kubectl-nixbuild', 'prepull', '--help'],
   ])('says in one line that an older Node does not do: %s %s', async (name, ...args) => {
     const asked = await execa(join(dir, 'prefix/bin', name), args, {
       ...{ cwd: '/', preferLocal: true, localDir: TOP, reject: false },

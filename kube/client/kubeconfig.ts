@@ -33,6 +33,13 @@ export function loadKubeconfig(file?: string): Access {
   return file === undefined ? fromPod() : fromFile(file)
 }
 
+/** The namespace of the current context, as kubectl takes it. Throws ConfigInvalid. */
+export function namespaceOf(file: string): string {
+  const content = parse(file, read(file))
+  const { contexts } = readEntries(file, content)
+  return findEntry(file, 'context', contexts, content['current-context']).namespace || 'default'
+}
+
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 
 function fromPod(): Access {

@@ -1,6 +1,6 @@
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type AnyDefinition, loadSync, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader'
-import { packageFile } from '../package-file.ts'
 import { GrpcError } from './grpc-error.ts'
 import { STATUS } from './status.ts'
 
@@ -22,7 +22,15 @@ export function loadService<Service extends object>(file: string, name: string):
   return definition
 }
 
-const PROTOS = fileURLToPath(packageFile('protos/'))
+const PROTOS = findProtos()
+
+/** Sources and packaged bundles lie two levels below the top, bundles of the tests one. */
+function findProtos(): string {
+  const places = ['../../protos/', '../protos/'].map(place => new URL(place, import.meta.url))
+  const found = places.find(place => existsSync(place))
+  if (!found) throw new Error(`no protos/ above ${import.meta.url}`)
+  return fileURLToPath(found)
+}
 
 function isService<Service>(definition: AnyDefinition | undefined): definition is ServiceDefinition & Service {
   return definition !== undefined && !('format' in definition)

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { createKube } from '../../kube/client/client.ts'
+import { namespaceOf } from '../../kube/client/kubeconfig.ts'
 import { type Preparation, prepareImage } from '../../kube/prepare-image.ts'
 import { type LabelSelector, parseLabelSelector } from '../../kube/resources/label-selector.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
@@ -8,7 +9,7 @@ import { FinalError, messageOf, RetryableError, toShimError } from '../../lib/er
 import { describeDuration } from '../../lib/text/units.ts'
 import { readContents } from '../../recipes/contents.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
-import { hostSystem } from '../../recipes/system.ts'
+import { linuxSystem } from '../../recipes/system.ts'
 import type { WireProgress } from '../wire/progress.ts'
 import { chooseView, type PullIo } from './choose-view.ts'
 
@@ -18,11 +19,12 @@ export interface NodesArguments {
   readonly packageName?: string | undefined
   /** As in the annotation. */
   readonly contents?: string | undefined
-  /** By default that of this host. */
+  /** By default Linux on the processor of this host, which may be a user's laptop. */
   readonly system?: string | undefined
   /** A label selector, or `all`. */
   readonly nodes: string
-  readonly namespace: string
+  /** By default that of the kubeconfig's context. */
+  readonly namespace?: string | undefined
   /** By default that of the environment, or of the user's home. */
   readonly kubeconfig?: string | undefined
   readonly timeoutMs: number
@@ -33,12 +35,13 @@ export interface NodesArguments {
  * PullFailed, errors of the API server, or Cancelled.
  */
 export async function pullOnNodes(args: NodesArguments, { json, output, signal }: PullIo): Promise<void> {
-  const { image, namespace, timeoutMs } = args
+  const { image, timeoutMs } = args
   const view = chooseView({ image, output }, json)
   const late = AbortSignal.timeout(timeoutMs)
   try {
-    const wanted = { recipe: readRecipe(args), nodes: readNodes(args.nodes), namespace }
-    const kube = createKube({ kubeconfig: kubeconfigOf(args), component: 'enbi-shim' })
+    const [recipe, nodes, kubeconfig] = [readRecipe(args), readNodes(args.nodes), kubeconfigOf(args)]
+    const wanted = { recipe, nodes, namespace: args.namespace ?? namespaceOf(kubeconfig) }
+    const kube = createKube({ kubeconfig, component: 'enbi-shim' })
     try {
       const onProgress = (preparation: Preparation) => view.progress(progressOf(preparation))
       view.done(await prepareImage(wanted, { kube, onProgress, signal: AbortSignal.any([signal, late]) }))
@@ -60,7 +63,7 @@ function tooLate(timeoutMs: number): RetryableError {
 }
 
 function readRecipe(args: NodesArguments): FlakeRecipe {
-  const { image: imageTag, flakeUrl, packageName, contents: names, system = hostSystem() } = args
+  const { image: imageTag, flakeUrl, packageName, contents: names, system = linuxSystem() } = args
   try {
     const set = names === undefined ? { system } : readContents(names, args.system, system)
     const contents = 'contents' in set ? [...set.contents] : undefined

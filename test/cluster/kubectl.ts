@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { kubernetesProgram } from '../node/programs.ts'
 import { PATIENCE_MS } from '../patience.ts'
@@ -7,6 +7,8 @@ export interface KubectlOptions {
   readonly input?: string
   /** By default the administrator's. */
   readonly kubeconfig?: string
+  /** A folder with plugins, programs named `kubectl-…`. */
+  readonly plugins?: string
 }
 
 /** Longer than the timeouts that tests give to kubectl. */
@@ -20,7 +22,10 @@ export async function runKubectl(
 ): Promise<string> {
   const { stdout } = await execa(kubernetesProgram('kubectl'), args, {
     env: {
-      PATH: process.env.PATH,
+      PATH: [
+        ...(options.plugins === undefined ? [] : [options.plugins, dirname(process.execPath)]),
+        process.env.PATH,
+      ].join(':'),
       HOME: dir,
       KUBECONFIG: options.kubeconfig ?? kubeconfig,
       KUBECACHEDIR: join(dir, 'kubectl-cache'),

@@ -1,9 +1,13 @@
+import { chmod, copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ObjectName } from '../../kube/client/contract.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import type { Controller } from '../cluster/controller.ts'
-import { SHIM_MAIN } from '../node/own-programs.ts'
+import { runKubectl } from '../cluster/kubectl.ts'
+import { KUBECTL_MAIN, SHIM_MAIN } from '../node/own-programs.ts'
 import { PATIENT } from '../patience.ts'
 import { firstBuild } from './first-build.ts'
 import { pending } from './views.ts'
@@ -179,6 +183,58 @@ describe('a NixBuild that selects nodes', () => {
     await waitForNodes(failing, nodes)
     for (const node of nodes) await world.report(node, failing, { state: 'Present', ...IMAGE })
     expect(await next).toMatchObject({ exitCode: 0 })
+  })
+
+  it.concurrent('is what kubectl nixbuild prepull makes and waits for, as a plugin of the real kubectl', async () => {
+    const { adminKubeconfig: kubeconfig } = world.cluster
+    const dir = await mkdtemp(join(tmpdir(), 'enbi-kubectl-'))
+    await using kept = new AsyncDisposableStack()
+    kept.defer(() => rm(dir, { recursive: true }))
+    // The one file is all that there is of it, under the name that kubectl looks for.
+    const plugins = join(dir, 'bin')
+    await mkdir(plugins)
+    await copyFile(KUBECTL_MAIN, join(plugins, 'kubectl-nixbuild'))
+    await chmod(join(plugins, 'kubectl-nixbuild'), 0o755)
+
+    const namespace = await world.createNamespace()
+    const inContext = join(dir, 'kubeconfig')
+    await copyFile(kubeconfig, inContext)
+    const kubectl = (...args: string[]) => runKubectl({ dir, kubeconfig: inContext }, args, { plugins })
+    await kubectl('config', 'set-context', '--current', `--namespace=${namespace}`)
+    expect(await kubectl('plugin', 'list')).toContain(join(plugins, 'kubectl-nixbuild'))
+
+    const arch = 's390x'
+    const node = await world.addNode({ arch, labels: { web: 'yes' } })
+    const recipe = ['app:cli', '--flake', 'github:team/app', '--package', 'app', '--system', 's390x-linux']
+    const prepull = (...more: string[]) => kubectl('nixbuild', 'prepull', ...recipe, ...more)
+    const running = prepull('--nodes', 'web in (yes)', '--json')
+    const build = await firstBuild(world, namespace)
+    await waitForNodes(build, [node])
+    await world.report(node, build, { state: 'Present', ...IMAGE })
+    const events = (await running).split('\n').map(line => JSON.parse(line))
+    expect(events).toContainEqual(expect.objectContaining({ phase: 'preparing', expected: 1 }))
+    expect(events.at(-1)).toEqual({ phase: 'done', image: 'app:cli', imageId: 'sha256:1' })
+
+    const named = ['-n', namespace, '--kubeconfig', kubeconfig]
+    expect(await prepull('--nodes', 'all', ...named)).toMatch(/app:cli is sha256:1$/)
+    expect(await world.builds(namespace)).toHaveLength(1)
+    await expect(prepull('--nodes', 'web=no')).rejects.toMatchObject({
+      exitCode: 1,
+      stderr: 'kubectl nixbuild: no node for s390x-linux with a shim has the labels of --nodes',
+    })
+    await expect(prepull()).rejects.toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--nodes') })
+    await expect(prepull('--nodes', 'all', '--contents', 'jq')).rejects.toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('--package and --contents exclude each other'),
+    })
+    await expect(prepull('--nodes', 'all', '--timeout', 'soon')).rejects.toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('--timeout'),
+    })
+    await expect(prepull('--nodes', 'all', '--kubeconfig', join(dir, 'none'))).rejects.toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('cannot read the kubeconfig'),
+    })
   })
 
   it.concurrent('is built by another node if those only fetch, and ends on all nodes when it is deleted', async () => {

@@ -4,7 +4,7 @@ import { dirname, join, normalize } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../shim/config/config.ts'
-import { CONTROLLER_MAIN, SHIM_MAIN } from '../node/own-programs.ts'
+import { CONTROLLER_MAIN, KUBECTL_MAIN, SHIM_MAIN } from '../node/own-programs.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const PAGES = [
@@ -60,6 +60,7 @@ const ELSEWHERE = new Set(['docs/architecture.md'])
 it.each([
   ['enbi-shim', SHIM_MAIN, ['', 'serve', 'pull', 'status', 'doctor', 'keys', 'name', 'check-config']],
   ['enbi-controller', CONTROLLER_MAIN, ['']],
+  ['kubectl nixbuild', KUBECTL_MAIN, ['', 'prepull']],
 ])('%s has every command and option that the pages name', async (program, main, commands) => {
   const named = [...TEXTS.values()].flatMap(text => commandsIn(text, program))
   expect(named.length).toBeGreaterThan(0)

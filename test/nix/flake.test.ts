@@ -13,7 +13,7 @@ import { installPackages } from './npm-cache.ts'
 import { type OwnFlake, writeOwnFlake } from './own-flake.ts'
 
 const TOP = join(import.meta.dirname, '../..')
-const PROGRAMS = ['enbi-shim', 'enbi-controller']
+const PROGRAMS = ['enbi-shim', 'enbi-controller', 'kubectl-nixbuild']
 
 let bed: Bed
 let flake: OwnFlake
@@ -26,7 +26,7 @@ afterAll(async () => bed?.[Symbol.asyncDispose]())
 
 describe('the flake', () => {
   it('has the same outputs for each system', async () => {
-    const packages = ['controller-image', 'default', 'enbi-controller', 'enbi-shim']
+    const packages = ['controller-image', 'default', 'enbi-controller', 'enbi-shim', 'kubectl-nixbuild']
     const shown = v.parse(Shown, JSON.parse(await nix('flake', 'show', '--json', flake.url)))
     for (const system of ['x86_64-linux', 'aarch64-linux']) {
       expect(Object.keys(shown.packages[system] ?? {})).toEqual(packages)
@@ -36,6 +36,7 @@ describe('the flake', () => {
         'enbi-controller',
         'enbi-shim',
         'k3s',
+        'kubectl-nixbuild',
         'kubelet',
         'share',
       ])
@@ -82,7 +83,8 @@ describe('a packaged program', () => {
     await nix('build', '--no-link', ...PROGRAMS.map(program => `${flake.url}#${program}`))
     const tools = ['bash', 'coreutils', 'git-minimal', 'util-linux-minimal']
     expect(await closure('enbi-shim')).toEqual([`enbi-shim-${manifest.version}`, 'nodejs-slim', ...tools].sort())
-    expect(await closure('enbi-controller')).toEqual([`enbi-controller-${manifest.version}`, 'nodejs-slim'])
+    for (const program of ['enbi-controller', 'kubectl-nixbuild'])
+      expect(await closure(program)).toEqual([`${program}-${manifest.version}`, 'nodejs-slim'])
   })
 
   it('is made of exactly the packages that npm installs for it', async () => {

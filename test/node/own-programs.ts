@@ -7,6 +7,9 @@ const { ENBI_BUNDLED_PROGRAMS: bundled } = process.env
 /** The packaged program, or its sources if there is no bundle. */
 export const SHIM_MAIN = mainOf('shim')
 export const CONTROLLER_MAIN = mainOf('controller')
+/** The plugin of kubectl. */
+export const KUBECTL_MAIN =
+  bundled === undefined ? join(TOP, 'shim/kubectl/main.ts') : join(bundled, 'kubectl/main.cjs')
 
 /** Runs a builder for the tests. */
 export const BUILDER_HOST =

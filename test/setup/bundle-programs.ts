@@ -10,6 +10,7 @@ const BUNDLES = [
   ['shim', 'shim', []],
   ['helpers', 'shim', ['test/shim/nix/builder-host.ts']],
   ['controller', 'controller', []],
+  ['kubectl', 'kubectl', []],
 ] as const
 
 /** Vitest's global set-up. Tests start the programs hundreds of times, and a bundle starts three times as fast as the sources. */
@@ -17,7 +18,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   await mkdir(CACHE, { recursive: true })
   const dir = await mkdtemp(join(CACHE, 'programs-'))
   await chmod(dir, 0o755)
-  // The programs look for these in the folders above them, as in the package.
+  // The shim looks for it in the folders above, as in the package; Node reads there that the bundles are modules.
   for (const name of ['package.json', 'protos']) await symlink(join(TOP, name), join(dir, name))
   for (const [bundle, folder, more] of BUNDLES) {
     const args = [`--outdir=${join(dir, folder)}`, ...more]

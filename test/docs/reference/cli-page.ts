@@ -1,18 +1,20 @@
 import type { Command } from 'commander'
 import { program as controller } from '../../../controller/program.ts'
+import { program as kubectl } from '../../../shim/kubectl/program.ts'
 import { program as shim } from '../../../shim/program.ts'
 import { code, escapeTags, sentence, table, wrap } from './markdown.ts'
 
 /** Writes down every command with its arguments and options, as commander knows them. */
 export function makeCliPage(): string {
-  const commands = [shim, ...shim.commands, controller]
+  const commands = [shim, ...shim.commands, controller, kubectl, ...kubectl.commands]
   return [HEAD, ...commands.map(describe)].join('\n')
 }
 
 const HEAD = `# Command line
 
-\`enbi-shim\` runs on every node, \`enbi-controller\` once per cluster. Each command prints this
-information with \`--help\`. This page is generated from the commands by \`npm run reference\`.
+\`enbi-shim\` runs on every node, \`enbi-controller\` once per cluster, and \`kubectl nixbuild\` wherever
+\`kubectl\` does. Each command prints this information with \`--help\`. This page is generated from
+the commands by \`npm run reference\`.
 `
 
 function describe(command: Command): string {

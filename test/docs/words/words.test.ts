@@ -7,6 +7,8 @@ const PAGES = [...(await readdir(ROOT)).filter(name => name.endsWith('.md')), ..
 /** Help texts, descriptions of options and fields, alerts and comments of units, which users read like pages. */
 const TEXTS = [
   'shim/program.ts',
+  'shim/kubectl/program.ts',
+  'shim/commands/recipe-options.ts',
   'controller/program.ts',
   ...(await listFiles(['shim/config'], '.ts')),
   ...(await listFiles(['deploy', 'examples', 'nix', 'nixos-module'], '')),
