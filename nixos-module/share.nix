@@ -9,7 +9,8 @@ let
   harmonia = {
     enable = true;
     # No signKeyPaths: harmonia would also vouch for paths that this node has not built.
-    settings.bind = lib.mkDefault "[::]:${toString share.port}";
+    # Stronger than the default of harmonia's module, weaker than a value of the administrator.
+    settings.bind = lib.mkOverride 900 "[::]:${toString share.port}";
   };
   isIPv6 = lib.hasInfix ":";
   acceptFrom = source:

@@ -31,7 +31,12 @@ describe('a NixOS node that shares its builds', () => {
   })
 
   it.each(['share', 'share-with-older-harmonia'])('serves its store by harmonia without a key of its own: %s', name => {
-    expect(machine(name).harmonia).toEqual({ enable: true, settings: { bind: '[::]:5000' }, signKeyPaths: [] })
+    const harmonia = { enable: true, settings: { bind: '[::]:5000' }, signKeyPaths: [] }
+    expect(machine(name).harmonia).toMatchObject(harmonia)
+  })
+
+  it("can serve at another port than the default of harmonia's module", () => {
+    expect(machine('share-for-interfaces').harmonia).toMatchObject({ settings: { bind: '[::]:5001', priority: 50 } })
   })
 
   it('can leave the serving to another server', () => {
