@@ -5,6 +5,7 @@ let
   inherit (cfg) share;
   stateDir = "/var/lib/enbi-share";
   ownKey = "${stateDir}/secret-key";
+  publicKeyDir = builtins.dirOf share.publicKeyFile;
   # Newer nixpkgs call the option services.harmonia.cache.
   harmonia = {
     enable = true;
@@ -67,6 +68,8 @@ in
           PrivateNetwork = true;
           CapabilityBoundingSet = "";
           SystemCallFilter = [ "@system-service" "~@privileged @resources" ];
+        } // lib.optionalAttrs (publicKeyDir != stateDir) {
+          ReadWritePaths = [ "-${publicKeyDir}" ];
         };
       };
       # While the key is missing, nothing can be built: the daemon cannot sign the result.

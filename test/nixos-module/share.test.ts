@@ -77,6 +77,19 @@ describe('a NixOS node that shares its builds', () => {
     expect(keyUnit('share').before).toEqual(['nix-daemon.service', 'enbi-shim.service'])
   })
 
+  it('can write its public key to another folder', () => {
+    expect(keyUnit('share-public-key-elsewhere').serviceConfig.ReadWritePaths).toEqual(['-/etc/keys'])
+    expect(keyUnit('share').serviceConfig).not.toHaveProperty('ReadWritePaths')
+  })
+
+  it('can push to a folder, which belongs to the build user', () => {
+    const { services, tmpfiles } = machine('share-pushed-to-folder')
+    expect(services['enbi-shim']?.serviceConfig.ReadWritePaths).toEqual(['-/var/lib/containerd', '-/srv/cache'])
+    expect(tmpfiles.rules).toContain('d /srv/cache 0755 enbi-shim -')
+    const elsewhere = machine('share-pushed-to-server').services['enbi-shim']
+    expect(elsewhere?.serviceConfig.ReadWritePaths).toEqual(['-/var/lib/containerd'])
+  })
+
   it('hides the secret key from the shim, which does not need it', () => {
     const hidden = machine('share').services['enbi-shim']?.serviceConfig.InaccessiblePaths
     expect(hidden).toContain('-/var/lib/enbi-share/secret-key')
