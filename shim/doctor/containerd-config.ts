@@ -19,8 +19,8 @@ export interface ContainerdConfig {
 export async function findContainerdConfig(proc: string, address: string): Promise<ContainerdConfig | undefined> {
   const programs = (await listProcesses(proc)).filter(({ args: [program = ''] }) => basename(program) === 'containerd')
   for (const { args } of programs.slice(0, MAX_FILES)) {
-    const file = valueOf(args, /^--?(config|c)$/) ?? DEFAULT_FILE
-    const ofFlag = valueOf(args, /^--?(address|a)$/)
+    const file = flagValue(args, /^--?(config|c)$/) ?? DEFAULT_FILE
+    const ofFlag = flagValue(args, /^--?(address|a)$/)
     if (ofFlag !== undefined && ofFlag !== address) continue
     const text = await readWithImports(file)
     if (text !== undefined && (ofFlag ?? addressOf(text)) === address) return { file, text }
@@ -28,7 +28,7 @@ export async function findContainerdConfig(proc: string, address: string): Promi
   return undefined
 }
 
-function valueOf(args: readonly string[], name: RegExp): string | undefined {
+function flagValue(args: readonly string[], name: RegExp): string | undefined {
   for (const [index, arg] of args.entries()) {
     const [flag, value] = arg.split(/=(.*)/s)
     if (flag && name.test(flag)) return value ?? args[index + 1]
