@@ -1,4 +1,3 @@
-import pMap from 'p-map'
 import * as v from 'valibot'
 import { NIXBUILD_FIELDS } from '../../../kube/resources/nixbuild.ts'
 import { NIXNODE_FIELDS } from '../../../kube/resources/nixnode.ts'
@@ -7,8 +6,8 @@ import { messageOf } from '../../../lib/errors.ts'
 import { isOlder } from '../../../lib/text/versions.ts'
 import type { Config } from '../../config/config.ts'
 import { type Check, type Finding, failed, ok, warning } from '../probes/finding.ts'
-import { type ApiServer, openApiServer, type Right } from './api-server.ts'
-import { CLAIM_RIGHTS, SHIM_RIGHTS } from './rights.ts'
+import { type ApiServer, openApiServer } from './api-server.ts'
+import { CLAIM_RIGHTS, judgeRights, SHIM_RIGHTS } from './judge-rights.ts'
 
 const part = v.optional(v.object({ properties: v.optional(v.record(v.string(), v.unknown()), {}) }))
 
@@ -64,7 +63,7 @@ export function checkCluster(
       ),
       ask('clock', judgeClock, 'see API server'),
       ask('node identity', (api, signal) => judgeIdentity(api, nodeName, signal), 'see API server'),
-      ask('rights', (api, signal) => judgeRights(api, rights, signal), 'see API server'),
+      ask('rights', (api, signal) => judgeRights(api, { rights, wayOut: APPLY }, signal), 'see API server'),
       ask('custom resources', judgeKinds, 'see API server'),
     ],
     async close() {
@@ -104,21 +103,6 @@ async function judgeIdentity(api: ApiServer, nodeName: string, signal: AbortSign
     `the token is bound to ${bound}, but this node is ${nodeName}`,
     `set kubernetes.nodeName, or create a token with ${renew}`,
   )
-}
-
-/** Concurrent requests to an API server. */
-const MAX_CONCURRENT = 4
-
-async function judgeRights(api: ApiServer, rights: readonly Right[], signal: AbortSignal): Promise<Finding> {
-  const allowed = await pMap(rights, right => api.isAllowed(right, signal), { concurrency: MAX_CONCURRENT })
-  const missing = rights.filter((_, index) => !allowed[index])
-  if (missing.length === 0) return ok(`all ${rights.length} that the shim needs`)
-  return failed(`the shim may not ${missing.map(describeRight).join(', ')}`, APPLY)
-}
-
-function describeRight({ group, resource, subresource, verb, namespace }: Right): string {
-  const path = [resource, ...(subresource ? [subresource] : [])].join('/')
-  return `${verb} ${path}${group && `.${group}`}${namespace ? ` in ${namespace}` : ''}`
 }
 
 async function judgeKinds(api: ApiServer, signal: AbortSignal): Promise<Finding> {
