@@ -15,12 +15,15 @@ let
   isOneKeyPerName = builtins.length (lib.unique (map nameOf keys)) == builtins.length keys;
 
   hidden = [ "/home" "/root" "/run/user" builtins.storeDir ];
+  isHidden = path: lib.any (folder: lib.hasPrefix "${folder}/" path) hidden;
 in
 {
   config = lib.mkIf (cfg.enable && share.enable) {
     assertions = [
-      (refuse (lib.any (folder: lib.hasPrefix "${folder}/" share.secretKeyFile) hidden)
+      (refuse (isHidden share.secretKeyFile)
         "services.enbi-shim.share.secretKeyFile is ${share.secretKeyFile}: keep it where services find it and only root can read it, as in /var/lib.")
+      (refuse (isHidden share.publicKeyFile)
+        "services.enbi-shim.share.publicKeyFile is ${share.publicKeyFile}, which the services cannot see or write: keep it elsewhere, as in /etc.")
       (refuse (share.harmonia.enable && !hasHarmonia)
         "services.enbi-shim.share needs services.harmonia, which this nixpkgs lacks: use a newer one, or set services.enbi-shim.share.harmonia.enable = false and serve the Nix store yourself.")
       (refuse (lib.hasInfix "//:" share.address || lib.hasPrefix "." share.keyName)

@@ -5,11 +5,13 @@ let
   inherit (cfg) share;
   stateDir = "/var/lib/enbi-share";
   ownKey = "${stateDir}/secret-key";
+  publicKeyDir = builtins.dirOf share.publicKeyFile;
   # Newer nixpkgs call the option services.harmonia.cache.
   harmonia = {
     enable = true;
     # No signKeyPaths: harmonia would also vouch for paths that this node has not built.
-    settings.bind = lib.mkDefault "[::]:${toString share.port}";
+    # Stronger than the default of harmonia's module, weaker than a value of the administrator.
+    settings.bind = lib.mkOverride 900 "[::]:${toString share.port}";
   };
   isIPv6 = lib.hasInfix ":";
   acceptFrom = source:
@@ -66,6 +68,8 @@ in
           PrivateNetwork = true;
           CapabilityBoundingSet = "";
           SystemCallFilter = [ "@system-service" "~@privileged @resources" ];
+        } // lib.optionalAttrs (publicKeyDir != stateDir) {
+          ReadWritePaths = [ "-${publicKeyDir}" ];
         };
       };
       # While the key is missing, nothing can be built: the daemon cannot sign the result.

@@ -23,6 +23,9 @@ let
     sshKey = cfg.credentials.sshKeyFile;
     knownHosts = cfg.credentials.knownHostsFile;
   };
+  # The folder of a store of files, to which the build user pushes.
+  pushed = builtins.match "file://(/[^?#%]+)(\\?.*)?" (settings.share.push or "");
+  pushDirs = if pushed == null then [ ] else [ (builtins.head pushed) ];
   isInVarLib = lib.hasPrefix "/var/lib/" settings.stateDir;
 in
 {
@@ -65,7 +68,7 @@ in
       serviceConfig = import ./service.nix // {
         ExecStart = "${lib.getExe cfg.package} serve --config ${configFile}";
         # containerd's snapshots get hard links to files of the store, through a mount that shows both: links between two mounts are impossible.
-        ReadWritePaths = [ "-${cfg.containerdRoot}" ] ++ lib.optional (!isInVarLib) settings.stateDir;
+        ReadWritePaths = [ "-${cfg.containerdRoot}" ] ++ lib.optional (!isInVarLib) settings.stateDir ++ map (path: "-${path}") pushDirs;
         # systemd accepts notifications from all processes of the service, so only root can reach its socket, and the other mount.
         TemporaryFileSystem = [ "/run/enbi-shim/notify:ro,mode=0700" ] ++ lib.optional canLink "/run/enbi-shim/view:ro,mode=0700";
         BindPaths = [ "/run/systemd/notify:/run/enbi-shim/notify/socket" ] ++ lib.optional canLink "${view}:/run/enbi-shim/view/root:norbind";
@@ -82,7 +85,8 @@ in
     # They must exist when the service starts, which can be before the first start of containerd.
     systemd.tmpfiles.rules = [
       "d ${cfg.containerdRoot} 0700 root root"
-    ] ++ lib.optional (!isInVarLib) "d ${settings.stateDir} 0711 root root";
+    ] ++ lib.optional (!isInVarLib) "d ${settings.stateDir} 0711 root root"
+      ++ map (path: "d ${path} 0755 ${if settings.nix.user == null then "root" else settings.nix.user} -") pushDirs;
 
     users.users = lib.mkIf hasOwnUser {
       ${ownUser} = {

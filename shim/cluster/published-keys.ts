@@ -10,9 +10,13 @@ export interface NodeKey {
   readonly node: string
   /** Of the binary cache with its store; undefined if it serves none. */
   readonly address: string | undefined
+  /** Whether it builds nothing, so that nobody needs its key. It may serve what it has copied. */
+  readonly fetchOnly: boolean
+  /** The key as it publishes it. */
+  readonly text: string | undefined
   /** Undefined if there is none that may be trusted. */
   readonly key: PublicKey | undefined
-  /** Why there is none, for people. */
+  /** Why there is none although others need it, for people. */
   readonly problem: string | undefined
 }
 
@@ -21,8 +25,8 @@ const MAX_NODES = 20_000
 
 /** The keys that the NixNodes show, by node. Throws the errors of `Kube`. */
 export async function readPublishedKeys(kube: Kube, signal: AbortSignal): Promise<readonly NodeKey[]> {
-  const found: Stated[] = []
-  const add = (node: Stated) => {
+  const found: StatedKey[] = []
+  const add = (node: StatedKey) => {
     if (found.length === MAX_NODES) throw new FinalError('ClusterRefused', `the cluster has over ${MAX_NODES} NixNodes`)
     found.push(node)
   }
@@ -30,41 +34,41 @@ export async function readPublishedKeys(kube: Kube, signal: AbortSignal): Promis
   return judgeKeys(found)
 }
 
-interface Stated {
-  readonly node: string
-  readonly address: string | undefined
-  readonly text: string | undefined
-}
+type StatedKey = Omit<NodeKey, 'key' | 'problem'>
 
 /** Less than a whole NixNode, so that no other field can make a node unreadable. */
-const nodeKeys: Kind<Stated> = {
+const nodeKeys: Kind<StatedKey> = {
   apiVersion: 'enbi.hrzn.ee/v1alpha1',
   kind: 'NixNode',
   plural: 'nixnodes',
   namespaced: false,
   parse(object) {
     const { metadata, status } = v.parse(nodeSchema, object)
-    return { node: metadata.name, address: status.store?.address, text: status.store?.publicKey }
+    const { address, publicKey: text, fetchOnly = false } = status.store ?? {}
+    return { node: metadata.name, address, fetchOnly, text }
   },
 }
 
+const storeSchema = v.object({
+  address: v.optional(v.string()),
+  publicKey: v.optional(v.string()),
+  fetchOnly: v.optional(v.boolean()),
+})
+
 const nodeSchema = v.object({
   metadata: metadataSchema,
-  status: v.optional(
-    v.object({ store: v.optional(v.object({ address: v.optional(v.string()), publicKey: v.optional(v.string()) })) }),
-    {},
-  ),
+  status: v.optional(v.object({ store: v.optional(storeSchema) }), {}),
 })
 
 /** Two keys with one name are both left out: Nix would use only one, and one of the nodes may pretend to be another. */
-export function judgeKeys(stated: readonly Stated[]): readonly NodeKey[] {
+export function judgeKeys(stated: readonly StatedKey[]): readonly NodeKey[] {
   const read = stated
-    .map(node => ({ ...node, key: node.text === undefined ? undefined : parsePublicKey(node.text) }))
+    .map(node => ({ ...node, key: node.text === undefined || node.fetchOnly ? undefined : parsePublicKey(node.text) }))
     .toSorted((one, other) => compare(one.node, other.node))
   const owners = Map.groupBy(read, ({ key }) => key?.name)
-  return read.map(({ node, address, text, key }) => {
-    const problem = describeProblem(text, key, owners.get(key?.name) ?? [])
-    return { node, address, key: problem === undefined ? key : undefined, problem }
+  return read.map(({ key, ...node }) => {
+    const problem = node.fetchOnly ? undefined : describeProblem(node.text, key, owners.get(key?.name) ?? [])
+    return { ...node, key: problem === undefined ? key : undefined, problem }
   })
 }
 

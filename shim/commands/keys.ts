@@ -25,7 +25,7 @@ export interface KeysText {
 export async function keys({ kubeconfig, configFile, format }: KeysArguments, signal: AbortSignal): Promise<KeysText> {
   const kube = createKube({ kubeconfig: kubeconfig ?? (await configured(configFile)), component: SHIM })
   try {
-    const nodes = await readPublishedKeys(kube, signal)
+    const nodes = (await readPublishedKeys(kube, signal)).filter(({ fetchOnly }) => !fetchOnly)
     return { text: formatKeys(nodes, format), warnings: warningsOf(nodes) }
   } finally {
     await kube.close()
@@ -58,6 +58,6 @@ function lines(all: readonly string[]): string {
 }
 
 function warningsOf(nodes: readonly NodeKey[]): string[] {
-  if (nodes.length === 0) return ['the cluster has no NixNodes']
+  if (nodes.length === 0) return ['the cluster has no NixNode of a node that builds']
   return nodes.flatMap(({ node, problem }) => (problem === undefined ? [] : [`${node} is left out: ${problem}`]))
 }

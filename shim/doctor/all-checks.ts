@@ -59,8 +59,8 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorOption
   }
 }
 
-function clusterOf({ kubernetes }: Config): Checks {
-  if (kubernetes) return checkCluster(kubernetes)
+function clusterOf({ kubernetes, share }: Config): Checks {
+  if (kubernetes) return checkCluster(kubernetes, { shares: share !== undefined })
   const look = () => skipped('the config has no kubernetes section')
   return { checks: [{ name: 'API server', look }], close: async () => {} }
 }

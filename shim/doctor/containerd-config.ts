@@ -18,20 +18,22 @@ export interface ContainerdConfig {
 /** The config of the containerd that listens at the address. Undefined if no process has one that says so. */
 export async function findContainerdConfig(proc: string, address: string): Promise<ContainerdConfig | undefined> {
   const programs = (await listProcesses(proc)).filter(({ args: [program = ''] }) => basename(program) === 'containerd')
-  const files = new Set(programs.map(({ args }) => configFile(args)))
-  for (const file of [...files].slice(0, MAX_FILES)) {
+  for (const { args } of programs.slice(0, MAX_FILES)) {
+    const file = flagValue(args, /^--?(config|c)$/) ?? DEFAULT_FILE
+    const ofFlag = flagValue(args, /^--?(address|a)$/)
+    if (ofFlag !== undefined && ofFlag !== address) continue
     const text = await readWithImports(file)
-    if (text !== undefined && addressOf(text) === address) return { file, text }
+    if (text !== undefined && (ofFlag ?? addressOf(text)) === address) return { file, text }
   }
   return undefined
 }
 
-function configFile(args: readonly string[]): string {
+function flagValue(args: readonly string[], name: RegExp): string | undefined {
   for (const [index, arg] of args.entries()) {
     const [flag, value] = arg.split(/=(.*)/s)
-    if (flag && /^--?(config|c)$/.test(flag)) return value ?? args[index + 1] ?? DEFAULT_FILE
+    if (flag && name.test(flag)) return value ?? args[index + 1]
   }
-  return DEFAULT_FILE
+  return undefined
 }
 
 const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'

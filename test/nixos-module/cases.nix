@@ -149,6 +149,9 @@ in
       };
     };
   };
+  share-public-key-elsewhere = trusting { services.enbi-shim.share.publicKeyFile = "/etc/keys/public-key"; };
+  share-pushed-to-folder = kubelet { services.enbi-shim.settings.share.push = "file:///srv/cache?compression=zstd"; };
+  share-pushed-to-server = kubelet { services.enbi-shim.settings.share.push = "s3://builds?compression=zstd"; };
   share-own-key = trusting { services.enbi-shim.share.secretKeyFile = "/run/secrets/nix-key"; };
   share-for-interfaces = trusting { services.enbi-shim.share = { host = "fd00::5"; port = 5001; firewallInterfaces = [ "wg0" ]; }; };
   share-for-sources = trusting { services.enbi-shim.share.firewallSources = [ "10.0.0.0/24" "fd00::/64" ]; };
@@ -215,6 +218,7 @@ in
     };
   };
   share-key-in-store = trusting { services.enbi-shim.share.secretKeyFile = "${builtins.storeDir}/abc-key"; };
+  share-public-key-in-home = trusting { services.enbi-shim.share.publicKeyFile = "/root/public-key"; };
   share-without-name = trusting ({ lib, ... }: { networking.hostName = lib.mkForce ""; });
   share-for-both = trusting { services.enbi-shim.share = { firewallSources = [ "10.0.0.0/24" ]; firewallInterfaces = [ "wg0" ]; }; };
   share-two-keys-of-one-name = sharing {

@@ -31,7 +31,12 @@ describe('a NixOS node that shares its builds', () => {
   })
 
   it.each(['share', 'share-with-older-harmonia'])('serves its store by harmonia without a key of its own: %s', name => {
-    expect(machine(name).harmonia).toEqual({ enable: true, settings: { bind: '[::]:5000' }, signKeyPaths: [] })
+    const harmonia = { enable: true, settings: { bind: '[::]:5000' }, signKeyPaths: [] }
+    expect(machine(name).harmonia).toMatchObject(harmonia)
+  })
+
+  it("can serve at another port than the default of harmonia's module", () => {
+    expect(machine('share-for-interfaces').harmonia).toMatchObject({ settings: { bind: '[::]:5001', priority: 50 } })
   })
 
   it('can leave the serving to another server', () => {
@@ -70,6 +75,19 @@ describe('a NixOS node that shares its builds', () => {
         after: expect.arrayContaining(['enbi-share-key.service']),
       })
     expect(keyUnit('share').before).toEqual(['nix-daemon.service', 'enbi-shim.service'])
+  })
+
+  it('can write its public key to another folder', () => {
+    expect(keyUnit('share-public-key-elsewhere').serviceConfig.ReadWritePaths).toEqual(['-/etc/keys'])
+    expect(keyUnit('share').serviceConfig).not.toHaveProperty('ReadWritePaths')
+  })
+
+  it('can push to a folder, which belongs to the build user', () => {
+    const { services, tmpfiles } = machine('share-pushed-to-folder')
+    expect(services['enbi-shim']?.serviceConfig.ReadWritePaths).toEqual(['-/var/lib/containerd', '-/srv/cache'])
+    expect(tmpfiles.rules).toContain('d /srv/cache 0755 enbi-shim -')
+    const elsewhere = machine('share-pushed-to-server').services['enbi-shim']
+    expect(elsewhere?.serviceConfig.ReadWritePaths).toEqual(['-/var/lib/containerd'])
   })
 
   it('hides the secret key from the shim, which does not need it', () => {

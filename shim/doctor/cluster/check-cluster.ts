@@ -1,6 +1,4 @@
-import pMap from 'p-map'
 import * as v from 'valibot'
-import { SYSTEM_NAMESPACE } from '../../../kube/resources/names.ts'
 import { NIXBUILD_FIELDS } from '../../../kube/resources/nixbuild.ts'
 import { NIXNODE_FIELDS } from '../../../kube/resources/nixnode.ts'
 import { lazy } from '../../../lib/async/lazy.ts'
@@ -8,7 +6,8 @@ import { messageOf } from '../../../lib/errors.ts'
 import { isOlder } from '../../../lib/text/versions.ts'
 import type { Config } from '../../config/config.ts'
 import { type Check, type Finding, failed, ok, warning } from '../probes/finding.ts'
-import { type ApiServer, openApiServer, type Right } from './api-server.ts'
+import { type ApiServer, openApiServer } from './api-server.ts'
+import { CLAIM_RIGHTS, judgeRights, SHIM_RIGHTS } from './judge-rights.ts'
 
 const part = v.optional(v.object({ properties: v.optional(v.record(v.string(), v.unknown()), {}) }))
 
@@ -21,12 +20,21 @@ const OLDEST = '1.31'
 /** Leases and tokens depend on the time. */
 const MOST_APART_MS = 5000
 
+export interface ClusterCheckOptions {
+  /** Whether this node agrees with others who builds. */
+  readonly shares: boolean
+}
+
 /** The API server as the shim sees it. `close` ends the connection. */
-export function checkCluster({ kubeconfig, nodeName }: Kubernetes): {
+export function checkCluster(
+  { kubeconfig, nodeName }: Kubernetes,
+  { shares }: ClusterCheckOptions,
+): {
   readonly checks: Check[]
   close(): Promise<void>
 } {
   const opened: ApiServer[] = []
+  const rights = shares ? [...SHIM_RIGHTS, ...CLAIM_RIGHTS] : SHIM_RIGHTS
   const server = lazy(async () => {
     const api = openApiServer(kubeconfig)
     opened.push(api)
@@ -55,7 +63,7 @@ export function checkCluster({ kubeconfig, nodeName }: Kubernetes): {
       ),
       ask('clock', judgeClock, 'see API server'),
       ask('node identity', (api, signal) => judgeIdentity(api, nodeName, signal), 'see API server'),
-      ask('rights', judgeRights, 'see API server'),
+      ask('rights', (api, signal) => judgeRights(api, { rights, wayOut: APPLY }, signal), 'see API server'),
       ask('custom resources', judgeKinds, 'see API server'),
     ],
     async close() {
@@ -95,32 +103,6 @@ async function judgeIdentity(api: ApiServer, nodeName: string, signal: AbortSign
     `the token is bound to ${bound}, but this node is ${nodeName}`,
     `set kubernetes.nodeName, or create a token with ${renew}`,
   )
-}
-
-const each = (verbs: readonly string[], right: Omit<Right, 'verb'>): Right[] => verbs.map(verb => ({ ...right, verb }))
-
-/** The rights that a shim needs in a cluster, as granted by `deploy/base/shim-rights.yaml`. */
-export const SHIM_RIGHTS: readonly Right[] = [
-  ...each(['get', 'list'], { group: 'enbi.hrzn.ee', resource: 'nixbuilds' }),
-  ...each(['get', 'list', 'watch', 'create'], { group: 'enbi.hrzn.ee', resource: 'nixnodes' }),
-  ...each(['patch'], { group: 'enbi.hrzn.ee', resource: 'nixnodes', subresource: 'status' }),
-  ...each(['create', 'patch'], { group: '', resource: 'events' }),
-  ...each(['create', 'patch'], { group: 'coordination.k8s.io', resource: 'leases', namespace: SYSTEM_NAMESPACE }),
-]
-
-/** Concurrent requests to an API server. */
-const MAX_CONCURRENT = 4
-
-async function judgeRights(api: ApiServer, signal: AbortSignal): Promise<Finding> {
-  const allowed = await pMap(SHIM_RIGHTS, right => api.isAllowed(right, signal), { concurrency: MAX_CONCURRENT })
-  const missing = SHIM_RIGHTS.filter((_, index) => !allowed[index])
-  if (missing.length === 0) return ok(`all ${SHIM_RIGHTS.length} that the shim needs`)
-  return failed(`the shim may not ${missing.map(describeRight).join(', ')}`, APPLY)
-}
-
-function describeRight({ group, resource, subresource, verb, namespace }: Right): string {
-  const path = [resource, ...(subresource ? [subresource] : [])].join('/')
-  return `${verb} ${path}${group && `.${group}`}${namespace ? ` in ${namespace}` : ''}`
 }
 
 async function judgeKinds(api: ApiServer, signal: AbortSignal): Promise<Finding> {

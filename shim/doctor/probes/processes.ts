@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface ProcessInfo {
@@ -39,15 +39,40 @@ export function isRoot(): boolean {
   return process.getuid?.() === 0
 }
 
-/** The shim that runs on this machine. */
+/**
+ * The shim that runs on this machine. Everybody can start a process that looks like one, also in a pod, so it must be
+ * root's or of this user: doctor runs programs from its PATH.
+ */
 export async function findShim(proc: string): Promise<ProcessInfo | undefined> {
-  return (await listProcesses(proc)).find(isShim)
+  for (const process of (await listProcesses(proc)).filter(isShim))
+    if (await isOfMachine(proc, process.pid)) return process
+  return undefined
 }
 
 function isShim({ args }: ProcessInfo): boolean {
   const serve = args.indexOf('serve')
   return serve > 0 && /(^|\/)(enbi-shim|shim\/main\.(js|ts))$/.test(args[serve - 1] ?? '')
 }
+
+async function isOfMachine(proc: string, pid: number): Promise<boolean> {
+  const folder = join(proc, String(pid))
+  try {
+    const { uid } = await stat(folder)
+    if (uid !== 0 && uid !== process.getuid?.()) return false
+    // Only root can read these links of root's processes, and their environment.
+    if (!isRoot() && uid === 0) return true
+    const [own, its] = [await readlink(join(proc, 'self/ns/pid')), await readlink(join(folder, 'ns/pid'))]
+    // Root of a container is not root of the machine.
+    if (own !== its) return false
+    // Users choose the arguments and the environment of a setuid program.
+    return ((await stat(join(folder, 'exe'))).mode & SETUID) === 0
+  } catch {
+    // It has ended.
+    return false
+  }
+}
+
+const SETUID = 0o4000
 
 /** The shim's PATH and Nix settings, which may differ from those of a shell. Empty if they are not readable. */
 export async function shimEnvironment(proc: string): Promise<Record<string, string>> {

@@ -20,8 +20,9 @@ export function judgeTrust(
       'Nix accepts store paths without a signature: any node can decide about the content of images here',
       'remove require-sigs = false from /etc/nix/nix.conf, and restart the Nix daemon',
     )
-  const sharing = others.filter(({ address }) => address !== undefined)
-  if (sharing.length === 0) return ok('no other node serves its store yet')
+  // Nodes that build nothing sign nothing: they serve what others have signed.
+  const sharing = others.filter(({ address, fetchOnly }) => address !== undefined && !fetchOnly)
+  if (sharing.length === 0) return ok('no other node serves what it builds yet')
   const strange = sharing.filter(({ problem }) => problem !== undefined)
   const untrusted = sharing.filter(({ key }) => key !== undefined && !trustedKeys.includes(key.text))
   if (untrusted.length > 0)
@@ -35,7 +36,7 @@ export function judgeTrust(
       `nobody can trust what ${named(strange)} serves; ${first.node}: ${first.problem}`,
       'set share.publicKeyFile there, and give each key a name of its own',
     )
-  return ok(`those of all ${sharing.length} nodes that serve their stores`)
+  return ok(`those of all ${sharing.length} nodes that serve what they build`)
 }
 
 /** Whether the caches of other nodes answer this one. */

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { messageOf } from '../../../lib/errors.ts'
 import { type PublicKey, parsePublicKey } from '../../../lib/text/public-key.ts'
+import { quote } from '../../../lib/text/quote.ts'
+import type { NodeKey } from '../../cluster/published-keys.ts'
 import { USE_FEATURES } from '../nix/nix-of-shim.ts'
 import { type Finding, failed, ok, skipped, warning } from '../probes/finding.ts'
 import { isRoot } from '../probes/processes.ts'
@@ -12,8 +14,8 @@ export interface Signing {
   readonly publicKeyFile: string | undefined
   readonly stateDir: string
   readonly run: RunNix
-  /** The key that the NixNode of this node shows; undefined if nobody can tell. */
-  readonly published: () => Promise<{ readonly key: PublicKey | undefined } | undefined>
+  /** What the NixNode of this node shows; undefined if nobody can tell. */
+  readonly published: () => Promise<Pick<NodeKey, 'text' | 'problem'> | undefined>
 }
 
 const SIGN = 'set secret-key-files in /etc/nix/nix.conf to the file of the secret key, and restart the Nix daemon'
@@ -37,10 +39,15 @@ export async function judgeSigning({ publicKeyFile, stateDir, run, published }: 
       'restore or make the key (on NixOS: systemctl restart enbi-share-key), or remove it from secret-key-files',
     )
   const shown = await published()
-  if (shown !== undefined && shown.key?.text !== key.text)
+  if (shown !== undefined && shown.text !== key.text)
     return warning(
-      `the NixNode shows ${shown.key?.text ?? 'no key'}, but ${publicKeyFile} has ${key.text}`,
+      `the NixNode shows ${shown.text === undefined ? 'no key' : quote(shown.text)}, but ${publicKeyFile} has ${key.text}`,
       'see whether the shim runs with this config; it reads the file when it reports',
+    )
+  if (shown?.problem !== undefined)
+    return warning(
+      `the NixNode shows ${key.text}, which nobody can trust: ${shown.problem}`,
+      'make a key with another name: nix key generate-secret --key-name (on NixOS: services.enbi-shim.share.keyName)',
     )
   return judgeSignatures(key, stateDir, run)
 }
@@ -70,12 +77,18 @@ async function judgeSignatures(key: PublicKey, stateDir: string, run: RunNix): P
     )
   if (signed.length === built.length)
     return ok(`${key.text}; has signed all ${built.length} store paths of the newest images that were built here`)
-  const unsigned = built.find(path => !signed.includes(path))
+  const unsigned = built.filter(path => !signed.includes(path)).map(({ path }) => path)
+  // Only these: with --recursive, this node would also vouch for what others have built.
+  const named = unsigned.slice(0, MAX_NAMED).join(' ')
+  const more = unsigned.length > MAX_NAMED ? ' (doctor names the others after that)' : ''
   return warning(
-    `${built.length - signed.length} of ${built.length} store paths of the newest images have no signature of ${key.name}, as ${unsigned?.path}: no node may copy them`,
-    `if they are older than the key, sign them once as root: nix store sign --recursive --key-file FILE ${results.join(' ')}; otherwise ${SIGN}`,
+    `${unsigned.length} of ${built.length} store paths of the newest images have no signature of ${key.name}, as ${unsigned[0]}: no node may copy them`,
+    `if they are older than the key, sign them once as root: nix store sign --key-file FILE ${named}${more}; otherwise ${SIGN}`,
   )
 }
+
+/** Store paths in a message. */
+const MAX_NAMED = 16
 
 /** Nix itself verifies it. The client also trusts the public halves of secret keys that it can read, as their owner. */
 async function isSignedWith(key: PublicKey, path: string, run: RunNix): Promise<boolean> {

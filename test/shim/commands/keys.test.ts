@@ -17,10 +17,12 @@ describe('the keys of nodes', () => {
       { node: 'd', text: key('a.enbi-1', 2) },
       { node: 'e', text: 'junk\u001b[2J' },
       { node: 'f', text: key('c.enbi-1', 3) },
-    ].map(stated => ({ address: undefined, ...stated })),
+      { node: 'g', text: key('c.enbi-1', 4), fetchOnly: true },
+      { node: 'h', text: undefined, fetchOnly: true },
+    ].map(stated => ({ address: undefined, fetchOnly: false, ...stated })),
   )
 
-  it('leave out nodes without a key, with junk, and with the name of another key', () => {
+  it('leave out nodes without a key, with junk, with the name of another key, and those of nodes that build nothing', () => {
     expect(judged.map(({ node, key, problem }) => [node, key?.name ?? problem])).toEqual([
       ['a', 'its key has the name of another key: a.enbi-1, also of d'],
       ['b', 'it publishes no key'],
@@ -28,6 +30,8 @@ describe('the keys of nodes', () => {
       ['d', 'its key has the name of another key: a.enbi-1, also of a'],
       ['e', 'its key is not NAME:BASE64 of 32 bytes: "junk\\u001b[2J"'],
       ['f', 'c.enbi-1'],
+      ['g', undefined],
+      ['h', undefined],
     ])
   })
 
@@ -65,7 +69,11 @@ describe('enbi-shim keys', () => {
     await kube.patch(nixNodes, { name, body: { status: { store } } }, patch)
     const call = { kubeconfig: cluster.adminKubeconfig, configFile: '/none', format: 'conf' } as const
     const { text } = await keys(call, signal)
+    await kube.patch(nixNodes, { name, body: { status: { store: { fetchOnly: true } } } }, patch)
+    const fetching = await keys(call, signal)
     await kube.delete(nixNodes, { name })
+    expect(fetching.text).not.toContain(name)
+    expect(fetching.warnings.join()).not.toContain(name)
     expect(text.split('\n')).toContain(`extra-trusted-public-keys = ${store.publicKey} # ${name}`)
   })
 

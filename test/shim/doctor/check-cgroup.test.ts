@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { checkCgroup, parseCgroup } from '../../../shim/doctor/check-cgroup.ts'
+import { writeProcess } from './write-process.ts'
 
 describe('the cgroup of a process is found in', () => {
   it.each([
@@ -25,8 +26,8 @@ describe('the memory of the shim', () => {
   const check = async (limits: Readonly<Record<string, string>>) => {
     const dir = await mkdtemp(join(tmpdir(), 'enbi-doctor-'))
     onTestFinished(() => rm(dir, { recursive: true }))
-    await mkdir(join(dir, 'proc/9'), { recursive: true })
-    await writeFile(join(dir, 'proc/9/cmdline'), 'node\0/opt/dist/shim/main.js\0serve\0--config\0/x\0')
+    const serve = ['node', '/opt/dist/shim/main.js', 'serve', '--config', '/x']
+    await writeProcess(join(dir, 'proc'), { pid: 9, args: serve })
     await writeFile(join(dir, 'proc/9/cgroup'), '0::/system.slice/enbi-shim.service\n')
     for (const [folder, limit] of Object.entries(limits)) {
       await mkdir(join(dir, 'cgroup', folder), { recursive: true })

@@ -4,7 +4,8 @@ import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments, stringify } from 'yaml'
 import { SHIM, SYSTEM_NAMESPACE } from '../../../kube/resources/names.ts'
-import { missingFields, SHIM_RIGHTS } from '../../../shim/doctor/cluster/check-cluster.ts'
+import { missingFields } from '../../../shim/doctor/cluster/check-cluster.ts'
+import { CLAIM_RIGHTS, SHIM_RIGHTS } from '../../../shim/doctor/cluster/judge-rights.ts'
 import type { Cluster } from '../../cluster/cluster.ts'
 import type { ClusterNode } from '../../cluster/node.ts'
 import { useCluster } from '../../cluster/use-cluster.ts'
@@ -22,11 +23,11 @@ afterAll(async () => {
 })
 
 /** Runs doctor on the node, with another kubeconfig or node name. */
-async function diagnose(kubernetes: object): Promise<Diagnosis> {
+async function diagnose(kubernetes: object, changes: object = {}): Promise<Diagnosis> {
   const path = join(node.bed.dir, `${Math.random()}.yaml`)
   await writeFile(
     path,
-    stringify({ kubernetes, listen: node.shim.socket, containerd: { address: node.bed.containerdSocket } }),
+    stringify({ kubernetes, listen: node.shim.socket, containerd: { address: node.bed.containerdSocket }, ...changes }),
   )
   return runDoctor(node.bed, '--config', path)
 }
@@ -85,8 +86,13 @@ describe('doctor on a node of a cluster', () => {
       ),
       wayOut: expect.stringContaining('deploy/'),
     })
+    expect(of('rights')?.text).not.toContain('enbi-claims')
     expect(of('node identity')).toMatchObject({ outcome: 'failed', text: expect.stringContaining('bound to no Node') })
     expect(exitCode).toBe(1)
+    const sharing = await diagnose({ kubeconfig, nodeName: node.name }, { share: {} })
+    expect(sharing.of('rights')).toMatchObject({
+      text: expect.stringMatching(/watch leases\.coordination\.k8s\.io in enbi-claims/),
+    })
   })
 
   it('reports an API server that does not accept its identity', async () => {
@@ -111,8 +117,11 @@ describe('what doctor expects of a cluster', () => {
     rules: v.array(RuleSchema),
   })
 
-  it('includes exactly the rights that deploy/ gives the shims', async () => {
-    const text = await readFile(join(import.meta.dirname, '../../../deploy/base/shim-rights.yaml'), 'utf8')
+  it.each([
+    ['shim-rights.yaml', SHIM_RIGHTS],
+    ['claims.yaml', CLAIM_RIGHTS],
+  ])('includes exactly the rights that deploy/base/%s gives the shims', async (file, rights) => {
+    const text = await readFile(join(import.meta.dirname, '../../../deploy/base', file), 'utf8')
     const roles = parseAllDocuments(text).flatMap(document => {
       const role = v.safeParse(RoleSchema, document.toJS())
       return role.success ? [role.output] : []
@@ -124,7 +133,7 @@ describe('what doctor expects of a cluster', () => {
         ),
       ),
     )
-    const asked = SHIM_RIGHTS.map(({ group, resource, subresource, verb, namespace }) =>
+    const asked = rights.map(({ group, resource, subresource, verb, namespace }) =>
       [verb, subresource ? `${resource}/${subresource}` : resource, group, namespace ?? ''].join(' '),
     )
     expect(asked.toSorted()).toEqual(given.toSorted())

@@ -44,6 +44,16 @@ describe("containerd's config", () => {
     expect(await find('/run/none.sock')).toBeUndefined()
   })
 
+  it.each([[['--address', ADDRESS]], [[`--address=${ADDRESS}`]], [['-a', ADDRESS]]])(
+    'is that of the containerd with the address in its flags: %j',
+    async flags => {
+      const file = await write('config.toml', OWN.replace(ADDRESS, '/run/other.sock'))
+      await run(1, 'containerd', '-c', file, ...flags)
+      expect(await find()).toMatchObject({ file })
+      expect(await find('/run/other.sock')).toBeUndefined()
+    },
+  )
+
   it('includes the files that it imports', async () => {
     await write('conf.d/a.toml', 'discard_unpacked_layers = true\n')
     await write('conf.d/b.txt', 'not = "imported"\n')

@@ -4,8 +4,8 @@ import { judgeTrust } from '../../../../shim/doctor/share/judge-peers.ts'
 
 const text = (name: string) => `${name}:${Buffer.alloc(32, 1).toString('base64')}`
 const peer = (node: string, changes: Partial<NodeKey> = {}): NodeKey => ({
-  ...{ node, address: `http://${node}:5000`, problem: undefined },
-  key: { name: node, text: text(node) },
+  ...{ node, address: `http://${node}:5000`, fetchOnly: false, problem: undefined },
+  ...{ key: { name: node, text: text(node) }, text: text(node) },
   ...changes,
 })
 
@@ -13,6 +13,13 @@ it.each<[string, readonly NodeKey[], readonly string[] | undefined, string, RegE
   ['are trusted', [peer('a'), peer('b')], [text('b'), text('a')], 'ok', /all 2 nodes/],
   ['are unknown here', [peer('a'), peer('b')], [text('b')], 'warning', /does not trust the keys of a: it builds/],
   ['are many', ['a', 'b', 'c', 'd', 'e'].map(node => peer(node)), [], 'warning', /of a, b, c and 2 more: it builds/],
+  [
+    'belong to nodes that build nothing',
+    [peer('a'), peer('b', { key: undefined, fetchOnly: true })],
+    [text('a')],
+    'ok',
+    /all 1 nodes/,
+  ],
   ['belong to nodes that serve nothing', [peer('a', { address: undefined })], [], 'ok', /no other node serves/],
   [
     'have the name of another',

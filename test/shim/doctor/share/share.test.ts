@@ -106,10 +106,15 @@ describe('doctor on a node that shares what it builds', () => {
   })
 
   it('reports paths that are older than the key, and how to sign them', async () => {
-    const { of } = await diagnose({ address: cache.url }, { stateDir: join(bed.dir, 'before-the-key') })
+    const look = () => diagnose({ address: cache.url }, { stateDir: join(bed.dir, 'before-the-key') })
+    const { of } = await look()
+    const command = /nix store sign --key-file FILE (\S+-before-the-key);/
     expect(of('signing key')).toMatchObject(
-      warning(/1 of 1 store paths .* no signature of own\.enbi-1, as .*before-the-key/, /nix store sign --recursive/),
+      warning(/1 of 1 store paths .* no signature of own\.enbi-1, as .*before-the-key/, command),
     )
+    const [, path = ''] = command.exec(of('signing key')?.wayOut ?? '') ?? []
+    await nix('store', 'sign', '--key-file', join(bed.dir, 'secret-key'), path)
+    expect((await look()).of('signing key')).toMatchObject({ outcome: 'ok' })
   })
 
   it('reports a public key that is not the one that Nix signs with', async () => {
@@ -138,8 +143,8 @@ describe('doctor on a node that shares what it builds', () => {
   it('compares keys with those that the cluster shows, and asks the caches of other nodes', async () => {
     const kube = cluster.client()
     const peerKey = `${PEER}.enbi-1:${Buffer.alloc(32, 9).toString('base64')}`
-    const show = async (name: string, store: object) => {
-      await kube.create(nixNodes, { name, body: {} })
+    const show = async (name: string, store: object, isNew = true) => {
+      if (isNew) await kube.create(nixNodes, { name, body: {} })
       const patch = { type: 'merge', subresource: 'status', fieldManager: 'test' } as const
       await kube.patch(nixNodes, { name, body: { status: { store } } }, patch)
     }
@@ -147,9 +152,16 @@ describe('doctor on a node that shares what it builds', () => {
     await show(OWN, { address: cache.url, publicKey: `old.enbi-1:${Buffer.alloc(32, 8).toString('base64')}` })
     const kubernetes = { kubeconfig: cluster.adminKubeconfig, nodeName: OWN }
     const { of } = await diagnose({ address: cache.url }, { kubernetes })
+    const sameName = `own.enbi-1:${Buffer.alloc(32, 9).toString('base64')}`
+    await show(PEER, { publicKey: sameName }, false)
+    await show(OWN, { publicKey }, false)
+    const rivals = await diagnose({ address: cache.url }, { kubernetes })
     for (const name of [PEER, OWN]) await kube.delete(nixNodes, { name })
     expect(of('signing key')).toMatchObject(
-      warning(/the NixNode shows old\.enbi-1:.* has own\.enbi-1:/, /runs with this config/),
+      warning(/the NixNode shows "old\.enbi-1:.* has own\.enbi-1:/, /runs with this config/),
+    )
+    expect(rivals.of('signing key')).toMatchObject(
+      warning(new RegExp(`nobody can trust: .* own\\.enbi-1, also of ${PEER}`), /a key with another name/),
     )
     expect(of('trusted keys')).toMatchObject(
       warning(new RegExp(`does not trust the keys of ${PEER}`), /enbi-shim keys/),
