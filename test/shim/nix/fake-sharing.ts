@@ -15,6 +15,8 @@ export type SharingEvent =
   | { readonly event: 'claim'; readonly storePath: string }
   | { readonly event: 'progress'; readonly phase: string }
   | { readonly event: 'end'; readonly failure?: ErrorCode | undefined }
+  /** After a claim has ended. */
+  | { readonly event: 'pushed' }
   | { readonly event: 'find'; readonly failed: readonly string[] }
   | { readonly event: 'copied' | 'not copied'; readonly url: string }
 
@@ -26,7 +28,12 @@ export function fakeSharing({ claims, sources = [], otherwise = 'build' }: FakeC
   const events: SharingEvent[] = []
   const claim = {
     progress: ({ phase }: { phase: string }) => void events.push({ event: 'progress', phase }),
-    end: async (failure?: { code: ErrorCode }) => void events.push({ event: 'end', failure: failure?.code }),
+    async end(failure?: { code: ErrorCode }, pushed?: Promise<void>) {
+      events.push({ event: 'end', failure: failure?.code })
+      if (pushed === undefined) return
+      await pushed
+      events.push({ event: 'pushed' })
+    },
   }
   const sharing: PathSharing = {
     async claim({ storePath }, signal) {

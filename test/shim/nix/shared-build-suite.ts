@@ -357,7 +357,9 @@ export function describeSharedBuilds({
         await using builder = builderIn({ claims: true }, { share: { push: `file://${store}` } })
         const { storePath } = await builder.build(nextCopy())
         const narinfo = join(store, `${basename(storePath).slice(0, 32)}.narinfo`)
-        await expect.poll(() => readFile(narinfo, 'utf8').catch(() => ''), PATIENT).toContain('Compression: zstd')
+        // The claim hears of it, so that no other node builds meanwhile.
+        await expect.poll(() => builder.sharingEvents(), PATIENT).toContainEqual({ event: 'pushed' })
+        expect(await readFile(narinfo, 'utf8')).toContain('Compression: zstd')
       })
 
       test('is copied there later if that store fails first', async () => {
