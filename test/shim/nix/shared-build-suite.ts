@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { chown, mkdir, mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -173,6 +174,24 @@ export function describeSharedBuilds({
         expect((await next.build(nextCopy())).storePath).toBe(storePath)
         expect(await next.sharingEvents()).toContainEqual({ event: 'copied', url: cache.url })
         expect(await next.pathInfo([storePath])).toHaveLength(1)
+      })
+
+      test.each([
+        ['sha256:HEX, as attic names it', (hash: Buffer) => `sha256:${hash.toString('hex')}`],
+        ['sha256-BASE64', (hash: Buffer) => `sha256-${hash.toString('base64')}`],
+      ])('is copied if the narinfo has the hash as %s', async (_, format) => {
+        await using other = await startBinaryCache(folder)
+        other.instead((path, response) => {
+          if (!path.endsWith('.narinfo')) return false
+          const narinfo = narinfoAt(path)
+          const [, nar = ''] = /^URL: (.*)$/m.exec(narinfo) ?? []
+          const hash = createHash('sha256')
+            .update(readFileSync(join(folder, nar)))
+            .digest()
+          return !!response.end(narinfo.replace(/^NarHash: .*$/m, () => `NarHash: ${format(hash)}`))
+        })
+        await using builder = copierOf([other.url])
+        expect(hasBuilt(await ended(builder.start(nextCopy())))).toBe(false)
       })
 
       test('is copied if only this node itself has signed it, as from a store that it has pushed to', async () => {
