@@ -1,6 +1,6 @@
 import { RetryableError, ShimError } from '../../../lib/errors.ts'
 import { describeRecipe, type FlakeRecipe, recipeKey } from '../../../recipes/recipe.ts'
-import { readOutputPath } from '../evaluate/derivation-file.ts'
+import { readKnownOutput } from '../evaluate/derivation-file.ts'
 import { queryPathInfo } from '../store/query-path-info.ts'
 import { fetchArgs } from '../store/realise.ts'
 import type { Evaluated } from './messages.ts'
@@ -32,15 +32,16 @@ export async function takeStep(
 ): Promise<SharedStep> {
   const { flake, derivation } = evaluation
   // Attributes of the package say nothing: a flake can set them.
-  const storePath = await readOutputPath(derivation.drvPath, derivation.output)
-  const valid = storePath === undefined ? [] : await validPaths(setup, [derivation.drvPath, storePath], session.signal)
+  const known = await readKnownOutput(derivation.drvPath, derivation.output)
+  const valid = known === undefined ? [] : await validPaths(setup, [derivation.drvPath, known.path], session.signal)
   // The paths in a file of a derivation are right if that is valid: Nix computes them again when it registers it.
-  if (storePath === undefined || !valid.includes(derivation.drvPath)) {
+  if (known === undefined || !valid.includes(derivation.drvPath)) {
     if (sharing.fetchOnly) throw nothingBuilt(recipe, NO_PATH)
     return { kind: 'build' }
   }
+  const { path: storePath, isFixed } = known
   if (valid.includes(storePath) && (await keep(setup, recipe, storePath, session))) return { kind: 'kept', storePath }
-  const evaluated = { runId: session.runId, storePath, flake, derivation }
+  const evaluated = { runId: session.runId, storePath, isFixed, flake, derivation }
   return { kind: (await sharing.claim(evaluated, session.signal)) ? 'build' : 'leave' }
 }
 

@@ -248,6 +248,7 @@ export function describeSharedBuilds({
     describe('whose copy fails', () => {
       test.each([
         ['unsigned', 'it has no signature: set secret-key-files'],
+        ['unsigned, but said to be verified by its content', 'it has no signature'],
         ['signed by an untrusted key', 'it is signed by stranger, which is not trusted (Nix trusts worker-3)'],
         ['endless', 'its answer about the path (the narinfo) is not valid'],
       ] as const)('because the narinfo is %j fetches nothing more, and is built', async (fault, words) => {
