@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type ErrorCode, RetryableError, reviveError } from '../../../lib/errors.ts'
 import type { PathSharing } from '../../../shim/nix/sharing.ts'
 
@@ -7,6 +8,8 @@ export interface FakeCluster {
   readonly claims: boolean | 'never'
   /** Where the path can be copied from, in order. */
   readonly sources?: readonly { readonly url: string; readonly node?: string }[]
+  /** How long another node builds first. */
+  readonly waitMs?: number
   /** When nothing is left to copy from. `wait`: another node builds, without an end. */
   readonly otherwise?: 'build' | 'wait' | { readonly code: ErrorCode; readonly message: string }
 }
@@ -20,8 +23,10 @@ export type SharingEvent =
   | { readonly event: 'find'; readonly failed: readonly string[] }
   | { readonly event: 'copied' | 'not copied'; readonly url: string }
 
+const WAITING = { phase: 'waiting', node: 'worker-3', progress: '12 of 40' } as const
+
 /** Plays the cluster for a builder, and remembers its calls. */
-export function fakeSharing({ claims, sources = [], otherwise = 'build' }: FakeCluster): {
+export function fakeSharing({ claims, sources = [], waitMs, otherwise = 'build' }: FakeCluster): {
   readonly sharing: PathSharing
   readonly events: readonly SharingEvent[]
 } {
@@ -43,6 +48,10 @@ export function fakeSharing({ claims, sources = [], otherwise = 'build' }: FakeC
     },
     async find(_, { failed, signal, onProgress }) {
       events.push({ event: 'find', failed: [...failed] })
+      if (waitMs !== undefined) {
+        onProgress(WAITING)
+        await delay(waitMs, undefined, { signal })
+      }
       const from = sources.find(({ url }) => !failed.has(url))
       if (from) {
         const end = async (copied: boolean) =>
@@ -51,7 +60,7 @@ export function fakeSharing({ claims, sources = [], otherwise = 'build' }: FakeC
       }
       if (otherwise === 'build') return { kind: 'build', claim }
       if (otherwise !== 'wait') throw reviveError(otherwise.code, otherwise.message)
-      onProgress({ phase: 'waiting', node: 'worker-3', progress: '12 of 40' })
+      onProgress(WAITING)
       return untilAborted(signal)
     },
   }

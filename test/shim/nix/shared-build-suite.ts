@@ -357,6 +357,15 @@ export function describeSharedBuilds({
         }
       })
 
+      test('may wait longer than a build may take', async () => {
+        const timeoutMs = 12_000
+        const sources = [{ url: cache.url, node: 'worker-3' }]
+        await using builder = builderIn({ claims: false, sources, waitMs: timeoutMs + 500 }, { nix: { timeoutMs } })
+        const build = await ended(builder.start(nextCopy()))
+        expect(hasBuilt(build)).toBe(false)
+        expect(build.progress).toContainEqual(expect.objectContaining({ phase: 'waiting' }))
+      })
+
       test('fails with the final error of that node', async () => {
         const error = { code: 'BuilderFailed', message: 'the builder of app failed' } as const
         await using builder = copierOf([], {}, error)
