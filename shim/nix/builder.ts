@@ -114,7 +114,7 @@ export async function createBuilder({
       ),
     withArchive: (program, { recipe, ...call }, use) => {
       const key = archiveKey(recipe)
-      const run = (job: BuildJob) => helpers.runProgram({ ...job, program }, call)
+      const run = (job: BuildJob) => helpers.runProgram({ ...job, program, fetchOnly }, call)
       return active.during(key, async () => {
         try {
           return await use(await inTurn(call, () => withJob(recipe, call, run)))

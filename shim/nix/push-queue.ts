@@ -17,7 +17,13 @@ const PUSH_TIMEOUT_MS = 3_600_000
 const NOBODY = ownedBy('')
 
 /** Pushes store paths to the store with that URL, each in a helper. */
-export function createPush({ url, helpers, withJob, stopping = new AbortController().signal, logger }: PushOptions) {
+export function createPush({
+  url,
+  helpers,
+  withJob,
+  stopping = new AbortController().signal,
+  logger,
+}: PushOptions): Push {
   return createPushQueue({
     push(storePath, signal) {
       const call = { owners: NOBODY, signal, onProgress: () => {} }
@@ -28,6 +34,9 @@ export function createPush({ url, helpers, withJob, stopping = new AbortControll
     logger,
   })
 }
+
+/** Resolves when the path has been pushed, or is given up. Never rejects. */
+export type Push = (storePath: string) => Promise<void>
 
 export interface PushQueueOptions {
   /** Copies the path to the store. */
@@ -46,50 +55,73 @@ const MAX_TRIES = 24
 const LONGEST_PAUSE_MS = 300_000
 
 /** Copies store paths to another store in the background, one after another. No pull waits for it, or fails because of it. */
-export function createPushQueue({
-  push,
-  stopping,
-  logger,
-  longestPauseMs = LONGEST_PAUSE_MS,
-}: PushQueueOptions): (storePath: string) => void {
-  /** How often each path has failed, in their order. */
-  const waiting = new Map<string, number>()
+export function createPushQueue({ push, stopping, logger, longestPauseMs = LONGEST_PAUSE_MS }: PushQueueOptions): Push {
+  /** In their order. */
+  const waiting = new Map<string, Waiting>()
   let isRunning = false
   let failures = 0
 
-  const tryNext = async (storePath: string, tries: number) => {
+  const tryNext = async (storePath: string, path: Waiting) => {
+    const tries = path.tries + 1
     try {
       await push(storePath, stopping)
+      path.resolve()
       if (failures > 0) logger.info('pushing built store paths works again')
       failures = 0
     } catch (error) {
-      if (stopping.aborted) return
+      if (stopping.aborted) return path.resolve()
       failures += 1
       if (failures === 1) logger.warn({ reason: messageOf(error) }, 'pushing a built store path failed: trying again')
-      if (tries < MAX_TRIES) waiting.set(storePath, tries)
-      else logger.warn({ storePath }, 'a store path is not pushed: it has failed too often')
+      if (tries < MAX_TRIES) putBack(storePath, { ...path, tries })
+      else giveUp(storePath, path, 'it has failed too often')
       await backOff(failures, stopping, longestPauseMs)
     }
+  }
+  /** The path may have been built again meanwhile. */
+  const putBack = (storePath: string, path: Waiting) => {
+    const newer = waiting.get(storePath)
+    if (newer) void newer.ended.then(path.resolve)
+    else waiting.set(storePath, path)
+  }
+  const giveUp = (storePath: string, { resolve }: Waiting, why: string) => {
+    logger.warn({ storePath }, `a store path is not pushed: ${why}`)
+    resolve()
   }
   const run = async () => {
     isRunning = true
     for (let next = first(waiting); next && !stopping.aborted; next = first(waiting)) {
-      const [storePath, tries] = next
+      const [storePath, path] = next
       waiting.delete(storePath)
-      await tryNext(storePath, tries + 1)
+      await tryNext(storePath, path)
     }
+    if (stopping.aborted) for (const { resolve } of waiting.values()) resolve()
     isRunning = false
   }
   return storePath => {
-    if (stopping.aborted) return
-    waiting.set(storePath, 0)
-    const [oldest] = waiting.keys()
-    if (waiting.size > MAX_WAITING && oldest !== undefined) {
-      waiting.delete(oldest)
-      logger.warn({ storePath: oldest }, 'a store path is not pushed: too many wait')
+    if (stopping.aborted) return Promise.resolve()
+    const path = waiting.get(storePath) ?? newWaiting()
+    waiting.set(storePath, { ...path, tries: 0 })
+    const oldest = first(waiting)
+    if (waiting.size > MAX_WAITING && oldest) {
+      waiting.delete(oldest[0])
+      giveUp(...oldest, 'too many wait')
     }
     if (!isRunning) void run()
+    return path.ended
   }
+}
+
+/** A path that waits. */
+interface Waiting {
+  /** How often it has failed. */
+  readonly tries: number
+  readonly ended: Promise<void>
+  resolve(): void
+}
+
+function newWaiting(): Waiting {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return { tries: 0, ended: promise, resolve }
 }
 
 function first<Key, Value>(map: ReadonlyMap<Key, Value>): [Key, Value] | undefined {

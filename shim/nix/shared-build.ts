@@ -50,11 +50,11 @@ const MAX_FAILED_COPIES = 16
  */
 export function createSharedBuild(options: SharedBuildOptions) {
   const { sharing, share, fetchOnly, helpers, inTurn, inTurnToCopy, withJob, withContent, logger } = options
-  const { copyTimeoutMs: timeoutMs = COPY_TIMEOUT_MS, publicKeyFile: ownKeyFile, push, stopping } = share
-  const onBuilt = push === undefined ? () => {} : createPush({ url: push, helpers, withJob, stopping, logger })
+  const { copyTimeoutMs: timeoutMs = COPY_TIMEOUT_MS, publicKeyFile: ownKeyFile, push: url, stopping } = share
+  const push = url === undefined ? undefined : createPush({ url, helpers, withJob, stopping, logger })
 
   const evaluate = async (recipe: FlakeRecipe, call: BuildCall) => {
-    const claim = createOwnClaim(onBuilt, call)
+    const claim = createOwnClaim(push, call)
     const ask = (evaluated: Evaluated) => claim.take(sharing.claim(pathOf(recipe, evaluated), call.signal))
     return claim.endAfter(() =>
       inTurn(call, () => withContent(recipe, call, job => helpers.makeShared({ ...job, fetchOnly }, claim.call, ask))),
@@ -62,7 +62,7 @@ export function createSharedBuild(options: SharedBuildOptions) {
   }
 
   const build = async (recipe: FlakeRecipe, evaluated: Evaluated, call: BuildCall, given?: PathClaim) => {
-    const claim = createOwnClaim(onBuilt, call)
+    const claim = createOwnClaim(push, call)
     if (given) await claim.take(Promise.resolve(given))
     return claim.endAfter(async () => {
       const build = (job: BuildJob) => helpers.make({ ...job, ...again(evaluated), fetchOnly }, claim.call)

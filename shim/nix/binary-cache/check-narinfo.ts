@@ -5,6 +5,8 @@ import { isSignedBy, keyNames } from './signatures.ts'
 import { type PolicyQuery, readSignaturePolicy, type SignaturePolicy } from './trusted-keys.ts'
 
 export interface NarInfoCheck extends Omit<NarInfoQuery, 'env'>, PolicyQuery {
+  /** Whether the derivation of the path says which content it has. */
+  readonly isFixed: boolean
   /** Further keys that the Nix daemon trusts. */
   readonly ownKeys: readonly string[]
 }
@@ -13,17 +15,22 @@ export interface NarInfoCheck extends Omit<NarInfoQuery, 'env'>, PolicyQuery {
  * Throws CopyFailed if the binary cache does not have the path, or Nix would refuse it. Nix itself looks at signatures only after it
  * has fetched everything.
  */
-export async function checkNarInfo({ ownKeys, ...query }: NarInfoCheck): Promise<void> {
+export async function checkNarInfo({ ownKeys, isFixed, ...query }: NarInfoCheck): Promise<void> {
   const [info, policy] = await Promise.all([
     fetchNarInfo({ ...query, env: query.user.env }),
     readSignaturePolicy(query),
   ])
-  if (info !== undefined) checkSignature(info, { ...policy, keys: [...policy.keys, ...ownKeys] })
+  if (info !== undefined) checkSignature(info, { ...policy, keys: [...policy.keys, ...ownKeys], isFixed })
 }
 
 /** Throws CopyFailed if Nix would refuse the path. */
-export function checkSignature(info: NarInfo, { keys, isRequired }: SignaturePolicy): void {
-  if (!isRequired || info.isContentAddressed || isSignedBy(info, keys)) return
+export function checkSignature(
+  info: NarInfo,
+  { keys, isRequired, isFixed }: SignaturePolicy & Pick<NarInfoCheck, 'isFixed'>,
+): void {
+  // The path of another derivation does not come from its content, whatever the binary cache says: Nix would ask for a signature.
+  const isByContent = isFixed && info.isContentAddressed
+  if (!isRequired || isByContent || isSignedBy(info, keys)) return
   throw new RetryableError('CopyFailed', describeSigners(info, keys))
 }
 

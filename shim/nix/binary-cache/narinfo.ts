@@ -1,22 +1,22 @@
 import { isStorePath, STORE_DIR } from '../../../recipes/store-path.ts'
+import { readNarHash } from './nar-hash.ts'
 
 /** What a binary cache says about a store path. Nothing of it is true before a signature is verified. */
 export interface NarInfo {
   readonly storePath: string
-  /** `sha256:` and 52 characters of Nix's base 32. */
+  /** `sha256:` and 52 digits of Nix's base 32, as Nix signs it. */
   readonly narHash: string
   readonly narSize: number
   /** Sorted, as Nix signs them. */
   readonly references: readonly string[]
   /** `<key name>:<base 64>` */
   readonly signatures: readonly string[]
-  /** Whether Nix can verify the path by its content alone. */
+  /** Whether Nix verifies the path by its content alone, if that is true. */
   readonly isContentAddressed: boolean
 }
 
 const MAX_REFERENCES = 1000
 const MAX_SIGNATURES = 32
-const NAR_HASH = /^sha256:[0-9abcdfghijklmnpqrsvwxyz]{52}$/
 const NAR_SIZE = /^[1-9]\d{0,14}$/
 
 /** Parses the text of a `.narinfo` file; undefined if it is not one. Source: Nix, src/libstore/nar-info.cc. */
@@ -24,14 +24,15 @@ export function parseNarInfo(text: string): NarInfo | undefined {
   const lines = text.split('\n').map(readLine)
   const valuesOf = (key: string) => lines.flatMap(line => (line.key === key ? [line.value] : []))
   const [storePath = '', ...otherPaths] = valuesOf('StorePath')
-  const [narHash = ''] = valuesOf('NarHash')
+  const [hash = ''] = valuesOf('NarHash')
   const [narSize = ''] = valuesOf('NarSize')
   const [references = ''] = valuesOf('References')
+  const narHash = readNarHash(hash)
   const names = references.split(' ').filter(name => name !== '')
   const paths = names.map(name => `${STORE_DIR}/${name}`)
   if (otherPaths.length > 0 || paths.length > MAX_REFERENCES) return undefined
   if (!isStorePath(storePath) || !paths.every(path => isStorePath(path))) return undefined
-  if (!NAR_HASH.test(narHash) || !NAR_SIZE.test(narSize)) return undefined
+  if (narHash === undefined || !NAR_SIZE.test(narSize)) return undefined
   return {
     storePath,
     narHash,

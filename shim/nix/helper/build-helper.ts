@@ -63,8 +63,8 @@ async function work(order: unknown, { signal, report }: HelperCall): Promise<voi
     return orCancelled(answer.promise, signal)
   }
   const make = async (): Promise<BuildReport> => {
-    if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe }) }
     const { evaluated, copy, push, isShared, fetchOnly = false } = job
+    if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe, fetchOnly }) }
     if (push) {
       await pushPath(setup, push, signal)
       return { kind: 'pushed' }

@@ -28,7 +28,7 @@ import type { BuildResult } from '../store/results.ts'
 import type { Evaluated } from './messages.ts'
 import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
 import { type Evaluation, type Made, madeOf, saveResult } from './save-result.ts'
-import { keepValid, nothingBuilt, type SharedBuild, takeStep } from './shared-path.ts'
+import { asNothingBuilt, keepValid, nothingBuilt, type SharedBuild, takeStep } from './shared-path.ts'
 
 /** A recipe, and the content to build if its flake is not locked. See the schema of a job. */
 export interface WantedBuild {
@@ -68,7 +68,11 @@ async function buildPackage(
   if (evaluated && (await keepValid(setup, recipe, evaluated.storePath, session)))
     return madeOf(recipe, evaluated, { storePath: evaluated.storePath, output: 'out' })
   if (evaluated && fetchOnly) throw nothingBuilt(recipe, 'it is not in the Nix store of this node')
-  const evaluation = (await stillThere(evaluated)) ?? (await evaluateFirst(setup, recipe, content, session))
+  const evaluateNow = () =>
+    evaluateFirst(setup, recipe, content, session).catch(error => {
+      throw sharing?.fetchOnly ? asNothingBuilt(recipe, error) : error
+    })
+  const evaluation = (await stillThere(evaluated)) ?? (await evaluateNow())
   const { output } = evaluation.derivation
   const step = sharing && (await takeStep(setup, recipe, { evaluation, sharing }, session))
   if (step?.kind === 'leave') return undefined

@@ -44,14 +44,14 @@ export function copyRecipe(setup: NixSetup, wanted: WantedCopy, call: NixRunCall
 }
 
 async function copyPath(setup: NixSetup, { evaluated, copy }: WantedCopy, session: NixSession): Promise<void> {
-  const { storePath } = evaluated
+  const { storePath, isFixed } = evaluated
   const { url, node } = copy
   const { signal, onProgress } = session
   onProgress({ phase: 'fetching', doneBytes: 0, expectedBytes: 0 })
   if (node !== undefined) checkPeerUrl(url)
   if (isHttp(url)) {
     const ownKeys = await readOwnKeys(copy.ownKeyFile)
-    await checkNarInfo({ ...setup, url, storePath, ownKeys, signal, followsRedirects: node === undefined })
+    await checkNarInfo({ ...setup, url, storePath, isFixed, ownKeys, signal, followsRedirects: node === undefined })
   }
   await session.nix('building', copyFromArgs(url, storePath), { subject: 'nix copy', options: COPY_OPTIONS })
 }

@@ -33,6 +33,8 @@ export const evaluatedSchema = v.strictObject({
   runId: v.pipe(text, v.maxLength(255)),
   /** The output, which every node computes by itself. */
   storePath: storePathSchema,
+  /** Whether the derivation says which content the output has. */
+  isFixed: v.boolean(),
   /** Not locked if nobody asks which content it has, or nix does not tell. */
   flake,
   derivation: v.object({

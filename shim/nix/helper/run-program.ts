@@ -1,24 +1,35 @@
 import { basename } from 'node:path'
-import { FinalError, ShimError } from '../../../lib/errors.ts'
+import * as v from 'valibot'
+import { FinalError, RetryableError, ShimError } from '../../../lib/errors.ts'
 import type { ImageProgram } from '../../../recipes/built-package.ts'
 import type { Recipe } from '../../../recipes/recipe.ts'
 import { hostSystem } from '../../../recipes/system.ts'
-import { readRealisation } from '../store/realise.ts'
+import { storePathSchema } from '../store/path-info.ts'
+import { fetchArgs, readRealisation } from '../store/realise.ts'
 import { archiveKey } from '../store/results.ts'
-import { type NixRunCall, type NixSetup, withNix } from './nix-session.ts'
+import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
+import { nothingBuilt } from './shared-path.ts'
+
+export interface ProgramCall extends NixRunCall {
+  readonly recipe: Recipe
+  /** This node builds nothing, so it runs no program. */
+  readonly fetchOnly: boolean
+}
 
 /**
  * Lets Nix run a program as the builder of a derivation, in the sandbox of builds, and returns the store path of what it wrote.
- * Nix does not run it again if the output exists. Throws the build codes, and StreamFailed.
+ * Nix does not run it again if the output exists. Throws the build codes, StreamFailed, and NothingBuilt.
  */
 export async function runProgram(
   setup: NixSetup,
   program: ImageProgram,
-  { recipe, ...call }: NixRunCall & { readonly recipe: Recipe },
+  { recipe, fetchOnly, ...call }: ProgramCall,
 ): Promise<string> {
   const link = await setup.results.prepareLink(archiveKey(recipe))
-  const run = withNix(setup, { recipe, what: 'run of a program' }, call, async ({ runId, onProgress, nix }) => {
+  const run = withNix(setup, { recipe, what: 'run of a program' }, call, async session => {
+    const { runId, onProgress, nix } = session
     onProgress({ phase: 'evaluating', runId })
+    if (fetchOnly) return { storePath: await fetchArchive(recipe, program, link, session) }
     return { storePath: readRealisation(program.path, 'out', await nix('building', programArgs(program, link))) }
   })
   const { storePath } = await run.catch(error => throwStreamFailed(error))
@@ -39,12 +50,37 @@ const DERIVATION = `{ name, system, shell, argument, package, program }: derivat
   preferLocalBuild = true;
 }`
 
-function programArgs({ path: program, storePath, shell }: ImageProgram, link: string): string[] {
+function programArgs(program: ImageProgram, link: string): string[] {
+  return ['build', '--json', ...derivationArgs(program), '--out-link', link]
+}
+
+/** The archive may be in the store, or in a binary cache of nix.conf. */
+async function fetchArchive(recipe: Recipe, program: ImageProgram, link: string, { nix }: NixSession): Promise<string> {
+  const stdout = await nix('evaluating', ['eval', '--json', ...derivationArgs(program), 'outPath'])
+  const storePath = readArchivePath(program, stdout)
+  try {
+    await nix('building', fetchArgs({ storePath }, link))
+    return storePath
+  } catch (error) {
+    if (!(error instanceof ShimError) || error.code !== 'StorePathMissing') throw error
+    throw nothingBuilt(recipe, 'it is a program that writes the image, and the archive is nowhere yet')
+  }
+}
+
+function readArchivePath({ path }: ImageProgram, stdout: string): string {
+  try {
+    return v.parse(storePathSchema, JSON.parse(stdout))
+  } catch {
+    throw new RetryableError('BuildInterrupted', `nix gave an unexpected answer about the archive of ${path}`)
+  }
+}
+
+function derivationArgs({ path: program, storePath, shell }: ImageProgram): string[] {
   const { path, argument } = shell
   const name = archiveName(storePath)
   const given = { name, system: hostSystem(), shell: path, argument, package: storePath, program }
   const args = Object.entries(given).flatMap(([parameter, value]) => ['--argstr', parameter, value])
-  return ['build', '--json', '--expr', DERIVATION, ...args, '--out-link', link]
+  return ['--expr', DERIVATION, ...args]
 }
 
 const HASH_LENGTH = 32

@@ -1,6 +1,6 @@
 import { RetryableError, ShimError } from '../../../lib/errors.ts'
-import { describeRecipe, type FlakeRecipe, recipeKey } from '../../../recipes/recipe.ts'
-import { readOutputPath } from '../evaluate/derivation-file.ts'
+import { describeRecipe, type FlakeRecipe, type Recipe, recipeKey } from '../../../recipes/recipe.ts'
+import { readKnownOutput } from '../evaluate/derivation-file.ts'
 import { queryPathInfo } from '../store/query-path-info.ts'
 import { fetchArgs } from '../store/realise.ts'
 import type { Evaluated } from './messages.ts'
@@ -32,15 +32,16 @@ export async function takeStep(
 ): Promise<SharedStep> {
   const { flake, derivation } = evaluation
   // Attributes of the package say nothing: a flake can set them.
-  const storePath = await readOutputPath(derivation.drvPath, derivation.output)
-  const valid = storePath === undefined ? [] : await validPaths(setup, [derivation.drvPath, storePath], session.signal)
+  const known = await readKnownOutput(derivation.drvPath, derivation.output)
+  const valid = known === undefined ? [] : await validPaths(setup, [derivation.drvPath, known.path], session.signal)
   // The paths in a file of a derivation are right if that is valid: Nix computes them again when it registers it.
-  if (storePath === undefined || !valid.includes(derivation.drvPath)) {
+  if (known === undefined || !valid.includes(derivation.drvPath)) {
     if (sharing.fetchOnly) throw nothingBuilt(recipe, NO_PATH)
     return { kind: 'build' }
   }
+  const { path: storePath, isFixed } = known
   if (valid.includes(storePath) && (await keep(setup, recipe, storePath, session))) return { kind: 'kept', storePath }
-  const evaluated = { runId: session.runId, storePath, flake, derivation }
+  const evaluated = { runId: session.runId, storePath, isFixed, flake, derivation }
   return { kind: (await sharing.claim(evaluated, session.signal)) ? 'build' : 'leave' }
 }
 
@@ -89,9 +90,18 @@ async function keep(
   }
 }
 
+/** Nix says this if an evaluation needs something that is built first. A flake can throw the same words: then it is only tried again. */
+const IMPORTS = /during evaluation because the option 'allow-import-from-derivation' is disabled/
+
+/** The error of an evaluation on a node that builds nothing. */
+export function asNothingBuilt(recipe: FlakeRecipe, error: unknown): unknown {
+  const isImport = error instanceof ShimError && error.code === 'EvaluationFailed' && IMPORTS.test(error.message)
+  return isImport ? nothingBuilt(recipe, 'its evaluation reads what is built first (import from derivation)') : error
+}
+
 const NO_PATH = 'its output path is not known before it is built, so other nodes cannot build it for this one'
 
-export function nothingBuilt(recipe: FlakeRecipe, why: string): RetryableError {
+export function nothingBuilt(recipe: Recipe, why: string): RetryableError {
   const wayOut = 'let its pods run on nodes that build (nix.build in the config)'
   const message = `this node builds nothing, and ${describeRecipe(recipe)} cannot be copied: ${why}: ${wayOut}`
   return new RetryableError('NothingBuilt', message)

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type ErrorCode, RetryableError, reviveError } from '../../../lib/errors.ts'
 import type { PathSharing } from '../../../shim/nix/sharing.ts'
 
@@ -7,6 +8,8 @@ export interface FakeCluster {
   readonly claims: boolean | 'never'
   /** Where the path can be copied from, in order. */
   readonly sources?: readonly { readonly url: string; readonly node?: string }[]
+  /** How long another node builds first. */
+  readonly waitMs?: number
   /** When nothing is left to copy from. `wait`: another node builds, without an end. */
   readonly otherwise?: 'build' | 'wait' | { readonly code: ErrorCode; readonly message: string }
 }
@@ -15,18 +18,27 @@ export type SharingEvent =
   | { readonly event: 'claim'; readonly storePath: string }
   | { readonly event: 'progress'; readonly phase: string }
   | { readonly event: 'end'; readonly failure?: ErrorCode | undefined }
+  /** After a claim has ended. */
+  | { readonly event: 'pushed' }
   | { readonly event: 'find'; readonly failed: readonly string[] }
   | { readonly event: 'copied' | 'not copied'; readonly url: string }
 
+const WAITING = { phase: 'waiting', node: 'worker-3', progress: '12 of 40' } as const
+
 /** Plays the cluster for a builder, and remembers its calls. */
-export function fakeSharing({ claims, sources = [], otherwise = 'build' }: FakeCluster): {
+export function fakeSharing({ claims, sources = [], waitMs, otherwise = 'build' }: FakeCluster): {
   readonly sharing: PathSharing
   readonly events: readonly SharingEvent[]
 } {
   const events: SharingEvent[] = []
   const claim = {
     progress: ({ phase }: { phase: string }) => void events.push({ event: 'progress', phase }),
-    end: async (failure?: { code: ErrorCode }) => void events.push({ event: 'end', failure: failure?.code }),
+    async end(failure?: { code: ErrorCode }, pushed?: Promise<void>) {
+      events.push({ event: 'end', failure: failure?.code })
+      if (pushed === undefined) return
+      await pushed
+      events.push({ event: 'pushed' })
+    },
   }
   const sharing: PathSharing = {
     async claim({ storePath }, signal) {
@@ -37,6 +49,10 @@ export function fakeSharing({ claims, sources = [], otherwise = 'build' }: FakeC
     has: () => {},
     async find(_, { failed, signal, onProgress }) {
       events.push({ event: 'find', failed: [...failed] })
+      if (waitMs !== undefined) {
+        onProgress(WAITING)
+        await delay(waitMs, undefined, { signal })
+      }
       const from = sources.find(({ url }) => !failed.has(url))
       if (from) {
         const end = async (copied: boolean) =>
@@ -45,7 +61,7 @@ export function fakeSharing({ claims, sources = [], otherwise = 'build' }: FakeC
       }
       if (otherwise === 'build') return { kind: 'build', claim }
       if (otherwise !== 'wait') throw reviveError(otherwise.code, otherwise.message)
-      onProgress({ phase: 'waiting', node: 'worker-3', progress: '12 of 40' })
+      onProgress(WAITING)
       return untilAborted(signal)
     },
   }

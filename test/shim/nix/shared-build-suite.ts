@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { chown, mkdir, mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -23,7 +24,14 @@ export interface SharedSuiteOptions {
 }
 
 const FEATURES = { 'experimental-features': 'nix-command flakes ca-derivations' }
-const IN_CACHE = ['documented', 'big', 'left', 'lying', ...Array.from({ length: 30 }, (_, number) => `copy${number}`)]
+const IN_CACHE = [
+  'program',
+  'documented',
+  'big',
+  'left',
+  'lying',
+  ...Array.from({ length: 30 }, (_, number) => `copy${number}`),
+]
 
 /** Two nodes: what one has built, the other copies. The rest of the cluster is played. */
 export function describeSharedBuilds({
@@ -175,6 +183,24 @@ export function describeSharedBuilds({
         expect(await next.pathInfo([storePath])).toHaveLength(1)
       })
 
+      test.each([
+        ['sha256:HEX, as attic names it', (hash: Buffer) => `sha256:${hash.toString('hex')}`],
+        ['sha256-BASE64', (hash: Buffer) => `sha256-${hash.toString('base64')}`],
+      ])('is copied if the narinfo has the hash as %s', async (_, format) => {
+        await using other = await startBinaryCache(folder)
+        other.instead((path, response) => {
+          if (!path.endsWith('.narinfo')) return false
+          const narinfo = narinfoAt(path)
+          const [, nar = ''] = /^URL: (.*)$/m.exec(narinfo) ?? []
+          const hash = createHash('sha256')
+            .update(readFileSync(join(folder, nar)))
+            .digest()
+          return !!response.end(narinfo.replace(/^NarHash: .*$/m, () => `NarHash: ${format(hash)}`))
+        })
+        await using builder = copierOf([other.url])
+        expect(hasBuilt(await ended(builder.start(nextCopy())))).toBe(false)
+      })
+
       test('is copied if only this node itself has signed it, as from a store that it has pushed to', async () => {
         const publicKeyFile = join(dir, 'worker-2.pub')
         await writeFile(publicKeyFile, `${own.publicKey}\n`)
@@ -229,6 +255,7 @@ export function describeSharedBuilds({
     describe('whose copy fails', () => {
       test.each([
         ['unsigned', 'it has no signature: set secret-key-files'],
+        ['unsigned, but said to be verified by its content', 'it has no signature'],
         ['signed by an untrusted key', 'it is signed by stranger, which is not trusted (Nix trusts worker-3)'],
         ['endless', 'its answer about the path (the narinfo) is not valid'],
       ] as const)('because the narinfo is %j fetches nothing more, and is built', async (fault, words) => {
@@ -330,6 +357,15 @@ export function describeSharedBuilds({
         }
       })
 
+      test('may wait longer than a build may take', async () => {
+        const timeoutMs = 12_000
+        const sources = [{ url: cache.url, node: 'worker-3' }]
+        await using builder = builderIn({ claims: false, sources, waitMs: timeoutMs + 500 }, { nix: { timeoutMs } })
+        const build = await ended(builder.start(nextCopy()))
+        expect(hasBuilt(build)).toBe(false)
+        expect(build.progress).toContainEqual(expect.objectContaining({ phase: 'waiting' }))
+      })
+
       test('fails with the final error of that node', async () => {
         const error = { code: 'BuilderFailed', message: 'the builder of app failed' } as const
         await using builder = copierOf([], {}, error)
@@ -357,7 +393,9 @@ export function describeSharedBuilds({
         await using builder = builderIn({ claims: true }, { share: { push: `file://${store}` } })
         const { storePath } = await builder.build(nextCopy())
         const narinfo = join(store, `${basename(storePath).slice(0, 32)}.narinfo`)
-        await expect.poll(() => readFile(narinfo, 'utf8').catch(() => ''), PATIENT).toContain('Compression: zstd')
+        // The claim hears of it, so that no other node builds meanwhile.
+        await expect.poll(() => builder.sharingEvents(), PATIENT).toContainEqual({ event: 'pushed' })
+        expect(await readFile(narinfo, 'utf8')).toContain('Compression: zstd')
       })
 
       test('is copied there later if that store fails first', async () => {
@@ -396,13 +434,28 @@ export function describeSharedBuilds({
       })
 
       test.each([
-        ['addressed', 'NothingBuilt', /builds nothing, .* cannot be copied: its output path is not known/],
-        ['imports', 'EvaluationFailed', /allow-import-from-derivation/],
-      ])('is not built for its path, as %j would need', async (name, code, message) => {
+        ['addressed', /builds nothing, .* cannot be copied: its output path is not known/],
+        ['imports', /builds nothing, .* cannot be copied: its evaluation reads what is built first/],
+      ])('is not built for its path, as %j would need', async (name, message) => {
         await using builder = copierOf([cache.url], fetchOnly)
         const build = builder.start(recipeOf(flake.url, name))
-        await expect(build.done).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+        await expect(build.done).rejects.toMatchObject({
+          code: 'NothingBuilt',
+          message: expect.stringMatching(message),
+        })
         expect(hasBuilt(build)).toBe(false)
+      })
+
+      test('is not run if it is a program, but its archive is used if it is there', async () => {
+        await using builder = copierOf([cache.url], fetchOnly)
+        const recipe = recipeOf(flake.url, 'program')
+        const { storePath } = await builder.build(recipe)
+        const program = { path: storePath, storePath, shell: { path: '/bin/sh', argument: '' } }
+        const message = expect.stringMatching(/builds nothing, .* it is a program that writes the image/)
+        await expect(builder.runProgram(recipe, program)).rejects.toMatchObject({ code: 'NothingBuilt', message })
+        await using other = builderIn({ claims: true })
+        expect(await other.runProgram(recipe, program)).toBe('written\n')
+        expect(await builder.runProgram(recipe, program)).toBe('written\n')
       })
     })
 

@@ -87,13 +87,21 @@ describe('a signature', () => {
     ['if the trusted key is no key', signed, ['worker-3:AAAA', 'worker-3', '']],
   ])('is refused %s', (_, given, keys) => {
     expect(isSignedBy(given, keys)).toBe(false)
-    expect(() => checkSignature(given, { keys, isRequired: true })).toThrow(/^it (?:has no signature|is signed by)/)
+    expect(() => checkSignature(given, { keys, isRequired: true, isFixed: true })).toThrow(
+      /^it (?:has no signature|is signed by)/,
+    )
   })
 
   it('is not needed if Nix asks for none, or can verify the content', () => {
-    expect(() => checkSignature(info, { keys: [], isRequired: false })).not.toThrow()
+    expect(() => checkSignature(info, { keys: [], isRequired: false, isFixed: false })).not.toThrow()
     const addressed = parsed(narinfo({ CA: 'fixed:r:sha256:abc' }))
-    expect(() => checkSignature(addressed, { keys: [], isRequired: true })).not.toThrow()
+    expect(() => checkSignature(addressed, { keys: [], isRequired: true, isFixed: true })).not.toThrow()
+  })
+
+  it('is needed if the path cannot come from the content, whatever the cache says', () => {
+    const addressed = parsed(narinfo({ CA: 'fixed:r:sha256:abc' }))
+    const policy = { keys: [], isRequired: true, isFixed: false }
+    expect(() => checkSignature(addressed, policy)).toThrow('it has no signature')
   })
 })
 

@@ -3,6 +3,8 @@ import type { ServerResponse } from 'node:http'
 /** Answers of a broken or hostile binary cache about a store path. Each gets the right one. */
 export const WRONG_NARINFOS = {
   unsigned: (response, right) => response.end(right.replace(/^Sig: .*\n/m, '')),
+  'unsigned, but said to be verified by its content': (response, right) =>
+    response.end(right.replace(/^Sig: .*$/m, `CA: fixed:r:sha256:${'1'.repeat(52)}`)),
   'signed by an untrusted key': (response, right) => response.end(right.replace('Sig: worker-3:', 'Sig: stranger:')),
   'about another path': (response, right) => response.end(right.replace(/^(StorePath: .*)$/m, '$1-too')),
   garbage: response => response.end('<html>It works!</html>'),

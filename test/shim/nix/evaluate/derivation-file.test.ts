@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { outputPathOf } from '../../../../shim/nix/evaluate/derivation-file.ts'
+import { knownOutputOf } from '../../../../shim/nix/evaluate/derivation-file.ts'
 
 const HASH = '0'.repeat(32)
 const OUT = `/nix/store/${HASH}-app`
@@ -11,12 +11,12 @@ const derivation = (...outputs: readonly string[]) => `Derive([${outputs.join(',
 
 describe('the output path of a derivation', () => {
   it.each([
-    ['one output', derivation(`("out","${OUT}","","")`)],
-    ['two outputs', derivation(`("doc","${DOC}","","")`, `("out","${OUT}","","")`)],
-    ['fixed content', derivation(`("out","${OUT}","sha256","${SHA256}")`)],
-    ['fixed content of a folder', derivation(`("out","${OUT}","r:sha256","${SHA256}")`)],
-  ])('is read from a file with %s', (_, text) => {
-    expect(outputPathOf(text, 'out')).toBe(OUT)
+    ['one output', derivation(`("out","${OUT}","","")`), false],
+    ['two outputs', derivation(`("doc","${DOC}","","")`, `("out","${OUT}","","")`), false],
+    ['fixed content', derivation(`("out","${OUT}","sha256","${SHA256}")`), true],
+    ['fixed content of a folder', derivation(`("out","${OUT}","r:sha256","${SHA256}")`), true],
+  ])('is read from a file with %s', (_, text, isFixed) => {
+    expect(knownOutputOf(text, 'out')).toEqual({ path: OUT, isFixed })
   })
 
   it.each([
@@ -42,11 +42,11 @@ describe('the output path of a derivation', () => {
     ['has endless names', `Derive([("${'a'.repeat(60_000)}`],
     ['nests endlessly', 'Derive(['.repeat(8_000)],
   ])('is unknown if the file %s', (_, text) => {
-    expect(outputPathOf(text, 'out')).toBeUndefined()
+    expect(knownOutputOf(text, 'out')).toBeUndefined()
   })
 
   it('is found among thousands of outputs', () => {
     const many = Array.from({ length: 2_000 }, (_, index) => `("o${index}","","","")`)
-    expect(outputPathOf(derivation(...many, `("out","${OUT}","","")`), 'out')).toBe(OUT)
+    expect(knownOutputOf(derivation(...many, `("out","${OUT}","","")`), 'out')).toEqual({ path: OUT, isFixed: false })
   })
 })

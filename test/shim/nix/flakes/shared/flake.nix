@@ -35,6 +35,7 @@
         big = package "big" "busybox head -c 4000000 /dev/urandom > $out";
         claimed = package "claimed" "echo built here; echo > $out";
         left = package "left" "echo built here; echo > $out";
+        program = package "program" "echo '#!/bin/sh' > $out; echo 'echo written' >> $out; busybox chmod +x $out";
         mute = package "mute" "exit 1";
         waiting = package "waiting" "echo pid $$; exec busybox cat ${builtins.readFile ./gate} > $out";
         waiting2 = package "waiting2" "echo pid $$; exec busybox cat ${builtins.readFile ./gate} > $out";
