@@ -42,7 +42,7 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
     const selected = nodes.states().filter(node => canTakePart(node, system) && matches(node.labels))
     return {
       nodes: new Map(selected.map(node => [node.name, node])),
-      canBuild: selected.some(node => !node.fetchOnly && isAble(node)),
+      canBuild: selected.some(node => !node.fetchOnly),
     }
   }
 
