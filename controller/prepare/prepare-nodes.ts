@@ -93,13 +93,19 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
         }
       }),
       bornAt: build.createdAt,
-      room: MAX_IN_NAMESPACE - preparing.countIn(build.namespace),
+      room: MAX_IN_NAMESPACE - preparing.countIn(build.namespace, isAbleNode),
       now: Date.now(),
     })
     for (const node of release) preparing.take(key, node)
     if (ask.length > 0) await askNodes(key, build, ask)
     revokeNeedless(key, selection, entries)
     return recheckAt
+  }
+
+  /** Those that are lost may stay so for long, and do nothing meanwhile. */
+  function isAbleNode(name: string): boolean {
+    const node = nodes.state(name)
+    return node !== undefined && isAble(node)
   }
 
   /** If a selected node can build, no other one needs to. One that has begun may finish. */
