@@ -28,7 +28,7 @@ export type Grace = 'unwanted' | 'stranded' | `lost ${string}`
 /** The nodes that a NixBuild selects to get its image ahead of pods. */
 export interface Selection {
   readonly nodes: ReadonlyMap<string, NodeState>
-  /** Whether one of them can build. */
+  /** Whether one of them builds, be it now or when it is ready again. */
   readonly canBuild: boolean
 }
 
@@ -85,17 +85,22 @@ export type NixBuildAction =
   | { readonly type: 'none' }
   /** It is not needed any more. */
   | { readonly type: 'delete' }
-  | { readonly type: 'fail'; readonly message: string; readonly attempts: readonly NixBuildAttempt[] }
-  | { readonly type: 'assign'; readonly node: string; readonly attempts: readonly NixBuildAttempt[] }
+  | (StatusChange & { readonly type: 'fail'; readonly message: string })
+  | (StatusChange & { readonly type: 'assign'; readonly node: string })
   /** No node has it: the status becomes Pending, with the reason. */
-  | {
+  | (StatusChange & {
       readonly type: 'leavePending'
       readonly reason: 'NoNode' | 'NodeLost' | 'TooMany'
       readonly message: string
-      readonly attempts: readonly NixBuildAttempt[]
-    }
+    })
   /** What the nodes say. */
   | { readonly type: 'report'; readonly patch: StatusPatch }
+
+interface StatusChange {
+  readonly attempts: readonly NixBuildAttempt[]
+  /** The numbers of nodes, if they change with it. */
+  readonly groups?: StatusPatch | undefined
+}
 
 /** A change of the status as a JSON merge patch: null removes a field. */
 export type StatusPatch = Readonly<Record<string, unknown>>

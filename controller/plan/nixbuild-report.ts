@@ -4,6 +4,7 @@ import { apiTime } from '../../kube/resources/metadata.ts'
 import { type NodeCount, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import {
   BUILD_FIELDS,
+  NIXBUILD_CONDITIONS,
   type NixBuildResult,
   nixBuildConditions,
   removeFields,
@@ -23,6 +24,7 @@ export function statusPatch(build: NixBuildView, action: StatusAction, now: numb
     // Whatever the action is, the node of the build loses it.
     ...removeFields(),
     ...(action.type === 'fail' ? { status: 'Failed', completionTime: at } : { status: 'Pending' }),
+    ...action.groups,
     observedGeneration: generation,
     attempts: action.attempts,
     conditions: nixBuildConditions(resultOf(action), { conditions, generation, now: at }),
@@ -39,12 +41,28 @@ export function reportPatch(build: NixBuildView, news: Aggregate, now: number): 
   return Object.keys(patch).length === 0 ? undefined : patch
 }
 
-/** The selected nodes may change after it was written first. */
-function generationPatch({ generation, fields: { observedGeneration = generation } }: NixBuildView): StatusPatch {
-  return generation > observedGeneration ? { observedGeneration: generation } : {}
+/**
+ * The selected nodes may change after it was written first. The conditions then say the same of others: who waits for one
+ * believes only those of the last change.
+ */
+function generationPatch({ generation, conditions, fields }: NixBuildView): StatusPatch {
+  const { observedGeneration = generation } = fields
+  return {
+    ...(generation > observedGeneration && { observedGeneration: generation }),
+    ...(conditions.some(condition => isOlder(condition, generation)) && {
+      conditions: conditions.map(condition =>
+        isOlder(condition, generation) ? { ...condition, observedGeneration: generation } : condition,
+      ),
+    }),
+  }
 }
 
-function groupsPatch({ fields }: NixBuildView, news: Aggregate): StatusPatch {
+function isOlder({ type, observedGeneration = Number.POSITIVE_INFINITY }: Condition, generation: number): boolean {
+  return NIXBUILD_CONDITIONS.includes(type) && observedGeneration < generation
+}
+
+/** What changes in the numbers of nodes. */
+export function groupsPatch({ fields }: NixBuildView, news: Aggregate): StatusPatch {
   const changed = NODE_GROUPS.filter(group => textOf(fields[group]) !== textOf(news[group]))
   return Object.fromEntries(changed.map(group => [group, news[group].count === 0 ? null : news[group]]))
 }

@@ -1,5 +1,6 @@
 import type { NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
+import { AGAIN_MS } from './again.ts'
 import {
   act,
   type NixBuildAction,
@@ -8,6 +9,7 @@ import {
   NOTHING,
   type Selection,
 } from './nixbuild-facts.ts'
+import { soonest } from './soonest.ts'
 
 /**
  * Shortest time between two writes of why no node can build, in milliseconds. Any change of a node may change the
@@ -23,11 +25,16 @@ export function planAssignment(facts: NixBuildFacts): NixBuildPlan {
 
 /** Plans one that has succeeded, and whose image no node has any more. */
 export function planAgain(facts: NixBuildFacts): NixBuildPlan {
-  const isFetched = facts.selection && facts.selection.nodes.size > 0 && !facts.selection.canBuild
-  return isFetched ? assign(facts) : planStranded(facts)
+  const { build, selection, now } = facts
+  const isFetched = selection !== undefined && selection.nodes.size > 0 && !selection.canBuild
+  if (!isFetched) return planStranded(facts)
+  const againAt = (build.finishedAt ?? build.createdAt) + AGAIN_MS
+  if (now >= againAt) return assign(facts)
+  const plan = planStranded(facts)
+  return { ...plan, recheckAt: soonest(plan.recheckAt, againAt) }
 }
 
-/** One of the nodes that it selects builds it. If they only fetch, another node gets it. */
+/** One of the nodes that it selects builds it, and is waited for. If they only fetch, another node gets it. */
 function planSelected(facts: NixBuildFacts, { nodes, canBuild }: Selection): NixBuildPlan {
   if (facts.isPulled || canBuild) return NOTHING
   if (nodes.size > 0 || facts.isStranded) return assign(facts)

@@ -2,7 +2,7 @@ import { isFinished } from '../../kube/resources/nixbuild.ts'
 import { type Aggregate, aggregate } from './aggregate.ts'
 import { planLostNode } from './lost-node.ts'
 import { act, afterGrace, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
-import { reportPatch } from './nixbuild-report.ts'
+import { groupsPatch, reportPatch } from './nixbuild-report.ts'
 import { planAgain, planAssignment } from './plan-assignment.ts'
 import { soonest } from './soonest.ts'
 
@@ -29,7 +29,7 @@ function planFinished(facts: NixBuildFacts): NixBuildPlan {
   const news = aggregateOf(facts)
   const isGone = facts.build.phase === 'Succeeded' && news.isLeft && facts.assignedNode === undefined
   const again = isGone ? planAgain(facts) : NOTHING
-  return again.action.type === 'none' ? merge(again, planReport(facts, news)) : again
+  return again.action.type === 'none' ? merge(again, planReport(facts, news)) : withGroups(again, facts, news)
 }
 
 function planUnwanted(facts: NixBuildFacts): NixBuildPlan {
@@ -45,9 +45,18 @@ function planProgress(facts: NixBuildFacts): NixBuildPlan {
   const news = aggregateOf(facts)
   const node = build.buildNode ?? assignedNode
   const lost = node === undefined ? NOTHING : planLostNode(facts, node)
-  if (lost.action.type !== 'none') return lost
+  if (lost.action.type !== 'none') return withGroups(lost, facts, news)
   const assigning = node === undefined && news.isLeft ? planAssignment(facts) : NOTHING
-  return merge(lost, assigning.action.type === 'none' ? merge(assigning, planReport(facts, news)) : assigning)
+  if (assigning.action.type !== 'none') return merge(lost, withGroups(assigning, facts, news))
+  return merge(lost, merge(assigning, planReport(facts, news)))
+}
+
+/** Whatever a status says, it also says which nodes are selected: a status without them says that there are none. */
+function withGroups(plan: NixBuildPlan, { build }: NixBuildFacts, news: Aggregate): NixBuildPlan {
+  const { action } = plan
+  if (action.type === 'none' || action.type === 'delete' || action.type === 'report') return plan
+  const groups = groupsPatch(build, news)
+  return Object.keys(groups).length === 0 ? plan : { ...plan, action: { ...action, groups } }
 }
 
 function aggregateOf(facts: NixBuildFacts): Aggregate {

@@ -1,3 +1,4 @@
+import { AGAIN_MS } from '../plan/again.ts'
 import { soonest } from '../plan/soonest.ts'
 import type { NodeEntry } from '../views/nixnode.ts'
 import { isActive } from '../views/nixnode.ts'
@@ -42,11 +43,6 @@ const FIRST = 4
 const MOST = 100
 /** A node that has not begun after this time does not keep others from beginning, in milliseconds. */
 const BEGIN_MS = 120_000
-/**
- * A node that has failed, or has lost the image, is asked again after this time, in milliseconds: a kubelet removes images
- * that nothing uses when its disk is full.
- */
-const AGAIN_MS = 3_600_000
 
 /** Which of the selected nodes make the image next. */
 export function planPreparing(facts: PreparingFacts): PreparingPlan {

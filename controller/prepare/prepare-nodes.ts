@@ -6,11 +6,14 @@ import { type NixBuildView, recipeId } from '../views/nixbuild.ts'
 import { isActive, type NodeEntry } from '../views/nixnode.ts'
 import type { NodeState } from '../views/node.ts'
 import { planPreparing } from './plan-preparing.ts'
+import { settleAssignment } from './settle-assignment.ts'
 
 /** Has the nodes that NixBuilds select make their images. */
 export interface NodePreparation {
   /** Undefined if the NixBuild selects none. */
   select(build: NixBuildView): Selection | undefined
+  /** Finds out which node the NixBuild is assigned to, after this controller has begun. */
+  settle(key: string, build: NixBuildView, selection: Selection | undefined): void
   /** Asks and releases nodes. Returns when to do so again if nothing changes earlier. */
   prepare(key: string, build: NixBuildView, selection: Selection | undefined): Promise<number | undefined>
   forget(key: string): void
@@ -39,8 +42,27 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
     const selected = nodes.states().filter(node => canTakePart(node, system) && matches(node.labels))
     return {
       nodes: new Map(selected.map(node => [node.name, node])),
-      canBuild: selected.some(node => !node.fetchOnly && isAble(node)),
+      canBuild: selected.some(node => !node.fetchOnly),
     }
+  }
+
+  /** Only what the NixNodes have said is both assigned and asked of one node. */
+  function settle(key: string, { buildNode }: NixBuildView, selection: Selection | undefined): void {
+    const before = assignments.nodeOf(key)
+    const recipe = assignments.recipeOf(key)
+    const asked = preparing.nodesOf(key)
+    if (before === undefined || recipe === undefined || !asked.has(before)) return
+    const builder = settleAssignment({
+      nodes: asked,
+      buildNode,
+      isSelected: name => selection?.nodes.has(name) === true,
+      isFetchOnly: name => nodes.state(name)?.fetchOnly === true,
+    })
+    // One that selects no nodes is on no other.
+    const node = builder ?? (selection ? undefined : before)
+    if (node === undefined) assignments.revoke(key)
+    else if (node !== before) assignments.assign(key, { node, recipe })
+    if (node !== undefined) preparing.take(key, node)
   }
 
   /** A node without a NixNode has an older shim, which is never asked anything. */
@@ -71,13 +93,19 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
         }
       }),
       bornAt: build.createdAt,
-      room: MAX_IN_NAMESPACE - preparing.countIn(build.namespace),
+      room: MAX_IN_NAMESPACE - preparing.countIn(build.namespace, isAbleNode),
       now: Date.now(),
     })
     for (const node of release) preparing.take(key, node)
     if (ask.length > 0) await askNodes(key, build, ask)
     revokeNeedless(key, selection, entries)
     return recheckAt
+  }
+
+  /** Those that are lost may stay so for long, and do nothing meanwhile. */
+  function isAbleNode(name: string): boolean {
+    const node = nodes.state(name)
+    return node !== undefined && isAble(node)
   }
 
   /** If a selected node can build, no other one needs to. One that has begun may finish. */
@@ -115,7 +143,7 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
     return found?.metadata.uid === uid ? recipeOnly(found.spec) : undefined
   }
 
-  return { select, prepare, forget }
+  return { select, settle, prepare, forget }
 }
 
 /** A cordoned node gets images, too: it may soon be used. */

@@ -68,6 +68,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     const waitUntil = (memories.get(key)?.plannedAt ?? 0) + LARGE_PLAN_MS
     if (isLarge(idOf(build)) && Date.now() < waitUntil) return waitUntil
     const selection = preparation.select(build)
+    preparation.settle(key, build, selection)
     const plan = planOf(key, build, selection)
     remember(key, build, plan.memory)
     if (plan.action.type === 'delete' && isUsed(build)) return Date.now() + PLAIN_USE_MS

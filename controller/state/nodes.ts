@@ -14,7 +14,8 @@ export interface Nodes {
   uidOf(node: string): string | undefined
   systemOf(node: string): string | undefined
   state(node: string): NodeState | undefined
-  states(): NodeState[]
+  /** Of all nodes. Cheap until one of them changes. */
+  states(): readonly NodeState[]
   /** Undefined if there is no such Node. */
   keepAnnotations(node: string): KeepAnnotations | undefined
   /** Until when a shim counts as alive if it does not renew. No event reports a missed renewal. */
@@ -33,10 +34,14 @@ export interface NodesOptions extends NodeRules {
   readonly now: () => number
 }
 
+const NEVER = Number.POSITIVE_INFINITY
+
 export function createNodes(options: NodesOptions): Nodes {
   const { mirrored, allMirrored, isFetchOnly, repels, tolerations, onChange, now } = options
   const renewals = new Map<string, ShimRenewal>()
   const lastStates = new Map<string, NodeState>()
+  /** The result of `states`, until a shim that counts as alive may be dead. */
+  let cached: { readonly states: readonly NodeState[]; validUntil: number } | undefined
 
   const stateOf = (view: NodeView) =>
     nodeState(view, {
@@ -55,9 +60,27 @@ export function createNodes(options: NodesOptions): Nodes {
     const before = lastStates.get(node)
     const after = state(node)
     if (sameNodeState(before, after)) return
+    cached = undefined
     if (after) lastStates.set(node, after)
     else lastStates.delete(node)
     onChange(node, { system: before?.system !== after?.system })
+  }
+
+  function states(): readonly NodeState[] {
+    if (!cached || now() >= cached.validUntil) cached = readStates()
+    return cached.states
+  }
+
+  function readStates(): NonNullable<typeof cached> {
+    const views = [...allMirrored()]
+    const ends = views.flatMap(({ name }) => renewals.get(name)?.aliveUntil ?? []).filter(end => end > now())
+    return { states: views.map(stateOf), validUntil: ends.reduce((first, end) => Math.min(first, end), NEVER) }
+  }
+
+  function observe(node: string, lease: ShimLease): void {
+    const renewal = observeRenewal(renewals.get(node), lease, now())
+    renewals.set(node, renewal)
+    if (cached) cached.validUntil = Math.min(cached.validUntil, renewal.aliveUntil)
   }
 
   return {
@@ -66,13 +89,13 @@ export function createNodes(options: NodesOptions): Nodes {
     systemOf: node => mirrored(node)?.system,
     state,
     keepAnnotations: node => mirrored(node)?.keep,
-    states: () => Array.from(allMirrored(), stateOf),
+    states,
     aliveUntil: node => renewals.get(node)?.aliveUntil,
     nodeChanged: notifyIfChanged,
     leaseChanged(node, lease) {
       // The Lease may have expired before, which no event reports.
       notifyIfChanged(node)
-      if (lease) renewals.set(node, observeRenewal(renewals.get(node), lease, now()))
+      if (lease) observe(node, lease)
       else renewals.delete(node)
       notifyIfChanged(node)
     },

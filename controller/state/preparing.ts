@@ -12,8 +12,8 @@ export interface Preparing {
   recipeOf(key: string): NixBuildRecipe | undefined
   /** Keys of NixBuilds, in the order in which the node was asked. */
   onNode(node: string): ReadonlySet<string>
-  /** Number in a namespace, each counted once for each node. */
-  countIn(namespace: string): number
+  /** Number in a namespace, each counted once for each of the nodes that count. */
+  countIn(namespace: string, counts: (node: string) => boolean): number
   give(key: string, node: string, recipe: NixBuildRecipe): void
   take(key: string, node: string): void
   takeAll(key: string): void
@@ -35,7 +35,8 @@ const NONE: ReadonlySet<string> = new Set()
 export function createPreparing({ onNode }: { readonly onNode: (node: string) => void }): Preparing {
   const all = new Map<string, Prepared>()
   const byNode = new Map<string, Set<string>>()
-  const counts = new Map<string, number>()
+  /** By namespace, the number of each node. */
+  const counted = new Map<string, Map<string, number>>()
   const restored = new Set<string>()
 
   function add(key: string, node: string, recipe: NixBuildRecipe): boolean {
@@ -44,7 +45,7 @@ export function createPreparing({ onNode }: { readonly onNode: (node: string) =>
     all.set(key, prepared)
     prepared.nodes.add(node)
     byNode.set(node, (byNode.get(node) ?? new Set()).add(key))
-    count(key, 1)
+    count(key, node, 1)
     return true
   }
 
@@ -55,22 +56,31 @@ export function createPreparing({ onNode }: { readonly onNode: (node: string) =>
     const keys = byNode.get(node)
     keys?.delete(key)
     if (keys?.size === 0) byNode.delete(node)
-    count(key, -1)
+    count(key, node, -1)
     onNode(node)
   }
 
-  function count(key: string, change: 1 | -1): void {
+  function count(key: string, node: string, change: 1 | -1): void {
     const namespace = namespaceOf(key)
-    const number = (counts.get(namespace) ?? 0) + change
-    if (number === 0) counts.delete(namespace)
-    else counts.set(namespace, number)
+    const numbers = counted.get(namespace) ?? new Map<string, number>()
+    const number = (numbers.get(node) ?? 0) + change
+    if (number === 0) numbers.delete(node)
+    else numbers.set(node, number)
+    if (numbers.size === 0) counted.delete(namespace)
+    else counted.set(namespace, numbers)
+  }
+
+  function countIn(namespace: string, counts: (node: string) => boolean): number {
+    let sum = 0
+    for (const [node, number] of counted.get(namespace) ?? []) if (counts(node)) sum += number
+    return sum
   }
 
   return {
     nodesOf: key => all.get(key)?.nodes ?? NONE,
     recipeOf: key => all.get(key)?.recipe,
     onNode: node => byNode.get(node) ?? NONE,
-    countIn: namespace => counts.get(namespace) ?? 0,
+    countIn,
     give(key, node, recipe) {
       if (add(key, node, recipe)) onNode(node)
     },

@@ -2,6 +2,7 @@ import { objectKey } from '../../kube/mirror.ts'
 import { isTooMany } from '../plan/plan-assignment.ts'
 import type { Assignments } from './assignments.ts'
 import type { Builds } from './builds.ts'
+import { createPreparedBuilds } from './prepared-builds.ts'
 
 /** Marks NixBuilds for reconciling because of the nodes that have them or may get them. */
 export interface WaitingBuilds {
@@ -26,6 +27,7 @@ const MAX_NEXT = 4
 export function createWaitingBuilds({ builds, assignments, onBuild, signal }: WaitingBuildsOptions): WaitingBuilds {
   let offeredAt = Number.NEGATIVE_INFINITY
   let timer: NodeJS.Timeout | undefined
+  const prepared = createPreparedBuilds({ builds, onBuild, signal })
 
   function offerSoon(): void {
     if (timer || signal.aborted) return
@@ -41,7 +43,6 @@ export function createWaitingBuilds({ builds, assignments, onBuild, signal }: Wa
       const key = objectKey(build)
       if (build.buildNode === undefined && assignments.nodeOf(key) === undefined) onBuild(key)
     }
-    for (const key of builds.preparing()) onBuild(key)
   }
 
   signal.addEventListener('abort', () => clearTimeout(timer))
@@ -53,6 +54,7 @@ export function createWaitingBuilds({ builds, assignments, onBuild, signal }: Wa
         if ((assignments.nodeOf(key) ?? node) === node) onBuild(key)
       }
       offerSoon()
+      prepared.nodeChanged()
     },
     roomIn(namespace) {
       const waiting = builds.mayNeedNode().filter(build => build.namespace === namespace && isTooMany(build))

@@ -42,6 +42,13 @@ const label = (node: string, web: string | null) => world.changeNode(node, { met
 const select = (build: ObjectName, nodes: object | null) =>
   world.kube.patch(nixBuilds, { ...build, body: { spec: { nodes } } }, { type: 'merge', fieldManager: 'test' })
 
+/** Runs `enbi-shim pull`. */
+function pullOn(system: string, namespace: string, image: string, ...more: string[]) {
+  const recipe = [image, '--flake', 'github:team/app', '--package', 'app', '--system', system]
+  const where = ['--namespace', namespace, '--kubeconfig', world.cluster.adminKubeconfig]
+  return execa(process.execPath, [SHIM_MAIN, 'pull', ...recipe, ...where, ...more], { reject: false })
+}
+
 describe('a NixBuild that selects nodes', () => {
   it.concurrent('is made on each of them, also on one that gets the label later, and on no other', async () => {
     const namespace = await world.createNamespace()
@@ -84,6 +91,10 @@ describe('a NixBuild that selects nodes', () => {
     await label(third, null)
     await waitForNodes(build, [])
     await waitForStatus(build, { selected: { count: 2 }, conditions: [{ status: 'True' }, {}] })
+    // As many have it as before.
+    await select(build, { matchLabels: { web: 'yes' }, matchExpressions: null })
+    const where = ['--namespace', namespace, '--timeout=60s']
+    await world.cluster.kubectl(['wait', `nixbuild/${build.name}`, '--for=condition=Complete', ...where])
     // Retention keeps none that have finished.
     const other = await world.addBuild(namespace, {
       system: 'aarch64-linux',
@@ -131,11 +142,7 @@ describe('a NixBuild that selects nodes', () => {
       await world.addNode({ arch, labels: { web: 'yes' } }),
     ]
     const [a = '', b = ''] = nodes
-    const pullImage = (image: string, ...more: string[]) => {
-      const recipe = [image, '--flake', 'github:team/app', '--package', 'app', '--system', 'i686-linux']
-      const where = ['--namespace', namespace, '--kubeconfig', world.cluster.adminKubeconfig]
-      return execa(process.execPath, [SHIM_MAIN, 'pull', ...recipe, ...where, ...more], { reject: false })
-    }
+    const pullImage = (image: string, ...more: string[]) => pullOn('i686-linux', namespace, image, ...more)
     const pull = (...more: string[]) => pullImage('app:cli', ...more)
     const running = pull('--nodes', 'web in (yes)', '--json')
     const build = await firstBuild(world, namespace)
@@ -252,5 +259,10 @@ describe('a NixBuild that selects nodes', () => {
     await waitForStatus(build, { buildNode: builder, missing: { count: 1, nodes: [fetching] } })
     await world.kube.delete(nixBuilds, build)
     await waitForNodes(build, [])
+    const running = pullOn('powerpc64le-linux', namespace, 'app:cli', '--nodes', 'web')
+    const made = await firstBuild(world, namespace)
+    await waitForNodes(made, [fetching, builder])
+    for (const node of [builder, fetching]) await world.report(node, made, { state: 'Present', ...IMAGE })
+    expect(await running).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/app:cli is sha256:1$/) })
   })
 })

@@ -18,8 +18,7 @@ let namespace: string
 
 beforeAll(async () => {
   world = await startWorld()
-  // A node that builds nothing has no need of the grace time.
-  controller = await world.cluster.startController({ flags: ['--builder-grace=1h', '--lost-grace=500ms'] })
+  controller = await startController()
 })
 afterAll(async () => {
   await controller?.[Symbol.asyncDispose]()
@@ -28,6 +27,9 @@ afterAll(async () => {
 beforeEach(async () => {
   namespace = await world.createNamespace()
 })
+
+// A node that builds nothing has no need of the grace time.
+const startController = () => world.cluster.startController({ flags: ['--builder-grace=1h', '--lost-grace=500ms'] })
 
 const waitForBuild = (build: ObjectName, expected: object) =>
   vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), PATIENT)
@@ -85,6 +87,37 @@ describe('a node that builds nothing', () => {
     const other = await world.addNode({ arch: system })
     await waitForNode(build, other)
     await waitForBuild(build, { status: { attempts: [{ node, reason: expect.stringContaining('nix.build: never') }] } })
+  })
+})
+
+describe('a NixBuild that selects nodes that build nothing', () => {
+  const nodes = { matchLabels: { fetches: 'yes' } }
+
+  it('stays on the node that builds it when another controller takes over', async () => {
+    const arch = 's390x'
+    const fetching: string[] = []
+    for (let count = 0; count < 4; count += 1)
+      fetching.push(await world.addNode({ arch, fetchOnly: true, labels: { fetches: 'yes' } }))
+    const builder = await world.addNode({ arch })
+    const build = await world.addBuild(namespace, { system: 's390x-linux', nodes })
+    const waitForNodes = (names: readonly string[]) =>
+      vi.waitFor(async () => {
+        expect((await world.assignedNode(build))?.split(',').toSorted()).toEqual([...names].sort())
+      }, PATIENT)
+    const generation = async () => (await world.nixNode(builder))?.metadata.generation ?? 0
+    await waitForNodes([...fetching, builder])
+    await world.report(builder, build, { state: 'Building' })
+    await waitForBuild(build, { status: { status: 'Building', buildNode: builder } })
+    const before = await generation()
+    await controller[Symbol.asyncDispose]()
+    controller = await startController()
+    const other = await world.addBuild(namespace, { system: 's390x-linux', imageTag: 'other:1', nodes })
+    await vi.waitFor(async () => expect(await world.assignedNode(other)).toContain(builder), PATIENT)
+    expect(await generation()).toBe(before + 1)
+    await world.report(builder, build, { state: 'Present', imageDigest: 'sha256:1' })
+    await waitForNodes(fetching)
+    await waitForBuild(build, { status: { status: 'Succeeded', buildNode: builder } })
+    expect((await world.build(build))?.status.attempts).toEqual([])
   })
 })
 

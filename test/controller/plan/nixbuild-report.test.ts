@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { statusPatch } from '../../../controller/plan/nixbuild-report.ts'
+import type { MainStatus } from '../../../controller/plan/aggregate.ts'
+import { reportPatch, statusPatch } from '../../../controller/plan/nixbuild-report.ts'
 import { removeFields } from '../../../kube/resources/nixbuild-status.ts'
 import { someBuild } from '../views.ts'
 
@@ -49,6 +50,12 @@ describe('the patch of a status', () => {
     })
   })
 
+  it('says which nodes are selected', () => {
+    const groups = { selected: { count: 1, nodes: ['a'] } }
+    const action = { type: 'assign', node: 'node-2', attempts: [], groups } as const
+    expect(statusPatch(build, action, NOW)).toMatchObject({ status: 'Pending', ...groups })
+  })
+
   it('finishes a build that is given up', () => {
     const at = { observedGeneration: 3, lastTransitionTime: TIME }
     expect(statusPatch(build, { type: 'fail', message: 'why', attempts: [] }, NOW)).toMatchObject({
@@ -60,5 +67,35 @@ describe('the patch of a status', () => {
         { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'why', ...at },
       ],
     })
+  })
+})
+
+describe('a report about a NixBuild that has changed', () => {
+  const none = { count: 0, nodes: [] }
+  const news = { ready: none, building: none, failed: none, selected: none, missing: none, isLeft: false }
+  const at = { observedGeneration: 1, lastTransitionTime: BEFORE }
+  const conditions = [
+    { type: 'Other', status: 'True', reason: '', message: '', observedGeneration: 1 },
+    { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Image loaded', ...at },
+    { type: 'Success', status: 'True', reason: 'ResultSuccess', message: 'Image loaded as sha256:1', ...at },
+  ] as const
+  const result = { kind: 'Succeeded', imageId: 'sha256:1' } as const
+  const report = (generation: number, main?: MainStatus) =>
+    reportPatch(
+      someBuild({ metadata: { generation }, status: { status: 'Succeeded', observedGeneration: 1, conditions } }),
+      { ...news, main },
+      NOW,
+    )
+  const [other, ...own] = conditions
+
+  it.each([
+    ['with new conditions', { phase: 'Succeeded', result, fields: undefined } as const],
+    ['with those that it has', undefined],
+  ])('says that its conditions are about the change, %s', (_name, main) => {
+    expect(report(2, main)).toEqual({
+      observedGeneration: 2,
+      conditions: [other, ...own.map(condition => ({ ...condition, observedGeneration: 2 }))],
+    })
+    expect(report(1, main)).toBeUndefined()
   })
 })

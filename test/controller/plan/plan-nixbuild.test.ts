@@ -304,10 +304,16 @@ describe('a NixBuild that selects nodes', () => {
       { type: 'leavePending', reason: 'NodeLost' },
     ],
     [
-      'is built again for nodes that only fetch if its image is gone',
-      { status: { status: 'Succeeded' } },
+      'is built again for nodes that only fetch if its image is gone, after an hour',
+      { status: { status: 'Succeeded', completionTime: '2026-01-01T00:00:00Z' } },
       select(false, 'a'),
       { type: 'assign' },
+    ],
+    [
+      'is not built again sooner',
+      { status: { status: 'Succeeded', completionTime: '2026-01-01T00:00:01Z' } },
+      select(false, 'a'),
+      { type: 'none' },
     ],
     [
       'is left to nodes that can build if its image is gone',
@@ -323,6 +329,27 @@ describe('a NixBuild that selects nodes', () => {
     ],
   ] as const)('%s', (_name, build, facts, action) => {
     expect(plan({ spec, ...build }, facts).action).toMatchObject(action)
+  })
+
+  it('is planned again when its image may be built again', () => {
+    const completionTime = '2026-01-01T00:00:01Z'
+    const written = { selected: { count: 1, nodes: ['a'] }, missing: { count: 1, nodes: ['a'] } }
+    const status = { status: 'Succeeded', imageDigest: 'sha256:1', completionTime, ...written }
+    expect(plan({ spec, status }, { ...select(false, 'a'), writtenAt: NOW })).toMatchObject({ recheckAt: NOW + 1_000 })
+  })
+
+  it('says which nodes it selects whenever it says anything', () => {
+    const groups = { selected: { count: 1, nodes: ['a'] }, missing: { count: 1, nodes: ['a'] } }
+    const none = { chooseNode: () => ({ none: 'x' }) }
+    for (const facts of [{}, none])
+      expect(plan({ spec }, { ...select(false, 'a'), ...facts }).action).toMatchObject({ groups })
+    const moved = plan({ spec, status: buildingOn1 }, { ...lost, ...select(false, 'a') })
+    expect(moved.action).toMatchObject({ type: 'assign', groups })
+    expect(plan({ spec, status: groups }, select(false, 'a')).action).toEqual({
+      type: 'assign',
+      node: 'node-2',
+      attempts: [],
+    })
   })
 })
 

@@ -7,9 +7,13 @@ const LEASE_MS = 40_000
 function startNodes() {
   let now = Date.parse('2026-01-01T00:00:00Z')
   let changes = 0
+  let reads = 0
   const nodes = createNodes({
     mirrored: () => READY_NODE,
-    allMirrored: () => [READY_NODE],
+    allMirrored() {
+      reads += 1
+      return [READY_NODE]
+    },
     isFetchOnly: () => false,
     repels: () => false,
     tolerations: [],
@@ -23,16 +27,19 @@ function startNodes() {
       now += ms
     },
     /** Whether the renewal was reported. */
-    renew: () => {
+    renew: (durationMs = LEASE_MS) => {
       const before = changes
       nodes.leaseChanged('node-1', {
         node: 'node-1',
         renewTime: new Date(now).toISOString(),
-        durationMs: LEASE_MS,
+        durationMs,
       })
       return changes > before
     },
     shim: () => nodes.state('node-1')?.shim,
+    /** How often all nodes were read. */
+    reads: () => reads,
+    shims: () => nodes.states().map(({ shim }) => shim),
   }
 }
 
@@ -52,4 +59,20 @@ describe('a shim', () => {
     expect(renew()).toBe(true)
     expect(shim()).toBe('alive')
   })
+})
+
+it('the states of all nodes are read again only when one has changed or a shim has ended', () => {
+  const { pass, renew, shims, reads } = startNodes()
+  expect(shims()).toEqual(['none'])
+  renew()
+  for (let look = 0; look < 2; look += 1) expect(shims()).toEqual(['alive'])
+  expect(reads()).toBe(2)
+  pass(LEASE_MS - 1)
+  renew(2)
+  expect(shims()).toEqual(['alive'])
+  expect(reads()).toBe(2)
+  pass(2)
+  expect(shims()).toEqual(['dead'])
+  renew()
+  expect(shims()).toEqual(['alive'])
 })

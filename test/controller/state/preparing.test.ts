@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createPreparing } from '../../../controller/state/preparing.ts'
+import { createPreparing, type Preparing } from '../../../controller/state/preparing.ts'
 
 const RECIPE = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
 
@@ -8,16 +8,19 @@ function begin() {
   return { preparing: createPreparing({ onNode: node => changed.push(node) }), changed }
 }
 
+const countIn = (preparing: Preparing) => preparing.countIn('team', () => true)
+
 it('nodes are asked and released, each reported once', () => {
   const { preparing, changed } = begin()
   for (const node of ['a', 'b', 'a']) preparing.give('team/app', node, RECIPE)
   preparing.give('team/other', 'a', RECIPE)
   expect([...preparing.nodesOf('team/app')]).toEqual(['a', 'b'])
   expect([...preparing.onNode('a')]).toEqual(['team/app', 'team/other'])
-  expect([preparing.countIn('team'), preparing.recipeOf('team/app')]).toEqual([3, RECIPE])
+  expect([countIn(preparing), preparing.recipeOf('team/app')]).toEqual([3, RECIPE])
+  expect(preparing.countIn('team', node => node === 'b')).toBe(1)
   preparing.takeAll('team/app')
   for (const node of ['a', 'a']) preparing.take('team/other', node)
-  expect([preparing.countIn('team'), preparing.recipeOf('team/app')]).toEqual([0, undefined])
+  expect([countIn(preparing), preparing.recipeOf('team/app')]).toEqual([0, undefined])
   expect(changed).toEqual(['a', 'b', 'a', 'a', 'b', 'a'])
 })
 
