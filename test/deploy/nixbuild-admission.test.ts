@@ -113,10 +113,10 @@ test('the policy of the guide says who may select nodes, and leaves other change
     await change(name, { metadata: { labels: { a: 'b' } } })
     await change(name, { spec: { nodes: null } })
   }
-  const subject = [`--namespace=${namespace}`, '--clusterrole=enbi-nixbuilds-edit', '--group=image-team']
-  await cluster.kubectl(['create', 'rolebinding', 'image-team', ...subject])
-  const member = cluster.client(await cluster.kubeconfig({ name: 'member', groups: ['image-team'] }))
-  await create(member, {}, { nodes: NODES })
+  const { apiVersion, kind } = nixBuilds
+  const selecting = { apiVersion, kind, metadata: { namespace, name: randomUUID() }, spec: { ...SPEC, nodes: NODES } }
+  const asMember = ['--as=member', '--as-group=image-team', '--as-group=system:masters']
+  await cluster.kubectl(['create', ...asMember, '--filename=-'], { input: JSON.stringify(selecting) })
 })
 
 test('the controller adds an owner to a NixBuild, whatever else its author has added', async () => {
