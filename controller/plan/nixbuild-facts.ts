@@ -28,7 +28,7 @@ export type Grace = 'unwanted' | 'stranded' | `lost ${string}`
 /** The nodes that a NixBuild selects to get its image ahead of pods. */
 export interface Selection {
   readonly nodes: ReadonlyMap<string, NodeState>
-  /** Whether one of them builds, be it now or when it is ready again. */
+  /** Whether one of them builds, now or when it is ready again. */
   readonly canBuild: boolean
 }
 

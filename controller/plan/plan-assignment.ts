@@ -1,6 +1,5 @@
 import type { NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
-import { AGAIN_MS } from './again.ts'
 import {
   act,
   type NixBuildAction,
@@ -16,6 +15,12 @@ import { soonest } from './soonest.ts'
  * reason.
  */
 const REASON_WRITE_MS = 60_000
+
+/**
+ * An image that was lost, or that a node failed to make, is made again after this time, in milliseconds: a kubelet removes
+ * images that nothing uses when its disk is full.
+ */
+export const AGAIN_MS = 3_600_000
 
 /** Plans a NixBuild that no node has. */
 export function planAssignment(facts: NixBuildFacts): NixBuildPlan {

@@ -1,4 +1,4 @@
-import { AGAIN_MS } from '../plan/again.ts'
+import { AGAIN_MS } from '../plan/plan-assignment.ts'
 import { soonest } from '../plan/soonest.ts'
 import type { NodeEntry } from '../views/nixnode.ts'
 import { isActive } from '../views/nixnode.ts'

@@ -6,14 +6,11 @@ import { type NixBuildView, recipeId } from '../views/nixbuild.ts'
 import { isActive, type NodeEntry } from '../views/nixnode.ts'
 import type { NodeState } from '../views/node.ts'
 import { planPreparing } from './plan-preparing.ts'
-import { settleAssignment } from './settle-assignment.ts'
 
 /** Has the nodes that NixBuilds select make their images. */
 export interface NodePreparation {
   /** Undefined if the NixBuild selects none. */
   select(build: NixBuildView): Selection | undefined
-  /** Finds out which node the NixBuild is assigned to, after this controller has begun. */
-  settle(key: string, build: NixBuildView, selection: Selection | undefined): void
   /** Asks and releases nodes. Returns when to do so again if nothing changes earlier. */
   prepare(key: string, build: NixBuildView, selection: Selection | undefined): Promise<number | undefined>
   forget(key: string): void
@@ -44,25 +41,6 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
       nodes: new Map(selected.map(node => [node.name, node])),
       canBuild: selected.some(node => !node.fetchOnly),
     }
-  }
-
-  /** Only what the NixNodes have said is both assigned and asked of one node. */
-  function settle(key: string, { buildNode }: NixBuildView, selection: Selection | undefined): void {
-    const before = assignments.nodeOf(key)
-    const recipe = assignments.recipeOf(key)
-    const asked = preparing.nodesOf(key)
-    if (before === undefined || recipe === undefined || !asked.has(before)) return
-    const builder = settleAssignment({
-      nodes: asked,
-      buildNode,
-      isSelected: name => selection?.nodes.has(name) === true,
-      isFetchOnly: name => nodes.state(name)?.fetchOnly === true,
-    })
-    // One that selects no nodes is on no other.
-    const node = builder ?? (selection ? undefined : before)
-    if (node === undefined) assignments.revoke(key)
-    else if (node !== before) assignments.assign(key, { node, recipe })
-    if (node !== undefined) preparing.take(key, node)
   }
 
   /** A node without a NixNode has an older shim, which is never asked anything. */
@@ -143,7 +121,7 @@ export function createNodePreparation({ state, kube }: NodePreparationOptions): 
     return found?.metadata.uid === uid ? recipeOnly(found.spec) : undefined
   }
 
-  return { select, settle, prepare, forget }
+  return { select, prepare, forget }
 }
 
 /** A cordoned node gets images, too: it may soon be used. */

@@ -17,6 +17,7 @@ import { fetchOnlyProblem, nodeProblem, repelProblem, shimProblem } from '../pla
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
 import { soonest } from '../plan/soonest.ts'
 import { createNodePreparation } from '../prepare/prepare-nodes.ts'
+import { settleAssignment } from '../prepare/settle-assignment.ts'
 import { imageId } from '../state/builds.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { type NixBuildView, nixBuildView, recipeId } from '../views/nixbuild.ts'
@@ -68,7 +69,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     const waitUntil = (memories.get(key)?.plannedAt ?? 0) + LARGE_PLAN_MS
     if (isLarge(idOf(build)) && Date.now() < waitUntil) return waitUntil
     const selection = preparation.select(build)
-    preparation.settle(key, build, selection)
+    settleAssignment(key, { build, selection }, state)
     const plan = planOf(key, build, selection)
     remember(key, build, plan.memory)
     if (plan.action.type === 'delete' && isUsed(build)) return Date.now() + PLAIN_USE_MS

@@ -18,7 +18,7 @@ export interface PreparedBuildsOptions {
 const OFFER_MS = 1_000
 /**
  * And at most once in this time for each of them. To plan one looks at all nodes, which takes some milliseconds if there
- * are thousands: whoever makes many of them waits longer, and keeps the controller from nothing else.
+ * are thousands: a user who makes many of them waits longer, and keeps the controller from nothing else.
  */
 const EACH_MS = 50
 

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Kube } from '../../kube/client/contract.ts'
 import { CONTROLLER, SYSTEM_NAMESPACE } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import { useCluster } from '../cluster/use-cluster.ts'
+import { readGuide } from '../docs/code-blocks.ts'
 import { PATIENT } from '../patience.ts'
 import { NODES, SET_SPEC, SPEC } from './nixbuilds.ts'
 
@@ -91,6 +92,33 @@ describe('a user can', () => {
   })
 })
 
+test('the policy of the guide says who may select nodes, and leaves other changes alone', async () => {
+  const before = await create(tenant, {}, { nodes: NODES })
+  const [policy = ''] = (await readGuide('prepare-images.md'))
+    .map(({ text }) => text)
+    .filter(text => text.includes('ValidatingAdmissionPolicy'))
+  // Other tests use the same cluster.
+  const scope = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } }
+  const input = `${policy.trimEnd()}\n  matchResources: ${JSON.stringify(scope)}\n`
+  await cluster.kubectl(['apply', '--filename=-'], { input })
+  onTestFinished(async () => {
+    await cluster.kubectl(['delete', '--filename=-'], { input })
+  })
+  const refused = refusal('only the group image-team')
+  await vi.waitFor(() => expect(create(tenant, {}, { nodes: {} })).rejects.toThrow(refused), PATIENT)
+  const other = await create(tenant, {})
+  const change = (name: string, body: object) => tenant.patch(nixBuilds, { namespace, name, body }, MERGE)
+  for (const name of [before, other]) {
+    await expect(change(name, { spec: { nodes: { matchLabels: { a: 'b' } } } })).rejects.toThrow(refused)
+    await change(name, { metadata: { labels: { a: 'b' } } })
+    await change(name, { spec: { nodes: null } })
+  }
+  const { apiVersion, kind } = nixBuilds
+  const selecting = { apiVersion, kind, metadata: { namespace, name: randomUUID() }, spec: { ...SPEC, nodes: NODES } }
+  const asMember = ['--as=member', '--as-group=image-team', '--as-group=system:masters']
+  await cluster.kubectl(['create', ...asMember, '--filename=-'], { input: JSON.stringify(selecting) })
+})
+
 test('the controller adds an owner to a NixBuild, whatever else its author has added', async () => {
   // One that exists: the garbage collector deletes a NixBuild whose owners are all gone.
   const { uid } = JSON.parse(
@@ -103,9 +131,9 @@ test('the controller adds an owner to a NixBuild, whatever else its author has a
   expect(changed?.metadata.ownerReferences).toHaveLength(33)
 })
 
-async function create(kube: Kube, metadata: object): Promise<string> {
+async function create(kube: Kube, metadata: object, more: object = {}): Promise<string> {
   const name = `build-${randomUUID()}`
-  await kube.create(nixBuilds, { namespace, name, body: { metadata, spec: SPEC } })
+  await kube.create(nixBuilds, { namespace, name, body: { metadata, spec: { ...SPEC, ...more } } })
   return name
 }
 

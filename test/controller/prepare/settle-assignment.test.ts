@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { settleAssignment } from '../../../controller/prepare/settle-assignment.ts'
+import { chooseRestored } from '../../../controller/prepare/settle-assignment.ts'
 
 const settle = (nodes: readonly string[], selected: readonly string[], buildNode?: string) =>
-  settleAssignment({
+  chooseRestored({
     nodes,
     buildNode,
     isSelected: node => selected.includes(node),
