@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { isConflict } from '../../kube/client/api-error.ts'
 import { type ClaimLease, claimPatch, pathClaimName } from '../../kube/resources/claim-lease.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
-import type { PathClaim } from '../nix/sharing.ts'
+import type { PathClaim, SharedPath } from '../nix/sharing.ts'
 import { type Decision, decide } from './decide.ts'
 import { type ClaimKube, createLease, readLease, writeLease } from './leases/claim-kube.ts'
 import { holdLease } from './leases/held-lease.ts'
@@ -29,16 +29,16 @@ export interface Claimant {
 
 export interface Claims {
   /** A claim, or undefined if the path may be had from another node. Throws only Cancelled. */
-  attempt(storePath: string, claimant: Claimant): Promise<PathClaim | undefined>
+  attempt(path: SharedPath, claimant: Claimant): Promise<PathClaim | undefined>
   /** What `attempt` has seen a moment ago. */
-  takeSeen(storePath: string): Seen | undefined
-  decide(storePath: string, seen: Seen, unusable: ReadonlySet<string>): Decision
+  takeSeen(path: SharedPath): Seen | undefined
+  decide(path: SharedPath, seen: Seen, unusable: ReadonlySet<string>): Decision
   /** Do not fail again for the same reason soon: any node can say that a path can never be built. */
-  heard(storePath: string): void
+  heard(path: SharedPath): void
   /** Undefined if another node was faster. Throws the errors of `Kube`. */
-  acquire(storePath: string, decision: Acquiring): Promise<ClaimLease | undefined>
+  acquire(path: SharedPath, decision: Acquiring): Promise<ClaimLease | undefined>
   /** A claim on this Lease; without one, only this process knows of it. */
-  hold(storePath: string, lease: ClaimLease | undefined, claimant: Claimant): Promise<PathClaim>
+  hold(path: SharedPath, lease: ClaimLease | undefined, claimant: Claimant): Promise<PathClaim>
 }
 
 export type Acquiring = Extract<Decision, { readonly kind: 'create' | 'take' }>
@@ -53,19 +53,20 @@ export function createClaims({ kube, self, serves, mayBuild, times, logger }: Cl
   let lastProblem = ''
 
   const claims: Claims = {
-    async attempt(storePath, claimant) {
-      const name = pathClaimName(storePath)
-      if (name === undefined) return claims.hold(storePath, undefined, claimant)
+    async attempt(path, claimant) {
+      const name = pathClaimName(path.storePath)
+      if (name === undefined) return claims.hold(path, undefined, claimant)
       try {
         const lease = await readLease(await kube(), name, { signal: claimant.signal, timeoutMs: times.askMs })
         const seen = { lease, seenAt: performance.now() }
-        const decision = claims.decide(storePath, seen, NONE)
+        const decision = claims.decide(path, seen, NONE)
+        if (decision.kind === 'alone') return claims.hold(path, undefined, claimant)
         if (decision.kind === 'create' || decision.kind === 'take') {
-          const acquired = await claims.acquire(storePath, decision)
+          const acquired = await claims.acquire(path, decision)
           lastProblem = ''
-          return acquired && (await claims.hold(storePath, acquired, claimant))
+          return acquired && (await claims.hold(path, acquired, claimant))
         }
-        keep(seenBefore, storePath, seen, MAX_SEEN)
+        keep(seenBefore, path.drvPath, seen, MAX_SEEN)
         return undefined
       } catch (error) {
         if (error instanceof ShimError && error.code === 'Cancelled') throw error
@@ -73,36 +74,36 @@ export function createClaims({ kube, self, serves, mayBuild, times, logger }: Cl
         if (problem !== lastProblem)
           logger.warn({ err: problem }, 'cannot claim a build, so this node builds by itself')
         lastProblem = problem
-        return claims.hold(storePath, undefined, claimant)
+        return claims.hold(path, undefined, claimant)
       }
     },
-    takeSeen(storePath) {
-      const seen = seenBefore.get(storePath)
-      seenBefore.delete(storePath)
+    takeSeen({ drvPath }) {
+      const seen = seenBefore.get(drvPath)
+      seenBefore.delete(drvPath)
       return seen
     },
-    decide(storePath, seen, unusable) {
+    decide({ drvPath }, seen, unusable) {
       const now = performance.now()
-      const believes = (heardUntil.get(storePath) ?? 0) <= now
-      return decide({ seen, self, now, mayBuild, unusable, believes })
+      const believes = (heardUntil.get(drvPath) ?? 0) <= now
+      return decide({ seen, drvPath, self, now, mayBuild, unusable, believes })
     },
-    heard: storePath => keep(heardUntil, storePath, performance.now() + times.believeMs, MAX_HEARD),
-    async acquire(storePath, decision) {
-      const name = pathClaimName(storePath)
+    heard: ({ drvPath }) => keep(heardUntil, drvPath, performance.now() + times.believeMs, MAX_HEARD),
+    async acquire(path, decision) {
+      const name = pathClaimName(path.storePath)
       if (name === undefined) return undefined
       const limits = { timeoutMs: times.askMs }
       const held = { holder: self, durationMs: times.leaseMs }
       try {
         const client = await kube()
-        if (decision.kind === 'create') return await createLease(client, name, { ...held, storePath }, limits)
-        const change = { ...held, progress: null, nodes: [], failure: null }
+        if (decision.kind === 'create') return await createLease(client, name, { ...held, path }, limits)
+        const change = { ...held, derivation: path.drvPath, progress: null, nodes: [], failure: null }
         return await writeLease(client, name, claimPatch(decision.lease.resourceVersion, change), limits)
       } catch (error) {
         if (isConflict(error)) return undefined
         throw error
       }
     },
-    async hold(storePath, lease, { lead, signal }) {
+    async hold({ storePath }, lease, { lead, signal }) {
       const name = pathClaimName(storePath)
       const isHeld = lease !== undefined && name !== undefined
       const held = isHeld

@@ -51,7 +51,7 @@ export function createFinder(options: FinderOptions): Finder {
     const { storePath } = path
     const { signal, failed } = call
     const build = async (lease?: Parameters<Claims['hold']>[1]): Promise<PathSource> => {
-      return { kind: 'build', claim: await claims.hold(storePath, lease, { lead, signal }) }
+      return { kind: 'build', claim: await claims.hold(path, lease, { lead, signal }) }
     }
 
     const stored = await copies.fromStore(task)
@@ -61,7 +61,7 @@ export function createFinder(options: FinderOptions): Finder {
     if (mayBuild && (isHopeless || !hasCluster)) return build()
     if (isHopeless) throw nothingBuilt(path)
 
-    const seen = claims.takeSeen(storePath)
+    const seen = claims.takeSeen(path)
     using view = createLeaseView({ kube, name, seen, places, pollMs: times.pollMs, signal, logger })
     const peers = copies.search(task, name, view)
     const tell = createTeller(call)
@@ -81,12 +81,13 @@ export function createFinder(options: FinderOptions): Finder {
         nextStoreAt = now + jitter(times.storeAgainMs, 0.2)
       }
       const longestMs = Math.max(0, Math.min(deadline, nextStoreAt) - now)
-      const decision = view.seen && claims.decide(storePath, view.seen, peers.unusable)
+      const decision = view.seen && claims.decide(path, view.seen, peers.unusable)
       if (decision?.kind === 'fail') {
-        claims.heard(storePath)
+        claims.heard(path)
         const { code, message, node } = decision.failure
         throw reviveError(code, `${message} (built on ${node})`)
       }
+      if (decision?.kind === 'alone') return build()
       if (decision?.kind === 'wait') {
         tell(decision.node, decision.progress)
         await view.changed(Math.min(decision.ms ?? longestMs, longestMs))
@@ -98,7 +99,7 @@ export function createFinder(options: FinderOptions): Finder {
           const source = await peers.next(decision.nodes, longestMs)
           if (source) return source
         } else if (await isStillDue(decision, view, signal)) {
-          const lease = await claims.acquire(storePath, decision)
+          const lease = await claims.acquire(path, decision)
           if (lease) return await build(lease)
           await view.refresh()
         }

@@ -70,8 +70,8 @@ export function createSharing(options: SharingOptions): Sharing {
   }
 
   /** Waits for the run of this node that cares for the path. Undefined if that takes too long. */
-  async function follow({ storePath }: SharedPath, call: FindCall, deadline: number): Promise<LocalEnd | undefined> {
-    const following = runs.following(storePath, call.onProgress)
+  async function follow({ drvPath }: SharedPath, call: FindCall, deadline: number): Promise<LocalEnd | undefined> {
+    const following = runs.following(drvPath, call.onProgress)
     if (!following) return { kind: 'left' }
     try {
       return await orCancelled(within(Math.max(0, deadline - performance.now()), following.ended), call.signal)
@@ -83,12 +83,12 @@ export function createSharing(options: SharingOptions): Sharing {
   async function claim(path: SharedPath, signal: AbortSignal): Promise<PathClaim | undefined> {
     throwIfLeft(signal)
     if (fetchOnly || (await stores.find(path, NONE, signal)) !== undefined) return undefined
-    const lead = runs.lead(path.storePath)
+    const lead = runs.lead(path.drvPath)
     if (!lead) return undefined
     let claimed: PathClaim | undefined
     try {
-      if (hasCluster) claimed = await claims.attempt(path.storePath, { lead, signal })
-      else claimed = await claims.hold(path.storePath, undefined, { lead, signal })
+      if (hasCluster) claimed = await claims.attempt(path, { lead, signal })
+      else claimed = await claims.hold(path, undefined, { lead, signal })
       throwIfLeft(signal)
       return claimed
     } finally {
@@ -101,7 +101,7 @@ export function createSharing(options: SharingOptions): Sharing {
     const deadline = deadlineOf(call)
     for (;;) {
       throwIfLeft(call.signal)
-      const lead = runs.lead(path.storePath)
+      const lead = runs.lead(path.drvPath)
       if (lead) {
         const onProgress: FindCall['onProgress'] = progress => {
           call.onProgress(progress)

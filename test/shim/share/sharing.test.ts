@@ -91,6 +91,20 @@ describe('of several nodes that want a path', () => {
     await (await findOn(other, path).claim()).end()
   })
 
+  test('a build of another derivation with the same output neither delays the others nor fails them', async () => {
+    const path = somePath()
+    const other = { ...path, drvPath: somePath().drvPath }
+    const [hostile, node, third] = await addMany(3)
+    const claim = await claimOf(hostile, other)
+    const alone = await claimOf(node, path)
+    const second = findOn(hostile, path)
+    await (await second.claim()).end(new RetryableError('Cancelled', 'the caller went away'))
+    expect((await nodes.leaseOf(path))?.holder).toBe(hostile?.name)
+    await claim.end(BROKEN)
+    await (await claimOf(third, path)).end()
+    await alone.end()
+  })
+
   test.each([
     ['it was cancelled', new RetryableError('Cancelled', 'the caller went away')],
     ['it failed because of its node', new FinalError('SystemUnsupported', 'this node has no kvm')],
