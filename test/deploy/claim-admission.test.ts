@@ -43,6 +43,8 @@ describe('a shim may', () => {
       { ...HELD, progress: 'building 1 of 2' },
       { holder: '', progress: null, nodes: ['a'] },
       { ...HELD, nodes: [], failure: null },
+      { holder: '', failure: { ...FAILURE, message: 'it said {"node":"b"}' } },
+      { ...HELD, failure: null },
       { holder: '', failure: FAILURE },
     ])
       await write(shim, name, change)
@@ -167,6 +169,16 @@ describe('a shim of a taken-over node may not write into its own claim', () => {
       { spec: { holderIdentity: '' }, ...annotate('failure', JSON.stringify({ ...FAILURE, node: 'b' })) },
       'only its own failures',
     ],
+    ...[
+      '{"code":"BuilderFailed","message":"m","node":"b","x":{"node":"a"}}',
+      '{"code":"BuilderFailed","message":"m","node":"b","node":"a"}',
+      '{"code":"BuilderFailed","message":"m","node":"b","x":"\\"node\\":\\"a\\""}',
+      '{"code":"BuilderFailed","message":"m","\\u006eode":"b","foo\\"node":"a"}',
+    ].map((failure): [string, object, string] => [
+      `a failure of another node, as ${failure}`,
+      { spec: { holderIdentity: '' }, ...annotate('failure', failure) },
+      'only its own failures',
+    ]),
     [
       'a long failure',
       {
