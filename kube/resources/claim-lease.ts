@@ -59,8 +59,8 @@ export interface ToldFailure {
   readonly node: string
 }
 
-/** Failures that another node would meet, too. The others may have causes on one node. */
-const SHARED_FAILURES = ['BuilderFailed', 'BuildTimedOut'] as const
+/** Failures that another node would meet, too. The others may have causes on one node: a slow one does not build in time. */
+const SHARED_FAILURES = ['BuilderFailed'] as const
 export type SharedFailure = (typeof SHARED_FAILURES)[number]
 
 export function isSharedFailure(code: string): code is SharedFailure {

@@ -1,3 +1,4 @@
+import { isSharedFailure } from '../../kube/resources/claim-lease.ts'
 import { ShimError } from '../../lib/errors.ts'
 import type { BuildProgress } from '../nix/log/build-progress.ts'
 
@@ -69,7 +70,7 @@ export function createLocalRuns(): LocalRuns {
   }
 }
 
-/** The end that a failure means for other runs of the path. */
+/** The end that a failure means for other runs of the derivation: they may be of other recipes, whose programs and limits differ. */
 export function endOf(error: unknown): LocalEnd {
-  return error instanceof ShimError && !error.retryable ? { kind: 'failed', error } : { kind: 'left' }
+  return error instanceof ShimError && isSharedFailure(error.code) ? { kind: 'failed', error } : { kind: 'left' }
 }

@@ -98,7 +98,7 @@ describe('a claim', () => {
 
 test('only failures that every node would meet are shared', () => {
   const codes = ['BuilderFailed', 'BuildTimedOut', 'SystemUnsupported', 'DiskFull', 'Cancelled', 'toString']
-  expect(codes.filter(isSharedFailure)).toEqual(['BuilderFailed', 'BuildTimedOut'])
+  expect(codes.filter(isSharedFailure)).toEqual(['BuilderFailed'])
 })
 
 function annotated(texts: Readonly<Record<string, string>>) {
