@@ -3,6 +3,7 @@ import { isConflict } from '../../kube/client/api-error.ts'
 import { type ClaimLease, claimPatch, pathClaimName } from '../../kube/resources/claim-lease.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
 import type { PathClaim, SharedPath } from '../nix/sharing.ts'
+import type { Background } from './background.ts'
 import { type Decision, decide } from './decide.ts'
 import { type ClaimKube, createLease, readLease, writeLease } from './leases/claim-kube.ts'
 import { holdLease } from './leases/held-lease.ts'
@@ -14,10 +15,14 @@ import type { ShareTimes } from './settings.ts'
 
 export interface ClaimsOptions {
   readonly kube: () => Promise<ClaimKube>
+  readonly hasCluster: boolean
   readonly self: string
   readonly serves: boolean
+  /** Whether they get what this one builds from a store. */
+  readonly pushes: boolean
   readonly mayBuild: boolean
   readonly times: ShareTimes
+  readonly background: Background
   readonly logger: Logger
 }
 
@@ -28,6 +33,8 @@ export interface Claimant {
 }
 
 export interface Claims {
+  /** Whether others can get what this node builds: otherwise nobody needs to wait for it, and it claims by itself. */
+  readonly offers: boolean
   /** A claim, or undefined if the path may be had from another node. Throws only Cancelled. */
   attempt(path: SharedPath, claimant: Claimant): Promise<PathClaim | undefined>
   /** What `attempt` has seen a moment ago. */
@@ -35,8 +42,8 @@ export interface Claims {
   decide(path: SharedPath, seen: Seen, unusable: ReadonlySet<string>): Decision
   /** Do not fail again for the same reason soon: any node can say that a path can never be built. */
   heard(path: SharedPath): void
-  /** Undefined if another node was faster. Throws the errors of `Kube`. */
-  acquire(path: SharedPath, decision: Acquiring): Promise<ClaimLease | undefined>
+  /** Undefined if another node was faster. Nobody can copy from the nodes in `gone`. Throws the errors of `Kube`. */
+  acquire(path: SharedPath, decision: Acquiring, gone: ReadonlySet<string>): Promise<ClaimLease | undefined>
   /** A claim on this Lease; without one, only this process knows of it. */
   hold(path: SharedPath, lease: ClaimLease | undefined, claimant: Claimant): Promise<PathClaim>
 }
@@ -47,12 +54,15 @@ const NONE: ReadonlySet<string> = new Set()
 const MAX_SEEN = 256
 const MAX_HEARD = 1_000
 
-export function createClaims({ kube, self, serves, mayBuild, times, logger }: ClaimsOptions): Claims {
+export function createClaims(options: ClaimsOptions): Claims {
+  const { kube, hasCluster, self, serves, pushes, mayBuild, times, background, logger } = options
+  const offers = serves || pushes
   const seenBefore = new Map<string, Seen>()
   const heardUntil = new Map<string, number>()
   let lastProblem = ''
 
   const claims: Claims = {
+    offers,
     async attempt(path, claimant) {
       const name = pathClaimName(path.storePath)
       if (name === undefined) return claims.hold(path, undefined, claimant)
@@ -60,9 +70,10 @@ export function createClaims({ kube, self, serves, mayBuild, times, logger }: Cl
         const lease = await readLease(await kube(), name, { signal: claimant.signal, timeoutMs: times.askMs })
         const seen = { lease, seenAt: performance.now() }
         const decision = claims.decide(path, seen, NONE)
-        if (decision.kind === 'alone') return claims.hold(path, undefined, claimant)
-        if (decision.kind === 'create' || decision.kind === 'take') {
-          const acquired = await claims.acquire(path, decision)
+        const isAcquiring = decision.kind === 'create' || decision.kind === 'take'
+        if (decision.kind === 'alone' || (isAcquiring && !offers)) return claims.hold(path, undefined, claimant)
+        if (isAcquiring) {
+          const acquired = await claims.acquire(path, decision, NONE)
           lastProblem = ''
           return acquired && (await claims.hold(path, acquired, claimant))
         }
@@ -80,15 +91,19 @@ export function createClaims({ kube, self, serves, mayBuild, times, logger }: Cl
     takeSeen({ drvPath }) {
       const seen = seenBefore.get(drvPath)
       seenBefore.delete(drvPath)
-      return seen
+      return seen && performance.now() - seen.seenAt < times.seenMs ? seen : undefined
     },
-    decide({ drvPath }, seen, unusable) {
+    decide({ storePath, drvPath }, seen, unusable) {
       const now = performance.now()
       const believes = (heardUntil.get(drvPath) ?? 0) <= now
-      return decide({ seen, drvPath, self, now, mayBuild, unusable, believes })
+      const decision = decide({ seen, drvPath, self, now, mayBuild, unusable, believes })
+      // An earlier claim of this process still pushes the path, or is being released.
+      const isOwn = decision.kind === 'take' && decision.lease.holder === self
+      return isOwn && background.has(pathClaimName(storePath) ?? '') ? { kind: 'alone' } : decision
     },
     heard: ({ drvPath }) => keep(heardUntil, drvPath, performance.now() + times.believeMs, MAX_HEARD),
-    async acquire(path, decision) {
+    async acquire(path, decision, gone) {
+      seenBefore.delete(path.drvPath)
       const name = pathClaimName(path.storePath)
       if (name === undefined) return undefined
       const limits = { timeoutMs: times.askMs }
@@ -96,8 +111,11 @@ export function createClaims({ kube, self, serves, mayBuild, times, logger }: Cl
       try {
         const client = await kube()
         if (decision.kind === 'create') return await createLease(client, name, { ...held, path }, limits)
-        const change = { ...held, derivation: path.drvPath, progress: null, nodes: [], failure: null }
-        return await writeLease(client, name, claimPatch(decision.lease.resourceVersion, change), limits)
+        const { resourceVersion, nodes: before } = decision.lease
+        // This node does not have the path, or it would not want to build it.
+        const nodes = before.filter(node => node !== self && !gone.has(node))
+        const change = { ...held, derivation: path.drvPath, progress: null, nodes, failure: null }
+        return await writeLease(client, name, claimPatch(resourceVersion, change), limits)
       } catch (error) {
         if (isConflict(error)) return undefined
         throw error
@@ -106,16 +124,20 @@ export function createClaims({ kube, self, serves, mayBuild, times, logger }: Cl
     async hold({ storePath }, lease, { lead, signal }) {
       const name = pathClaimName(storePath)
       const isHeld = lease !== undefined && name !== undefined
+      // An earlier claim of this process must not release this one.
+      if (isHeld) background.end(name)
       const held = isHeld
         ? holdLease({
             ...{ kube: await kube(), name, lease, self, logger },
             ...{ durationMs: times.leaseMs, renewMs: times.renewMs, endMs: times.endMs },
           })
         : undefined
-      const join = async () => {
-        if (name !== undefined) await joinNodes({ kube, name, self, limitMs: times.endMs, logger })
-      }
-      return createPathClaim({ held, lead, self, serves, join, signal })
+      const join = async () => name === undefined || joinNodes({ kube, name, self, limitMs: times.endMs, logger })
+      const isShared = hasCluster && name !== undefined
+      return createPathClaim({
+        ...{ name: name ?? storePath, held, lead, self, background, times, signal },
+        ...{ serves: serves && isShared, join },
+      })
     },
   }
   return claims

@@ -33,7 +33,7 @@ export function decide({ seen, drvPath, self, now, mayBuild, unusable, believes 
   const { lease, seenAt } = seen
   if (lease === undefined) return mayBuild ? { kind: 'create' } : { kind: 'wait', progress: '' }
   const { holder, progress, nodes, failure } = lease
-  // Also while a node builds: a new holder starts with an empty list, so these have got the path since then.
+  // Also while a node builds: it may have failed to copy from them for reasons of its own, or they have got the path since then.
   const peers = nodes.filter(node => node !== self && !unusable.has(node))
   if (peers.length > 0) return { kind: 'copy', nodes: peers }
   const isSame = lease.derivation === drvPath

@@ -47,17 +47,21 @@ export function createFinder(options: FinderOptions): Finder {
   }
 
   async function search(task: FindTask): Promise<PathSource> {
-    const { path, call, lead, deadline } = task
+    const { path, call, lead, memory } = task
     const { storePath } = path
-    const { signal, failed } = call
+    const { signal } = call
+    const { deadline } = memory
+    const forget = () => mayBuild || memory.forgetBefore(performance.now() - times.storeAgainMs)
     const build = async (lease?: Parameters<Claims['hold']>[1]): Promise<PathSource> => {
       return { kind: 'build', claim: await claims.hold(path, lease, { lead, signal }) }
     }
 
+    forget()
+    let storesAskedAt = performance.now()
     const stored = await copies.fromStore(task)
     if (stored) return stored
     const name = pathClaimName(storePath)
-    const isHopeless = name === undefined || failed.size >= MAX_FAILED
+    const isHopeless = name === undefined || memory.failed().size >= MAX_FAILED
     if (mayBuild && (isHopeless || !hasCluster)) return build()
     if (isHopeless) throw nothingBuilt(path)
 
@@ -65,23 +69,40 @@ export function createFinder(options: FinderOptions): Finder {
     using view = createLeaseView({ kube, name, seen, places, pollMs: times.pollMs, signal, logger })
     const peers = copies.search(task, name, view)
     const tell = createTeller(call)
+    let hasWaited = false
     let nextStoreAt = mayBuild ? Number.POSITIVE_INFINITY : performance.now() + times.storeAgainMs
+
+    /** The holder may have pushed the path to a store before it has released its claim. */
+    const storedMeanwhile = async (): Promise<PathSource | undefined> => {
+      const now = performance.now()
+      const seenAt = view.seen?.seenAt ?? now
+      if (storesAskedAt > Math.max(seenAt, now - times.seenMs)) return undefined
+      if (hasWaited) memory.forgetBefore(seenAt)
+      storesAskedAt = now
+      return copies.fromStore(task)
+    }
 
     for (;;) {
       throwIfLeft(signal)
       const now = performance.now()
       if (now >= deadline && !mayBuild) throw nothingBuilt(path)
+      const decision = view.seen && claims.decide(path, view.seen, peers.unusable)
+      const acquiring = decision?.kind === 'create' || decision?.kind === 'take' ? decision : undefined
       if (mayBuild && (now >= deadline || view.awayMs() > times.leaseMs)) {
         logger.info({ storePath, isAway: now < deadline }, 'this node no longer waits for others, and builds')
-        return build()
+        // Others that wait for as long then wait for this one.
+        const canClaim = acquiring && claims.offers && now >= deadline
+        return build(canClaim ? await claims.acquire(path, acquiring, peers.gone).catch(() => undefined) : undefined)
       }
       if (now >= nextStoreAt) {
+        forget()
+        peers.forget()
         const stored = await copies.fromStore(task)
         if (stored) return stored
         nextStoreAt = now + jitter(times.storeAgainMs, 0.2)
+        continue
       }
       const longestMs = Math.max(0, Math.min(deadline, nextStoreAt) - now)
-      const decision = view.seen && claims.decide(path, view.seen, peers.unusable)
       if (decision?.kind === 'fail') {
         claims.heard(path)
         const { code, message, node } = decision.failure
@@ -89,6 +110,7 @@ export function createFinder(options: FinderOptions): Finder {
       }
       if (decision?.kind === 'alone') return build()
       if (decision?.kind === 'wait') {
+        hasWaited = true
         tell(decision.node, decision.progress)
         await view.changed(Math.min(decision.ms ?? longestMs, longestMs))
         continue
@@ -99,7 +121,10 @@ export function createFinder(options: FinderOptions): Finder {
           const source = await peers.next(decision.nodes, longestMs)
           if (source) return source
         } else if (await isStillDue(decision, view, signal)) {
-          const lease = await claims.acquire(path, decision)
+          const stored = await storedMeanwhile()
+          if (stored) return stored
+          if (!claims.offers) return build()
+          const lease = await claims.acquire(path, decision, peers.gone)
           if (lease) return await build(lease)
           await view.refresh()
         }

@@ -74,7 +74,7 @@ export async function useNodes() {
       const requests: string[] = []
       const counted = countRequests(client, requests)
       const sharing = createSharing({
-        ...{ fetchOnly: false, stores: [], waitMs: 600_000, copyMs: 60_000 },
+        ...{ pushes: false, fetchOnly: false, stores: [], waitMs: 600_000, copyMs: 60_000 },
         ...options,
         ...{
           node: name,
