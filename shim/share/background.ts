@@ -1,4 +1,4 @@
-/** What goes on after a run has ended, until the shim stops. */
+/** What continues after a run has ended, until the shim stops. */
 export interface Background {
   /** Starts a task under that name. Its signal aborts when the shim stops, and when the name is needed for something else. */
   start(name: string, task: (signal: AbortSignal) => Promise<void>): Promise<void>

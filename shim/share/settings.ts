@@ -11,7 +11,7 @@ export interface ShareTimes {
   readonly endMs: number
   /** How long a claim is kept while its path is pushed. */
   readonly pushMs: number
-  /** How long a claim counts as seen, after the caller was told that there is one. */
+  /** How old the knowledge of a claim or of the stores may be. */
   readonly seenMs: number
   /** Between two looks at a Lease that cannot be watched, because this node watches many. */
   readonly pollMs: number
