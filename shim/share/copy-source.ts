@@ -1,6 +1,6 @@
 import type { CopySource } from '../nix/sharing.ts'
-import type { LeadingRun } from './local-runs.ts'
-import type { RunMemory } from './run-memory.ts'
+import type { LeadingRun } from './runs/local-runs.ts'
+import type { RunMemory } from './runs/run-memory.ts'
 import type { Slot } from './slots.ts'
 
 export interface CopySourceOptions {

@@ -4,13 +4,14 @@ import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import { jitter, pause } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError, reviveError, type ShimError, toShimError } from '../../lib/errors.ts'
 import { describeSpan } from '../../lib/text/units.ts'
-import type { FindCall, PathSource, SharedPath } from '../nix/sharing.ts'
-import type { Acquiring, Claims } from './claims.ts'
+import type { PathSource, SharedPath } from '../nix/sharing.ts'
+import type { Claims } from './claims.ts'
 import type { FindCopy, FindTask } from './find-copy.ts'
 import type { ClaimKube } from './leases/claim-kube.ts'
-import { createLeaseView, type LeaseView, type WatchPlaces } from './leases/lease-view.ts'
-import { endOf } from './local-runs.ts'
+import { createLeaseView, type WatchPlaces } from './leases/lease-view.ts'
+import { endOf } from './runs/local-runs.ts'
 import type { ShareTimes } from './settings.ts'
+import { createTeller, isStillDue, throwIfLeft } from './waiting.ts'
 
 export interface FinderOptions {
   readonly kube: () => Promise<ClaimKube>
@@ -33,8 +34,6 @@ export interface Finder {
 
 /** A run with more of them is kept busy with addresses that do not work. */
 const MAX_FAILED = 8
-/** Nodes that wait for the same lost holder do not all write at the same time. In milliseconds. */
-const CROWD_MS = 500
 
 export function createFinder(options: FinderOptions): Finder {
   const { kube, hasCluster, mayBuild, waitMs, times, claims, copies, places, logger } = options
@@ -153,26 +152,5 @@ export function createFinder(options: FinderOptions): Finder {
         throw failure
       }
     },
-  }
-}
-
-export function throwIfLeft(signal: AbortSignal): void {
-  if (signal.aborted) throw callerLeft(signal)
-}
-
-/** Waits a little before a Lease is taken from a lost holder. */
-async function isStillDue(decision: Acquiring, view: LeaseView, signal: AbortSignal): Promise<boolean> {
-  if (decision.kind === 'create' || decision.lease.holder === '') return true
-  await pause(Math.random() * CROWD_MS, signal)
-  return view.seen?.lease?.resourceVersion === decision.lease.resourceVersion
-}
-
-/** Tells each progress once. */
-function createTeller({ onProgress }: FindCall): (node: string | undefined, progress: string) => void {
-  let last = ''
-  return (node = 'another node', progress) => {
-    const told = `${node} ${progress}`
-    if (told !== last) onProgress({ phase: 'waiting', node, progress })
-    last = told
   }
 }

@@ -4,10 +4,10 @@ import { backOff } from '../../lib/async/retry.ts'
 import type { ShimError } from '../../lib/errors.ts'
 import type { PathClaim } from '../nix/sharing.ts'
 import { describePull } from '../pull/progress.ts'
-import type { Background } from './background.ts'
 import type { HeldLease } from './leases/held-lease.ts'
 import { withNode } from './leases/join-nodes.ts'
-import { endOf, type LeadingRun } from './local-runs.ts'
+import type { Background } from './runs/background.ts'
+import { endOf, type LeadingRun } from './runs/local-runs.ts'
 import type { ShareTimes } from './settings.ts'
 
 export interface PathClaimOptions {

@@ -1,6 +1,6 @@
-import { isSharedFailure } from '../../kube/resources/claim-lease.ts'
-import { ShimError } from '../../lib/errors.ts'
-import type { BuildProgress } from '../nix/log/build-progress.ts'
+import { isSharedFailure } from '../../../kube/resources/claim-lease.ts'
+import { ShimError } from '../../../lib/errors.ts'
+import type { BuildProgress } from '../../nix/log/build-progress.ts'
 
 /** How the work of a run for a path ended. */
 export type LocalEnd =
