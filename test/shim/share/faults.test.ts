@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createKube } from '../../../kube/client/client.ts'
 import type { Kube } from '../../../kube/client/contract.ts'
-import { claimLeases, slotName } from '../../../kube/resources/claim-lease.ts'
+import { claimLeases, claimPatch, slotName } from '../../../kube/resources/claim-lease.ts'
 import { leases } from '../../../kube/resources/lease.ts'
 import { CLAIMS_NAMESPACE } from '../../../kube/resources/names.ts'
 import { RetryableError } from '../../../lib/errors.ts'
@@ -212,6 +212,23 @@ test('a node has no more slots than copies at the same time', async () => {
   const [first] = copying()
   await (await first?.copy())?.end(true)
   for (const each of finding) await (await each.copy()).end(true)
+})
+
+test('a node takes over the claim of a lost holder although its watch hangs', async () => {
+  const path = somePath()
+  const lease = await nodes.claimFor(path, { holder: 'other', durationMs: 2_000 })
+  const kube: Kube = {
+    ...nodes.kube,
+    async *watch(kind, options) {
+      for await (const event of nodes.kube.watch(kind, options)) if (event.type === 'BOOKMARK') yield event
+    },
+  }
+  const node = await nodes.add({ kube })
+  const finding = find(node, path)
+  await expect.poll(() => finding.progress, PATIENT).not.toEqual([])
+  const body = claimPatch(lease.resourceVersion, { holder: 'other', durationMs: 2_000 })
+  await nodes.kube.patch(leases, { ...nameOf(path), body }, { type: 'merge', fieldManager: 'test' })
+  await (await finding.claim()).end()
 })
 
 test('a slot whose node is lost is taken again', async () => {
