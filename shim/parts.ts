@@ -154,6 +154,7 @@ async function ownStore(options: OwnStoreOptions) {
 
 export interface SharingPartOptions {
   readonly config: Config
+  readonly env: Readonly<NodeJS.ProcessEnv>
   readonly cluster: (() => Promise<Cluster | undefined>) | undefined
   readonly logger: Logger
 }
@@ -165,7 +166,7 @@ export interface SharingPart {
 }
 
 /** Undefined if the config has no `share`. */
-export function sharingPart({ config, cluster, logger }: SharingPartOptions): SharingPart | undefined {
+export function sharingPart({ config, env, cluster, logger }: SharingPartOptions): SharingPart | undefined {
   const { kubernetes, nix, share } = config
   if (!share) return undefined
   let made: Sharing | undefined
@@ -175,10 +176,12 @@ export function sharingPart({ config, cluster, logger }: SharingPartOptions): Sh
       kube: cluster && (async () => connected(await cluster()).kube()),
       node: kubernetes?.nodeName ?? '',
       serves: share.address !== undefined,
+      pushes: share.push !== undefined,
       fetchOnly: isFetchOnly(nix),
       stores: share.stores,
       waitMs: share.wait,
       copyMs: share.copyTimeout,
+      env,
       logger,
     })
     return made

@@ -56,7 +56,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const isIdle = () => !pullLog.runs().some(({ progress }) => isReading(progress))
   const policy = createPolicy(config.policy)
   const cluster = clusterPart({ config, policy, images, logger })
-  const sharing = sharingPart({ config, cluster, logger })
+  const sharing = sharingPart({ config, env, cluster, logger })
   const stages = stagesPart({
     config,
     images,

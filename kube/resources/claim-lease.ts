@@ -8,6 +8,8 @@ import type { Kind } from '../client/contract.ts'
 import { leases, microTime } from './lease.ts'
 import { CLAIM_LABEL, CLAIM_OF_PATH, CLAIM_OF_SLOT, STORE_PATH_ANNOTATION } from './names.ts'
 
+/** What the holder builds: several derivations may have one output path. */
+const DERIVATION_ANNOTATION = 'enbi.hrzn.ee/derivation'
 /** How far the holder is, for people. deploy/base/claim-admission.yaml knows all these names, too. */
 const PROGRESS_ANNOTATION = 'enbi.hrzn.ee/progress'
 /** Names of nodes that have the path, separated by commas. */
@@ -57,8 +59,8 @@ export interface ToldFailure {
   readonly node: string
 }
 
-/** Failures that another node would meet, too. The others may have causes on one node. */
-const SHARED_FAILURES = ['BuilderFailed', 'BuildTimedOut'] as const
+/** Failures that another node would meet, too. The others may have causes on one node: a slow one does not build in time. */
+const SHARED_FAILURES = ['BuilderFailed'] as const
 export type SharedFailure = (typeof SHARED_FAILURES)[number]
 
 export function isSharedFailure(code: string): code is SharedFailure {
@@ -86,6 +88,8 @@ export interface ClaimLease {
   readonly holder: string
   /** Without a renewal for this long, the holder counts as lost. */
   readonly durationMs: number
+  /** What the holder builds, or the last one has built; empty if that is not known. */
+  readonly derivation: string
   readonly progress: string
   readonly nodes: readonly string[]
   readonly failure?: ToldFailure | undefined
@@ -101,6 +105,7 @@ export const claimLeases: Kind<ClaimLease> = {
       resourceVersion,
       holder: NODE_NAME.test(holder) ? holder : copyStart(cleanText(holder), CLAIM_LIMITS.progress),
       durationMs: Math.min(Math.max(spec.leaseDurationSeconds ?? 0, 1) * 1000, CLAIM_LIMITS.durationMs),
+      derivation: readDerivation(annotations[DERIVATION_ANNOTATION] ?? ''),
       progress: oneLine(annotations[PROGRESS_ANNOTATION] ?? ''),
       nodes: readNodes(annotations[NODES_ANNOTATION] ?? ''),
       failure: readFailure(annotations[FAILURE_ANNOTATION]),
@@ -112,9 +117,13 @@ function oneLine(text: string): string {
   return copyStart(cleanText(text.slice(0, CLAIM_LIMITS.progress)).replaceAll('\n', ' '), CLAIM_LIMITS.progress)
 }
 
+function readDerivation(text: string): string {
+  return isStorePath(text) ? copyStart(text, text.length) : ''
+}
+
 function readNodes(text: string): string[] {
   const names = text.slice(0, 4096).split(',', CLAIM_LIMITS.nodes)
-  return names.filter(name => NODE_NAME.test(name)).map(name => copyStart(name, name.length))
+  return [...new Set(names)].filter(name => NODE_NAME.test(name)).map(name => copyStart(name, name.length))
 }
 
 function readFailure(text: string | undefined): ToldFailure | undefined {
@@ -126,6 +135,7 @@ function readFailure(text: string | undefined): ToldFailure | undefined {
 export interface ClaimChange {
   readonly holder?: string
   readonly durationMs?: number
+  readonly derivation?: string
   /** Null removes the annotation. */
   readonly progress?: string | null
   readonly nodes?: readonly string[]
@@ -134,8 +144,9 @@ export interface ClaimChange {
 
 /** The body of a merge patch. The resourceVersion is its precondition. */
 export function claimPatch(resourceVersion: string, change: ClaimChange): object {
-  const { holder, durationMs, progress, nodes, failure } = change
+  const { holder, durationMs, derivation, progress, nodes, failure } = change
   const annotations = {
+    ...(derivation !== undefined && { [DERIVATION_ANNOTATION]: derivation }),
     ...(progress !== undefined && { [PROGRESS_ANNOTATION]: progress && oneLine(progress) }),
     ...(nodes !== undefined && { [NODES_ANNOTATION]: nodes.slice(0, CLAIM_LIMITS.nodes).join(',') || null }),
     ...(failure !== undefined && { [FAILURE_ANNOTATION]: failure && writeFailure(failure) }),
@@ -155,19 +166,28 @@ function writeFailure({ code, message, node }: ToldFailure): string {
   return isLong ? JSON.stringify({ code, message: cutLines(message, SHORT_MESSAGE), node }) : text
 }
 
+export interface ClaimedPath {
+  readonly storePath: string
+  /** The derivation that has it as its output; unknown to a node that had the path before. */
+  readonly drvPath?: string | undefined
+}
+
 export interface NewClaim {
   readonly holder: string
   readonly durationMs: number
   /** Undefined for a slot. */
-  readonly storePath?: string | undefined
+  readonly path?: ClaimedPath | undefined
 }
 
 /** The body of a new Lease. */
-export function newClaim({ holder, durationMs, storePath }: NewClaim): object {
-  const isPath = storePath !== undefined
+export function newClaim({ holder, durationMs, path }: NewClaim): object {
+  const annotations = path && {
+    [STORE_PATH_ANNOTATION]: path.storePath,
+    ...(path.drvPath !== undefined && { [DERIVATION_ANNOTATION]: path.drvPath }),
+  }
   const metadata = {
-    labels: { [CLAIM_LABEL]: isPath ? CLAIM_OF_PATH : CLAIM_OF_SLOT },
-    ...(isPath && { annotations: { [STORE_PATH_ANNOTATION]: storePath } }),
+    labels: { [CLAIM_LABEL]: path ? CLAIM_OF_PATH : CLAIM_OF_SLOT },
+    ...(annotations && { annotations }),
   }
   return { metadata, spec: { holderIdentity: holder, ...heldFor(durationMs) } }
 }
@@ -178,7 +198,7 @@ export function releasedClaim({ storePath, nodes }: { readonly storePath: string
     [STORE_PATH_ANNOTATION]: storePath,
     [NODES_ANNOTATION]: nodes.slice(0, CLAIM_LIMITS.nodes).join(','),
   }
-  return { metadata: { labels: { [CLAIM_LABEL]: CLAIM_OF_PATH }, annotations }, spec: {} }
+  return { metadata: { labels: { [CLAIM_LABEL]: CLAIM_OF_PATH }, annotations }, spec: heldFor(CLAIM_LIMITS.durationMs) }
 }
 
 function heldFor(durationMs: number) {

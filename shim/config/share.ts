@@ -66,8 +66,13 @@ export const share = v.strictObject({
     4,
   ),
   wait: v.optional(
-    v.pipe(duration, v.description('How long this node waits for another one that builds, before it builds itself.')),
-    '30m',
+    v.pipe(
+      duration,
+      v.description(
+        'How long this node waits for another one that builds, before it builds itself. It should exceed `nix.timeout`: else all that wait begin to build while that one still does.',
+      ),
+    ),
+    '70m',
   ),
   copyTimeout: v.optional(
     v.pipe(duration, v.description('Longest time that copying from one binary cache may take.')),

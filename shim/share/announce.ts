@@ -33,8 +33,13 @@ export function createAnnouncements({ kube, self, times, logger }: AnnounceOptio
     const client = await kube()
     const limits = { timeoutMs: times.endMs }
     const lease = await readLease(client, name, limits)
-    if (lease) return joinNodes({ kube, name, self, lease, limitMs: times.endMs, logger })
-    const created = await createLease(client, name, { holder: self, durationMs: times.leaseMs, storePath }, limits)
+    if (lease) return void (await joinNodes({ kube, name, self, lease, limitMs: times.endMs, logger }))
+    const created = await createLease(
+      client,
+      name,
+      { holder: self, durationMs: times.leaseMs, path: { storePath } },
+      limits,
+    )
     await writeLease(client, name, claimPatch(created.resourceVersion, { holder: '', nodes: [self] }), limits)
   }
 

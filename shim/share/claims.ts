@@ -2,22 +2,27 @@ import type { Logger } from 'pino'
 import { isConflict } from '../../kube/client/api-error.ts'
 import { type ClaimLease, claimPatch, pathClaimName } from '../../kube/resources/claim-lease.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
-import type { PathClaim } from '../nix/sharing.ts'
+import type { PathClaim, SharedPath } from '../nix/sharing.ts'
 import { type Decision, decide } from './decide.ts'
 import { type ClaimKube, createLease, readLease, writeLease } from './leases/claim-kube.ts'
 import { holdLease } from './leases/held-lease.ts'
 import { joinNodes } from './leases/join-nodes.ts'
 import type { Seen } from './leases/lease-view.ts'
-import type { LeadingRun } from './local-runs.ts'
 import { createPathClaim } from './path-claim.ts'
+import type { Background } from './runs/background.ts'
+import type { LeadingRun } from './runs/local-runs.ts'
 import type { ShareTimes } from './settings.ts'
 
 export interface ClaimsOptions {
   readonly kube: () => Promise<ClaimKube>
+  readonly hasCluster: boolean
   readonly self: string
   readonly serves: boolean
+  /** Whether they get what this one builds from a store. */
+  readonly pushes: boolean
   readonly mayBuild: boolean
   readonly times: ShareTimes
+  readonly background: Background
   readonly logger: Logger
 }
 
@@ -28,17 +33,19 @@ export interface Claimant {
 }
 
 export interface Claims {
+  /** Whether others can get what this node builds: otherwise nobody needs to wait for it, and it claims by itself. */
+  readonly offers: boolean
   /** A claim, or undefined if the path may be had from another node. Throws only Cancelled. */
-  attempt(storePath: string, claimant: Claimant): Promise<PathClaim | undefined>
+  attempt(path: SharedPath, claimant: Claimant): Promise<PathClaim | undefined>
   /** What `attempt` has seen a moment ago. */
-  takeSeen(storePath: string): Seen | undefined
-  decide(storePath: string, seen: Seen, unusable: ReadonlySet<string>): Decision
+  takeSeen(path: SharedPath): Seen | undefined
+  decide(path: SharedPath, seen: Seen, unusable: ReadonlySet<string>): Decision
   /** Do not fail again for the same reason soon: any node can say that a path can never be built. */
-  heard(storePath: string): void
-  /** Undefined if another node was faster. Throws the errors of `Kube`. */
-  acquire(storePath: string, decision: Acquiring): Promise<ClaimLease | undefined>
+  heard(path: SharedPath): void
+  /** Undefined if another node was faster. Nobody can copy from the nodes in `gone`. Throws the errors of `Kube`. */
+  acquire(path: SharedPath, decision: Acquiring, gone: ReadonlySet<string>): Promise<ClaimLease | undefined>
   /** A claim on this Lease; without one, only this process knows of it. */
-  hold(storePath: string, lease: ClaimLease | undefined, claimant: Claimant): Promise<PathClaim>
+  hold(path: SharedPath, lease: ClaimLease | undefined, claimant: Claimant): Promise<PathClaim>
 }
 
 export type Acquiring = Extract<Decision, { readonly kind: 'create' | 'take' }>
@@ -47,25 +54,30 @@ const NONE: ReadonlySet<string> = new Set()
 const MAX_SEEN = 256
 const MAX_HEARD = 1_000
 
-export function createClaims({ kube, self, serves, mayBuild, times, logger }: ClaimsOptions): Claims {
+export function createClaims(options: ClaimsOptions): Claims {
+  const { kube, hasCluster, self, serves, pushes, mayBuild, times, background, logger } = options
+  const offers = serves || pushes
   const seenBefore = new Map<string, Seen>()
   const heardUntil = new Map<string, number>()
   let lastProblem = ''
 
   const claims: Claims = {
-    async attempt(storePath, claimant) {
-      const name = pathClaimName(storePath)
-      if (name === undefined) return claims.hold(storePath, undefined, claimant)
+    offers,
+    async attempt(path, claimant) {
+      const name = pathClaimName(path.storePath)
+      if (name === undefined) return claims.hold(path, undefined, claimant)
       try {
         const lease = await readLease(await kube(), name, { signal: claimant.signal, timeoutMs: times.askMs })
         const seen = { lease, seenAt: performance.now() }
-        const decision = claims.decide(storePath, seen, NONE)
-        if (decision.kind === 'create' || decision.kind === 'take') {
-          const acquired = await claims.acquire(storePath, decision)
+        const decision = claims.decide(path, seen, NONE)
+        const isAcquiring = decision.kind === 'create' || decision.kind === 'take'
+        if (decision.kind === 'alone' || (isAcquiring && !offers)) return claims.hold(path, undefined, claimant)
+        if (isAcquiring) {
+          const acquired = await claims.acquire(path, decision, NONE)
           lastProblem = ''
-          return acquired && (await claims.hold(storePath, acquired, claimant))
+          return acquired && (await claims.hold(path, acquired, claimant))
         }
-        keep(seenBefore, storePath, seen, MAX_SEEN)
+        keep(seenBefore, path.drvPath, seen, MAX_SEEN)
         return undefined
       } catch (error) {
         if (error instanceof ShimError && error.code === 'Cancelled') throw error
@@ -73,48 +85,59 @@ export function createClaims({ kube, self, serves, mayBuild, times, logger }: Cl
         if (problem !== lastProblem)
           logger.warn({ err: problem }, 'cannot claim a build, so this node builds by itself')
         lastProblem = problem
-        return claims.hold(storePath, undefined, claimant)
+        return claims.hold(path, undefined, claimant)
       }
     },
-    takeSeen(storePath) {
-      const seen = seenBefore.get(storePath)
-      seenBefore.delete(storePath)
-      return seen
+    takeSeen({ drvPath }) {
+      const seen = seenBefore.get(drvPath)
+      seenBefore.delete(drvPath)
+      return seen && performance.now() - seen.seenAt < times.seenMs ? seen : undefined
     },
-    decide(storePath, seen, unusable) {
+    decide({ storePath, drvPath }, seen, unusable) {
       const now = performance.now()
-      const believes = (heardUntil.get(storePath) ?? 0) <= now
-      return decide({ seen, self, now, mayBuild, unusable, believes })
+      const believes = (heardUntil.get(drvPath) ?? 0) <= now
+      const decision = decide({ seen, drvPath, self, now, mayBuild, unusable, believes })
+      // An earlier claim of this process still pushes the path, or is being released.
+      const isOwn = decision.kind === 'take' && decision.lease.holder === self
+      return isOwn && background.has(pathClaimName(storePath) ?? '') ? { kind: 'alone' } : decision
     },
-    heard: storePath => keep(heardUntil, storePath, performance.now() + times.believeMs, MAX_HEARD),
-    async acquire(storePath, decision) {
-      const name = pathClaimName(storePath)
+    heard: ({ drvPath }) => keep(heardUntil, drvPath, performance.now() + times.believeMs, MAX_HEARD),
+    async acquire(path, decision, gone) {
+      seenBefore.delete(path.drvPath)
+      const name = pathClaimName(path.storePath)
       if (name === undefined) return undefined
       const limits = { timeoutMs: times.askMs }
       const held = { holder: self, durationMs: times.leaseMs }
       try {
         const client = await kube()
-        if (decision.kind === 'create') return await createLease(client, name, { ...held, storePath }, limits)
-        const change = { ...held, progress: null, nodes: [], failure: null }
-        return await writeLease(client, name, claimPatch(decision.lease.resourceVersion, change), limits)
+        if (decision.kind === 'create') return await createLease(client, name, { ...held, path }, limits)
+        const { resourceVersion, nodes: before } = decision.lease
+        // This node does not have the path, or it would not want to build it.
+        const nodes = before.filter(node => node !== self && !gone.has(node))
+        const change = { ...held, derivation: path.drvPath, progress: null, nodes, failure: null }
+        return await writeLease(client, name, claimPatch(resourceVersion, change), limits)
       } catch (error) {
         if (isConflict(error)) return undefined
         throw error
       }
     },
-    async hold(storePath, lease, { lead, signal }) {
+    async hold({ storePath }, lease, { lead, signal }) {
       const name = pathClaimName(storePath)
       const isHeld = lease !== undefined && name !== undefined
+      // An earlier claim of this process must not release this one.
+      if (isHeld) background.end(name)
       const held = isHeld
         ? holdLease({
             ...{ kube: await kube(), name, lease, self, logger },
             ...{ durationMs: times.leaseMs, renewMs: times.renewMs, endMs: times.endMs },
           })
         : undefined
-      const join = async () => {
-        if (name !== undefined) await joinNodes({ kube, name, self, limitMs: times.endMs, logger })
-      }
-      return createPathClaim({ held, lead, self, serves, join, signal })
+      const join = async () => name === undefined || joinNodes({ kube, name, self, limitMs: times.endMs, logger })
+      const isShared = hasCluster && name !== undefined
+      return createPathClaim({
+        ...{ name: name ?? storePath, held, lead, self, background, times, signal },
+        ...{ serves: serves && isShared, join },
+      })
     },
   }
   return claims

@@ -1,5 +1,6 @@
 import type { CopySource } from '../nix/sharing.ts'
-import type { LeadingRun } from './local-runs.ts'
+import type { LeadingRun } from './runs/local-runs.ts'
+import type { RunMemory } from './runs/run-memory.ts'
 import type { Slot } from './slots.ts'
 
 export interface CopySourceOptions {
@@ -9,17 +10,19 @@ export interface CopySourceOptions {
   /** Undefined if none was needed, or none could be had. */
   readonly slot?: Slot | undefined
   readonly lead: LeadingRun
+  readonly memory: RunMemory
   /** Of the run: nothing outlives it. */
   readonly signal: AbortSignal
   /** Tells other nodes that this one has the path. */
-  readonly join: () => Promise<void>
+  readonly join: () => Promise<unknown>
 }
 
-export function createCopySource({ url, node, slot, lead, signal, join }: CopySourceOptions): CopySource {
+export function createCopySource({ url, node, slot, lead, memory, signal, join }: CopySourceOptions): CopySource {
   let ending: Promise<void> | undefined
 
   async function finish(copied: boolean): Promise<void> {
     signal.removeEventListener('abort', leave)
+    if (!copied) memory.note(url)
     await Promise.all([slot?.release(), copied ? join() : undefined])
     lead.end({ kind: copied ? 'here' : 'left' })
   }

@@ -1,13 +1,14 @@
 import type { Logger } from 'pino'
 import { jitter } from '../../lib/async/retry.ts'
-import { messageOf } from '../../lib/errors.ts'
+import { messageOf, type ShimError, toShimError } from '../../lib/errors.ts'
 import type { FindCall, PathSource, SharedPath } from '../nix/sharing.ts'
 import { createCopySource } from './copy-source.ts'
 import type { ClaimKube } from './leases/claim-kube.ts'
 import { joinNodes } from './leases/join-nodes.ts'
 import type { LeaseView } from './leases/lease-view.ts'
-import type { LeadingRun } from './local-runs.ts'
 import type { Peer, Peers } from './peers.ts'
+import type { LeadingRun } from './runs/local-runs.ts'
+import type { RunMemory } from './runs/run-memory.ts'
 import type { ShareTimes } from './settings.ts'
 import { type Slot, type Slots, shuffle } from './slots.ts'
 import type { Stores } from './stores.ts'
@@ -28,8 +29,7 @@ export interface FindTask {
   readonly path: SharedPath
   readonly call: FindCall
   readonly lead: LeadingRun
-  /** By performance.now(). */
-  readonly deadline: number
+  readonly memory: RunMemory
 }
 
 /** Finds binary caches that have a path. */
@@ -41,42 +41,64 @@ export interface FindCopy {
 export interface PeerSearch {
   /** Nodes that the path cannot be copied from. */
   readonly unusable: ReadonlySet<string>
-  /** A copy from one of these nodes. Undefined if none is usable; or after a pause, of at most `longestMs`, if all are busy. */
+  /** Those among them that nobody can copy from. */
+  readonly gone: ReadonlySet<string>
+  /** Nodes that this node could not copy from may be tried again. */
+  forget(): void
+  /**
+   * A copy from one of these nodes. Undefined if none is usable; or after a pause, of at most `longestMs`, if all are busy. Throws
+   * retryable errors of `Kube`.
+   */
   next(nodes: readonly string[], longestMs: number): Promise<PathSource | undefined>
 }
 
 /** Peers that one look asks for a slot: many nodes may look at the same time. */
 const NEAR = 2
 
+interface Unusable {
+  readonly unusable: Set<string>
+  readonly gone: Set<string>
+}
+
 export function createFindCopy(options: FindCopyOptions): FindCopy {
   const { kube, self, serves, stores, peers, slots, times, logger } = options
 
   /** One or two that can be copied from. */
-  async function choose(nodes: readonly string[], { call }: FindTask, unusable: Set<string>): Promise<Peer[]> {
+  async function choose(nodes: readonly string[], { call, memory }: FindTask, not: Unusable): Promise<Peer[]> {
     const near: Peer[] = []
+    const failed = memory.failed()
+    let problem: ShimError | undefined
     for (const node of shuffle(nodes)) {
-      const peer = await peers.find(node, call.signal).catch(error => {
+      try {
+        const peer = await peers.find(node, call.signal)
+        if (peer && !failed.has(peer.url)) near.push(peer)
+        else not.unusable.add(node)
+        if (!peer) not.gone.add(node)
+      } catch (error) {
         logger.debug({ err: messageOf(error), node }, 'cannot read the address of the node')
-        return undefined
-      })
-      if (peer && !call.failed.has(peer.url)) near.push(peer)
-      else unusable.add(node)
+        const failure = toShimError(error)
+        // It may be the only one.
+        if (failure.retryable) problem = failure
+        else not.unusable.add(node)
+      }
       if (near.length === NEAR) break
     }
+    if (problem && near.length === 0) throw problem
     return near
   }
 
   return {
-    async fromStore({ path, call, lead }) {
-      const { signal, failed } = call
-      const url = await stores.find(path, failed, signal)
+    async fromStore({ path, call, lead, memory }) {
+      const { signal } = call
+      const url = await stores.find(path, memory.failed(), signal)
       if (url === undefined) return undefined
-      return { kind: 'copy', from: createCopySource({ url, lead, signal, join: async () => {} }) }
+      return { kind: 'copy', from: createCopySource({ url, lead, memory, signal, join: async () => {} }) }
     },
     search(task, name, view) {
-      const { lead, call } = task
+      const { lead, call, memory } = task
       const { signal } = call
       const unusable = new Set<string>()
+      const gone = new Set<string>()
       const slotSearch = slots.search()
       let pauseMs = times.shortestPauseMs
       let busySince: number | undefined
@@ -86,12 +108,16 @@ export function createFindCopy(options: FindCopyOptions): FindCopy {
       }
       const copyFrom = (peer: Peer, slot?: Slot): PathSource => {
         const { url, node } = peer
-        return { kind: 'copy', from: createCopySource({ url, node, slot, lead, signal, join }) }
+        return { kind: 'copy', from: createCopySource({ url, node, slot, lead, memory, signal, join }) }
       }
       return {
         unusable,
+        gone,
+        forget() {
+          for (const node of unusable) if (!gone.has(node)) unusable.delete(node)
+        },
         async next(nodes, longestMs) {
-          const near = await choose(nodes, task, unusable)
+          const near = await choose(nodes, task, { unusable, gone })
           const [first] = near
           if (!first) return undefined
           try {

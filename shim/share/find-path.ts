@@ -4,13 +4,14 @@ import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import { jitter, pause } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError, reviveError, type ShimError, toShimError } from '../../lib/errors.ts'
 import { describeSpan } from '../../lib/text/units.ts'
-import type { FindCall, PathSource, SharedPath } from '../nix/sharing.ts'
-import type { Acquiring, Claims } from './claims.ts'
+import type { PathSource, SharedPath } from '../nix/sharing.ts'
+import type { Claims } from './claims.ts'
 import type { FindCopy, FindTask } from './find-copy.ts'
 import type { ClaimKube } from './leases/claim-kube.ts'
-import { createLeaseView, type LeaseView, type WatchPlaces } from './leases/lease-view.ts'
-import { endOf } from './local-runs.ts'
+import { createLeaseView, type WatchPlaces } from './leases/lease-view.ts'
+import { endOf } from './runs/local-runs.ts'
 import type { ShareTimes } from './settings.ts'
+import { createTeller, isStillDue, throwIfLeft } from './waiting.ts'
 
 export interface FinderOptions {
   readonly kube: () => Promise<ClaimKube>
@@ -33,8 +34,6 @@ export interface Finder {
 
 /** A run with more of them is kept busy with addresses that do not work. */
 const MAX_FAILED = 8
-/** Nodes that wait for the same lost holder do not all write at the same time. In milliseconds. */
-const CROWD_MS = 500
 
 export function createFinder(options: FinderOptions): Finder {
   const { kube, hasCluster, mayBuild, waitMs, times, claims, copies, places, logger } = options
@@ -47,47 +46,70 @@ export function createFinder(options: FinderOptions): Finder {
   }
 
   async function search(task: FindTask): Promise<PathSource> {
-    const { path, call, lead, deadline } = task
+    const { path, call, lead, memory } = task
     const { storePath } = path
-    const { signal, failed } = call
+    const { signal } = call
+    const { deadline } = memory
+    const forget = () => mayBuild || memory.forgetBefore(performance.now() - times.storeAgainMs)
     const build = async (lease?: Parameters<Claims['hold']>[1]): Promise<PathSource> => {
-      return { kind: 'build', claim: await claims.hold(storePath, lease, { lead, signal }) }
+      return { kind: 'build', claim: await claims.hold(path, lease, { lead, signal }) }
     }
 
+    forget()
+    let storesAskedAt = performance.now()
     const stored = await copies.fromStore(task)
     if (stored) return stored
     const name = pathClaimName(storePath)
-    const isHopeless = name === undefined || failed.size >= MAX_FAILED
+    const isHopeless = name === undefined || memory.failed().size >= MAX_FAILED
     if (mayBuild && (isHopeless || !hasCluster)) return build()
     if (isHopeless) throw nothingBuilt(path)
 
-    const seen = claims.takeSeen(storePath)
+    const seen = claims.takeSeen(path)
     using view = createLeaseView({ kube, name, seen, places, pollMs: times.pollMs, signal, logger })
     const peers = copies.search(task, name, view)
     const tell = createTeller(call)
+    let hasWaited = false
     let nextStoreAt = mayBuild ? Number.POSITIVE_INFINITY : performance.now() + times.storeAgainMs
+
+    /** The holder may have pushed the path to a store before it has released its claim. */
+    const storedMeanwhile = async (): Promise<PathSource | undefined> => {
+      const now = performance.now()
+      const seenAt = view.seen?.seenAt ?? now
+      if (storesAskedAt > Math.max(seenAt, now - times.seenMs)) return undefined
+      if (hasWaited) memory.forgetBefore(seenAt)
+      storesAskedAt = now
+      return copies.fromStore(task)
+    }
 
     for (;;) {
       throwIfLeft(signal)
       const now = performance.now()
       if (now >= deadline && !mayBuild) throw nothingBuilt(path)
+      const decision = view.seen && claims.decide(path, view.seen, peers.unusable)
+      const acquiring = decision?.kind === 'create' || decision?.kind === 'take' ? decision : undefined
       if (mayBuild && (now >= deadline || view.awayMs() > times.leaseMs)) {
         logger.info({ storePath, isAway: now < deadline }, 'this node no longer waits for others, and builds')
-        return build()
+        // Others that wait for as long then wait for this one.
+        const canClaim = acquiring && claims.offers && now >= deadline
+        return build(canClaim ? await claims.acquire(path, acquiring, peers.gone).catch(() => undefined) : undefined)
       }
       if (now >= nextStoreAt) {
+        forget()
+        peers.forget()
         const stored = await copies.fromStore(task)
         if (stored) return stored
         nextStoreAt = now + jitter(times.storeAgainMs, 0.2)
+        continue
       }
       const longestMs = Math.max(0, Math.min(deadline, nextStoreAt) - now)
-      const decision = view.seen && claims.decide(storePath, view.seen, peers.unusable)
       if (decision?.kind === 'fail') {
-        claims.heard(storePath)
+        claims.heard(path)
         const { code, message, node } = decision.failure
         throw reviveError(code, `${message} (built on ${node})`)
       }
+      if (decision?.kind === 'alone') return build()
       if (decision?.kind === 'wait') {
+        hasWaited = true
         tell(decision.node, decision.progress)
         await view.changed(Math.min(decision.ms ?? longestMs, longestMs))
         continue
@@ -98,7 +120,10 @@ export function createFinder(options: FinderOptions): Finder {
           const source = await peers.next(decision.nodes, longestMs)
           if (source) return source
         } else if (await isStillDue(decision, view, signal)) {
-          const lease = await claims.acquire(storePath, decision)
+          const stored = await storedMeanwhile()
+          if (stored) return stored
+          if (!claims.offers) return build()
+          const lease = await claims.acquire(path, decision, peers.gone)
           if (lease) return await build(lease)
           await view.refresh()
         }
@@ -127,26 +152,5 @@ export function createFinder(options: FinderOptions): Finder {
         throw failure
       }
     },
-  }
-}
-
-export function throwIfLeft(signal: AbortSignal): void {
-  if (signal.aborted) throw callerLeft(signal)
-}
-
-/** Waits a little before a Lease is taken from a lost holder. */
-async function isStillDue(decision: Acquiring, view: LeaseView, signal: AbortSignal): Promise<boolean> {
-  if (decision.kind === 'create' || decision.lease.holder === '') return true
-  await pause(Math.random() * CROWD_MS, signal)
-  return view.seen?.lease?.resourceVersion === decision.lease.resourceVersion
-}
-
-/** Tells each progress once. */
-function createTeller({ onProgress }: FindCall): (node: string | undefined, progress: string) => void {
-  let last = ''
-  return (node = 'another node', progress) => {
-    const told = `${node} ${progress}`
-    if (told !== last) onProgress({ phase: 'waiting', node, progress })
-    last = told
   }
 }

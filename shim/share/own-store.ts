@@ -1,7 +1,7 @@
-import { open } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import type { NodeStore } from '../../kube/resources/nixnode.ts'
 import { messageOf } from '../../lib/errors.ts'
+import { readStart } from '../../lib/files/read-start.ts'
 
 export interface OwnStoreOptions {
   readonly address?: string | undefined
@@ -40,9 +40,7 @@ export function createOwnStore(options: OwnStoreOptions): () => Promise<NodeStor
 
 /** Throws if the file is not one line `NAME:BASE64`. */
 export async function readPublicKey(file: string): Promise<string> {
-  await using handle = await open(file)
-  const { bytesRead, buffer } = await handle.read(Buffer.alloc(MAX_FILE), 0, MAX_FILE, 0)
-  const key = buffer.toString('utf8', 0, bytesRead).trim()
+  const key = (await readStart(file, { maxBytes: MAX_FILE, followsLink: true })).trim()
   if (PUBLIC_KEY.test(key)) return key
   throw new Error(
     `${file} is not a public key of Nix, one line NAME:BASE64: write it with nix key convert-secret-to-public`,

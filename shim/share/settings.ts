@@ -9,6 +9,10 @@ export interface ShareTimes {
   readonly askMs: number
   /** Longest time that the end of a claim or of a copy takes. */
   readonly endMs: number
+  /** How long a claim is kept while its path is pushed. */
+  readonly pushMs: number
+  /** How old the knowledge of a claim or of the stores may be. */
+  readonly seenMs: number
   /** Between two looks at a Lease that cannot be watched, because this node watches many. */
   readonly pollMs: number
   /** Between two looks for a slot. */
@@ -37,6 +41,8 @@ export const TIMES: ShareTimes = {
   renewSlotMs: 20_000,
   askMs: 2_000,
   endMs: 3_000,
+  pushMs: 900_000,
+  seenMs: 2_000,
   pollMs: 15_000,
   shortestPauseMs: 1_000,
   longestPauseMs: 15_000,

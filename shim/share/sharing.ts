@@ -5,14 +5,17 @@ import type { FindCall, PathClaim, PathSharing, PathSource, SharedPath } from '.
 import { createAnnouncements } from './announce.ts'
 import { createClaims } from './claims.ts'
 import { createFindCopy } from './find-copy.ts'
-import { createFinder, throwIfLeft } from './find-path.ts'
+import { createFinder } from './find-path.ts'
 import type { ClaimKube } from './leases/claim-kube.ts'
 import { createWatchPlaces } from './leases/lease-view.ts'
-import { createLocalRuns, type LocalEnd } from './local-runs.ts'
 import { createPeers } from './peers.ts'
+import { createBackground } from './runs/background.ts'
+import { createLocalRuns, type LocalEnd } from './runs/local-runs.ts'
+import { createRunMemories } from './runs/run-memory.ts'
 import { type ShareTimes, TIMES } from './settings.ts'
 import { createSlots } from './slots.ts'
 import { createStores } from './stores.ts'
+import { throwIfLeft } from './waiting.ts'
 
 export interface SharingOptions {
   /** Undefined without a cluster: then only the stores are asked. */
@@ -21,6 +24,8 @@ export interface SharingOptions {
   readonly node: string
   /** Whether other nodes can copy from this one. */
   readonly serves: boolean
+  /** Whether it copies what it builds to a store. */
+  readonly pushes: boolean
   /** Whether it must not build. */
   readonly fetchOnly: boolean
   /** URLs of binary caches that are asked before other nodes. */
@@ -29,6 +34,8 @@ export interface SharingOptions {
   readonly waitMs: number
   /** No copy takes longer. */
   readonly copyMs: number
+  /** May name proxies and certificates. */
+  readonly env?: Readonly<NodeJS.ProcessEnv>
   readonly times?: Partial<ShareTimes>
   readonly logger: Logger
 }
@@ -47,33 +54,27 @@ const NONE: ReadonlySet<string> = new Set()
 const HERE: PathSource = { kind: 'build', claim: { progress() {}, async end() {} } }
 
 export function createSharing(options: SharingOptions): Sharing {
-  const { node: self, serves, fetchOnly, waitMs, copyMs } = options
+  const { node: self, serves, pushes, fetchOnly, waitMs, copyMs, env = {} } = options
   const times = { ...TIMES, ...options.times }
   const logger = options.logger.child({ stage: 'share' })
   const mayBuild = !fetchOnly
   const runs = createLocalRuns()
-  const stores = createStores({ stores: options.stores, limitMs: times.storeMs, silentMs: times.storeSilentMs })
+  const stores = createStores({ stores: options.stores, limitMs: times.storeMs, silentMs: times.storeSilentMs, env })
   const hasCluster = options.kube !== undefined
   const kube = options.kube ?? noCluster
-  const common = { kube, self, serves, mayBuild, times, logger }
+  const background = createBackground()
+  const common = { kube, hasCluster, self, serves, pushes, mayBuild, times, background, logger }
   const claims = createClaims(common)
   const announcements = hasCluster && serves ? createAnnouncements(common) : undefined
   const peers = createPeers(kube, times.addressMs)
   const slots = createSlots({ ...common, copyMs })
   const copies = createFindCopy({ ...common, stores, peers, slots })
-  const finder = createFinder({ ...common, hasCluster, waitMs, claims, copies, places: createWatchPlaces(MAX_WATCHES) })
-  /** Until when a run waits, by its set of failed URLs, which is the same in all its calls. */
-  const deadlines = new WeakMap<ReadonlySet<string>, number>()
-
-  function deadlineOf({ failed }: FindCall): number {
-    const deadline = deadlines.get(failed) ?? performance.now() + waitMs
-    deadlines.set(failed, deadline)
-    return deadline
-  }
+  const finder = createFinder({ ...common, waitMs, claims, copies, places: createWatchPlaces(MAX_WATCHES) })
+  const memories = createRunMemories(waitMs)
 
   /** Waits for the run of this node that cares for the path. Undefined if that takes too long. */
-  async function follow({ storePath }: SharedPath, call: FindCall, deadline: number): Promise<LocalEnd | undefined> {
-    const following = runs.following(storePath, call.onProgress)
+  async function follow({ drvPath }: SharedPath, call: FindCall, deadline: number): Promise<LocalEnd | undefined> {
+    const following = runs.following(drvPath, call.onProgress)
     if (!following) return { kind: 'left' }
     try {
       return await orCancelled(within(Math.max(0, deadline - performance.now()), following.ended), call.signal)
@@ -85,12 +86,12 @@ export function createSharing(options: SharingOptions): Sharing {
   async function claim(path: SharedPath, signal: AbortSignal): Promise<PathClaim | undefined> {
     throwIfLeft(signal)
     if (fetchOnly || (await stores.find(path, NONE, signal)) !== undefined) return undefined
-    const lead = runs.lead(path.storePath)
+    const lead = runs.lead(path.drvPath)
     if (!lead) return undefined
     let claimed: PathClaim | undefined
     try {
-      if (hasCluster) claimed = await claims.attempt(path.storePath, { lead, signal })
-      else claimed = await claims.hold(path.storePath, undefined, { lead, signal })
+      if (hasCluster) claimed = await claims.attempt(path, { lead, signal })
+      else claimed = await claims.hold(path, undefined, { lead, signal })
       throwIfLeft(signal)
       announcements?.skip(path.storePath)
       return claimed
@@ -101,19 +102,19 @@ export function createSharing(options: SharingOptions): Sharing {
   }
 
   async function find(path: SharedPath, call: FindCall): Promise<PathSource> {
-    const deadline = deadlineOf(call)
+    const memory = memories.of(call.failed)
     for (;;) {
       throwIfLeft(call.signal)
-      const lead = runs.lead(path.storePath)
+      const lead = runs.lead(path.drvPath)
       if (lead) {
         const onProgress: FindCall['onProgress'] = progress => {
           call.onProgress(progress)
           lead.progress(progress)
         }
         announcements?.skip(path.storePath)
-        return finder.find({ path, call: { ...call, onProgress }, lead, deadline })
+        return finder.find({ path, call: { ...call, onProgress }, lead, memory })
       }
-      const end = await follow(path, call, deadline)
+      const end = await follow(path, call, memory.deadline)
       if (end === undefined && fetchOnly) throw finder.nothingBuilt(path)
       if (end?.kind === 'failed') throw end.error
       // A node that must not build copies again, and finds everything here.
@@ -126,7 +127,7 @@ export function createSharing(options: SharingOptions): Sharing {
     find,
     has: storePath => announcements?.announce(storePath),
     async close(limitMs) {
-      await within(limitMs, runs.ended())
+      await within(limitMs, Promise.all([background.close(), runs.ended()]))
     },
   }
 }

@@ -64,6 +64,7 @@ export function createSlots({ kube, self, times, copyMs, logger }: SlotsOptions)
       const seen = new Map<string, SeenSlot>()
       return {
         async take(peers) {
+          if (own.size >= MAX_OWN) return undefined
           const all = peers.flatMap(peer => Array.from({ length: peer.maxServed }, (_, index) => ({ peer, index })))
           for (const { peer, index } of shuffle(all).slice(0, TRIES)) {
             const name = slotName(peer.node, index)
@@ -100,6 +101,8 @@ export function createSlots({ kube, self, times, copyMs, logger }: SlotsOptions)
   }
 }
 
+/** Slots that this node has at the same time: it runs no more copies (shim/nix/builder.ts), and others would wait for those that it cannot use. */
+const MAX_OWN = 4
 const MAX_USED = 1_000
 /** Slots that one search remembers. */
 const MAX_SEEN = 512

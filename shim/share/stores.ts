@@ -1,15 +1,15 @@
-import type { IncomingMessage } from 'node:http'
+import { readFile } from 'node:fs/promises'
 import { orCancelled } from '../../lib/async/bounded-wait.ts'
+import { getText } from '../../lib/http/get-text.ts'
 import { STORE_DIR } from '../../recipes/store-path.ts'
 import type { SharedPath } from '../nix/sharing.ts'
 
-// An import of these modules would read all their exports, which costs memory.
-const http = process.getBuiltinModule('node:http')
-const https = process.getBuiltinModule('node:https')
-
 const HASH_LENGTH = 32
 /** In bytes. */
-const MAX_HEADERS = 16_384
+const MAX_BYTES = 64 * 1024
+const MAX_REDIRECTS = 5
+/** Only nix has the login. S3 answers with 403 if there is no such path. */
+const MAY_HAVE: readonly number[] = [200, 401, 407]
 
 export interface StoresOptions {
   /** URLs in the order in which they are asked. */
@@ -18,6 +18,8 @@ export interface StoresOptions {
   readonly limitMs: number
   /** How long a store that did not answer is not asked. */
   readonly silentMs: number
+  /** May name proxies and certificates, as for nix. */
+  readonly env: Readonly<NodeJS.ProcessEnv>
 }
 
 export interface Stores {
@@ -26,7 +28,7 @@ export interface Stores {
 }
 
 /** The binary caches of the config. Those without a way to ask quickly are assumed to have the path: the copy shows. */
-export function createStores({ stores, limitMs, silentMs }: StoresOptions): Stores {
+export function createStores({ stores, limitMs, silentMs, env }: StoresOptions): Stores {
   const silentUntil = new Map<string, number>()
 
   async function mayHave(store: string, storePath: string): Promise<boolean> {
@@ -34,13 +36,25 @@ export function createStores({ stores, limitMs, silentMs }: StoresOptions): Stor
     if (!url) return true
     if ((silentUntil.get(store) ?? 0) > performance.now()) return false
     try {
-      const status = await statusOf(url, limitMs)
-      // Nix follows redirections.
-      return status === 200 || (status >= 300 && status < 400)
+      return MAY_HAVE.includes(await statusOf(url))
     } catch {
       silentUntil.set(store, performance.now() + silentMs)
       return false
     }
+  }
+
+  async function statusOf({ href: url }: URL): Promise<number> {
+    const certificates = env.NIX_SSL_CERT_FILE ?? env.SSL_CERT_FILE
+    const { status } = await getText({
+      url,
+      env: Object.fromEntries(
+        Object.entries(env).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+      ),
+      certificates: certificates === undefined ? undefined : await readFile(certificates, 'utf8'),
+      ...{ maxBytes: MAX_BYTES, maxRedirects: MAX_REDIRECTS },
+      signal: AbortSignal.timeout(limitMs),
+    })
+    return status
   }
 
   return {
@@ -60,16 +74,4 @@ function narinfoOf(store: string, storePath: string): URL | undefined {
   url.pathname = `${url.pathname.replace(/\/$/, '')}/${storePath.slice(begin, begin + HASH_LENGTH)}.narinfo`
   url.search = ''
   return url
-}
-
-function statusOf(url: URL, limitMs: number): Promise<number> {
-  const { get } = url.protocol === 'https:' ? https : http
-  return new Promise((resolve, reject) => {
-    const options = { agent: false, maxHeaderSize: MAX_HEADERS, signal: AbortSignal.timeout(limitMs) } as const
-    const onAnswer = (answer: IncomingMessage) => {
-      resolve(answer.statusCode ?? 0)
-      answer.on('error', () => {}).destroy()
-    }
-    get(url, options, onAnswer).on('error', reject)
-  })
 }

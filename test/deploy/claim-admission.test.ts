@@ -10,6 +10,7 @@ const MERGE = { type: 'merge', fieldManager: 'enbi-shim' } as const
 const FAILURE = { code: 'BuilderFailed', message: 'it broke', node: 'a' } as const
 const HELD = { holder: 'a', durationMs: 30_000 }
 const PATH = '/nix/store/00000000000000000000000000000000-web'
+const DRV = `${PATH}.drv`
 const NAME = { namespace: CLAIMS_NAMESPACE, name: 'path-00000000000000000000000000000000' }
 const SLOT = { namespace: CLAIMS_NAMESPACE, name: slotName('peer', 0) }
 
@@ -29,19 +30,21 @@ afterAll(() => deployed?.[Symbol.asyncDispose]())
 
 /** A claim that b holds, of a path of its own. */
 async function heldByOther() {
-  const { storePath, name } = newPath()
-  await other.kube.create(leases, { ...name, body: newClaim({ ...HELD, holder: 'b', storePath }) })
+  const { path, name } = newPath()
+  await other.kube.create(leases, { ...name, body: newClaim({ ...HELD, holder: 'b', path }) })
   return name
 }
 
 describe('a shim may', () => {
   test('claim a path, tell its progress, release it, and say why it failed', async () => {
-    const { storePath, name } = newPath()
-    await shim.kube.create(leases, { ...name, body: newClaim({ ...HELD, storePath }) })
+    const { path, name } = newPath()
+    await shim.kube.create(leases, { ...name, body: newClaim({ ...HELD, path }) })
     for (const change of [
       { ...HELD, progress: 'building 1 of 2' },
       { holder: '', progress: null, nodes: ['a'] },
       { ...HELD, nodes: [], failure: null },
+      { holder: '', failure: { ...FAILURE, message: 'it said {"node":"b"}' } },
+      { ...HELD, failure: null },
       { holder: '', failure: FAILURE },
     ])
       await write(shim, name, change)
@@ -51,7 +54,8 @@ describe('a shim may', () => {
   test('take over a claim, whose failure and nodes are forgotten then', async () => {
     const name = await heldByOther()
     await write(other, name, { holder: '', failure: { ...FAILURE, node: 'b' } })
-    await write(shim, name, { ...HELD, nodes: [], failure: null, progress: null })
+    await write(shim, name, { ...HELD, derivation: DRV, nodes: [], failure: null, progress: null })
+    expect(await shim.kube.get(claimLeases, name)).toMatchObject({ holder: 'a', derivation: DRV })
     await write(other, name, { ...HELD, holder: 'b' })
   })
 
@@ -79,17 +83,37 @@ describe('a shim may', () => {
 })
 
 describe('a shim of a taken-over node may not create a Lease', () => {
-  const create = newClaim({ ...HELD, storePath: PATH })
+  const create = newClaim({ ...HELD, path: { storePath: PATH, drvPath: DRV } })
   test.each<[string, object, object, string]>([
-    ['that another node holds', NAME, newClaim({ ...HELD, holder: 'b', storePath: PATH }), 'only for itself'],
-    ['that nobody holds', NAME, newClaim({ ...HELD, holder: '', storePath: PATH }), 'only for itself'],
+    [
+      'that another node holds',
+      NAME,
+      newClaim({ ...HELD, holder: 'b', path: { storePath: PATH, drvPath: DRV } }),
+      'only for itself',
+    ],
+    [
+      'that nobody holds',
+      NAME,
+      newClaim({ ...HELD, holder: '', path: { storePath: PATH, drvPath: DRV } }),
+      'only for itself',
+    ],
     ['of another name', { name: 'enbi-controller' }, newClaim(HELD), 'the name of a claim'],
     ['of a path with a short name', { name: 'path-0' }, create, 'the name of a claim'],
-    ['for longer than a minute', NAME, newClaim({ ...HELD, storePath: PATH, durationMs: 61_000 }), '60 seconds'],
+    [
+      'for longer than a minute',
+      NAME,
+      newClaim({ ...HELD, path: { storePath: PATH, drvPath: DRV }, durationMs: 61_000 }),
+      '60 seconds',
+    ],
     ['of a path that has another hash', { name: `path-${'1'.repeat(32)}` }, create, 'store path whose hash'],
     ['of a slot with a store path', SLOT, create, 'label'],
     ['of a path without the label', NAME, { ...create, metadata: {} }, 'label'],
-    ['of an endless path', NAME, newClaim({ ...HELD, storePath: PATH + 'x'.repeat(300) }), 'store path whose hash'],
+    [
+      'of an endless path',
+      NAME,
+      newClaim({ ...HELD, path: { storePath: PATH + 'x'.repeat(300), drvPath: DRV } }),
+      'store path whose hash',
+    ],
     [
       'with an owner',
       NAME,
@@ -114,6 +138,7 @@ describe('a shim of a taken-over node may not change a claim of another one:', (
     ['give it to a third node', { spec: { holderIdentity: 'c' } }, 'only for itself'],
     ['renew it', { spec: { renewTime: '2030-01-01T00:00:00.000000Z' } }, 'only add itself'],
     ['end it early', { spec: { leaseDurationSeconds: 1 } }, 'only add itself'],
+    ['say that it builds something else', annotate('derivation', DRV), 'only add itself'],
     ['tell its progress', annotate('progress', 'done'), 'only add itself'],
     ['say that it failed', annotate('failure', JSON.stringify(FAILURE)), 'only add itself'],
     ['add a third node', annotate('nodes', 'a,c'), 'add only itself|only add itself'],
@@ -136,6 +161,8 @@ describe('a shim of a taken-over node may not change a claim of another one:', (
 describe('a shim of a taken-over node may not write into its own claim', () => {
   test.each<[string, object, string]>([
     ['other nodes', annotate('nodes', 'a,b'), 'add only itself'],
+    ['itself twice', annotate('nodes', 'a,a'), 'add only itself'],
+    ['an endless derivation', annotate('derivation', DRV + 'x'.repeat(300)), '255'],
     ['long progress', annotate('progress', 'x'.repeat(201)), '200 characters'],
     ['a failure while it holds it', annotate('failure', JSON.stringify(FAILURE)), 'when it releases'],
     [
@@ -143,6 +170,16 @@ describe('a shim of a taken-over node may not write into its own claim', () => {
       { spec: { holderIdentity: '' }, ...annotate('failure', JSON.stringify({ ...FAILURE, node: 'b' })) },
       'only its own failures',
     ],
+    ...[
+      '{"code":"BuilderFailed","message":"m","node":"b","x":{"node":"a"}}',
+      '{"code":"BuilderFailed","message":"m","node":"b","node":"a"}',
+      '{"code":"BuilderFailed","message":"m","node":"b","x":"\\"node\\":\\"a\\""}',
+      '{"code":"BuilderFailed","message":"m","\\u006eode":"b","foo\\"node":"a"}',
+    ].map((failure): [string, object, string] => [
+      `a failure of another node, as ${failure}`,
+      { spec: { holderIdentity: '' }, ...annotate('failure', failure) },
+      'only its own failures',
+    ]),
     [
       'a long failure',
       {
@@ -159,14 +196,14 @@ describe('a shim of a taken-over node may not write into its own claim', () => {
     ['a duration of a year', { spec: { leaseDurationSeconds: 31_536_000 } }, '60 seconds'],
     ['no duration', { spec: { leaseDurationSeconds: null } }, '60 seconds'],
   ])('%s', async (_, body, problem) => {
-    const { storePath, name } = newPath()
-    await shim.kube.create(leases, { ...name, body: newClaim({ ...HELD, storePath }) })
+    const { path, name } = newPath()
+    await shim.kube.create(leases, { ...name, body: newClaim({ ...HELD, path }) })
     await expect(shim.kube.patch(leases, { ...name, body }, MERGE)).rejects.toThrow(refusal(problem))
   })
 
   test('ever more field managers', async () => {
-    const { storePath, name } = newPath()
-    await shim.kube.create(leases, { ...name, body: newClaim({ ...HELD, storePath }) })
+    const { path, name } = newPath()
+    await shim.kube.create(leases, { ...name, body: newClaim({ ...HELD, path }) })
     const renewal = { ...name, body: { spec: { leaseDurationSeconds: 31 } } }
     const asOther = shim.kube.patch(leases, renewal, { type: 'merge', fieldManager: 'another' })
     await expect(asOther).rejects.toThrow(refusal('field manager'))
@@ -175,7 +212,7 @@ describe('a shim of a taken-over node may not write into its own claim', () => {
 
 test('a token that is bound to no Node may not claim', async () => {
   const { kube } = await deployed.as('enbi-shim')
-  const lease = { ...NAME, body: newClaim({ ...HELD, storePath: PATH }) }
+  const lease = { ...NAME, body: newClaim({ ...HELD, path: { storePath: PATH, drvPath: DRV } }) }
   await expect(kube.create(leases, lease)).rejects.toThrow(refusal('bound to no Node'))
 })
 
@@ -187,8 +224,8 @@ async function write(member: Member, name: typeof NAME, change: Parameters<typeo
 }
 
 function newPath() {
-  const { storePath } = somePath()
-  return { storePath, name: { ...NAME, name: `path-${storePath.slice(11, 43)}` } }
+  const path = somePath()
+  return { path, name: { ...NAME, name: `path-${path.storePath.slice(11, 43)}` } }
 }
 
 function annotate(name: string, value: string): object {

@@ -21,13 +21,16 @@ export interface HeldLeaseOptions {
   readonly logger: Logger
 }
 
+/** `lost`: another node has taken the Lease over, or it was deleted. */
+export type Release = 'released' | 'lost' | 'unanswered'
+
 /** A Lease that this node holds, and renews until it releases it. */
 export interface HeldLease {
   readonly name: string
   /** Written with the next renewal. */
   tell(progress: string): void
-  /** Ends the renewals and releases the Lease, with this change. Returns whether that succeeded; never throws. */
-  release(change?: (lease: ClaimLease) => ClaimChange): Promise<boolean>
+  /** Ends the renewals and releases the Lease, with this change. May be called again if there was no answer. Never throws. */
+  release(change?: (lease: ClaimLease) => ClaimChange): Promise<Release>
 }
 
 export function holdLease(options: HeldLeaseOptions): HeldLease {
@@ -78,10 +81,10 @@ export function holdLease(options: HeldLeaseOptions): HeldLease {
       await renewing
       try {
         await write(current => ({ holder: '', ...change(current) }), AbortSignal.timeout(endMs))
-        return lease !== undefined
+        return lease ? 'released' : 'lost'
       } catch (error) {
         logger.debug({ err: messageOf(error), name }, 'cannot release the lease')
-        return false
+        return 'unanswered'
       }
     },
   }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { isConflict } from '../../../kube/client/api-error.ts'
 import { CLAIM_LIMITS, type ClaimLease, claimPatch } from '../../../kube/resources/claim-lease.ts'
-import { messageOf } from '../../../lib/errors.ts'
+import { messageOf, ShimError } from '../../../lib/errors.ts'
 import { type ClaimKube, readLease, writeLease } from './claim-kube.ts'
 
 export interface JoinOptions {
@@ -14,8 +14,11 @@ export interface JoinOptions {
   readonly logger: Logger
 }
 
-/** Adds this node to those that have the path. To lose against others does no harm: enough nodes have it then. */
-export async function joinNodes({ kube, name, self, lease, limitMs, logger }: JoinOptions): Promise<void> {
+/**
+ * Adds this node to those that have the path. To lose against others does no harm: enough nodes have it then. Returns whether there was
+ * an answer; never throws.
+ */
+export async function joinNodes({ kube, name, self, lease, limitMs, logger }: JoinOptions): Promise<boolean> {
   const limits = { signal: AbortSignal.timeout(limitMs), timeoutMs: limitMs }
   try {
     const client = await kube()
@@ -30,11 +33,15 @@ export async function joinNodes({ kube, name, self, lease, limitMs, logger }: Jo
       if (!isConflict(error)) throw error
       await add(await readLease(client, name, limits))
     }
+    return true
   } catch (error) {
     logger.debug({ err: messageOf(error), name }, 'cannot tell other nodes that this one has the path')
+    // It has lost twice, or must not write.
+    return error instanceof ShimError && (isConflict(error) || !error.retryable)
   }
 }
 
+/** Drops the one that has been there longest if there are too many. */
 export function withNode(nodes: readonly string[], node: string): readonly string[] {
-  return nodes.includes(node) ? nodes : [...nodes, node]
+  return [...nodes.filter(other => other !== node), node].slice(-CLAIM_LIMITS.nodes)
 }

@@ -122,7 +122,12 @@ export function createLeaseView({ kube, name, seen, places, pollMs, signal, logg
       return current
     },
     read,
-    refresh: () => (isWatching ? changes.changed(REFRESH_MS) : read()),
+    async refresh() {
+      const before = current
+      if (isWatching) await changes.changed(REFRESH_MS)
+      // A watch may be broken without an end.
+      if (current === before) await read()
+    },
     failed() {
       isAway = true
     },

@@ -32,8 +32,10 @@ test('slots of nodes with long names have different names, which are names of Le
 describe('a claim', () => {
   test('is read as it was written', () => {
     const storePath = `/nix/store/${HASH}-web`
-    const body = newClaim({ holder: 'a', durationMs: 30_000, storePath })
-    expect(read(body)).toEqual({ resourceVersion: '7', holder: 'a', durationMs: 30_000, progress: '', nodes: [] })
+    const drvPath = `${storePath}.drv`
+    const body = newClaim({ holder: 'a', durationMs: 30_000, path: { storePath, drvPath } })
+    const empty = { progress: '', nodes: [], failure: undefined }
+    expect(read(body)).toEqual({ resourceVersion: '7', holder: 'a', durationMs: 30_000, derivation: drvPath, ...empty })
     const failure = { code: 'BuilderFailed', message: 'line 1\nline 2', node: 'a' } as const
     const patch = claimPatch('7', { holder: '', progress: 'building 1 of 2', nodes: ['a', 'b'], failure })
     expect(read(patch)).toMatchObject({ holder: '', progress: 'building 1 of 2', nodes: ['a', 'b'], failure })
@@ -52,6 +54,13 @@ describe('a claim', () => {
     expect(lease.failure?.message).toMatch(/^y+\n…\ny+$/)
     expect(lease.failure?.message.length).toBeLessThanOrEqual(CLAIM_LIMITS.failureMessage + 3)
   })
+
+  test.each(['', 'web.drv', `/nix/store/${HASH}-web.drv/..`, `/nix/store/${HASH}-\u0007`])(
+    'has no derivation if its annotation is %j',
+    derivation => {
+      expect(annotated({ derivation }).derivation).toBe('')
+    },
+  )
 
   test.each([
     ['no JSON', 'broken'],
@@ -89,7 +98,7 @@ describe('a claim', () => {
 
 test('only failures that every node would meet are shared', () => {
   const codes = ['BuilderFailed', 'BuildTimedOut', 'SystemUnsupported', 'DiskFull', 'Cancelled', 'toString']
-  expect(codes.filter(isSharedFailure)).toEqual(['BuilderFailed', 'BuildTimedOut'])
+  expect(codes.filter(isSharedFailure)).toEqual(['BuilderFailed'])
 })
 
 function annotated(texts: Readonly<Record<string, string>>) {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createKube } from '../../../kube/client/client.ts'
 import type { Kube } from '../../../kube/client/contract.ts'
-import { claimLeases, slotName } from '../../../kube/resources/claim-lease.ts'
+import { claimLeases, claimPatch, slotName } from '../../../kube/resources/claim-lease.ts'
 import { leases } from '../../../kube/resources/lease.ts'
 import { CLAIMS_NAMESPACE } from '../../../kube/resources/names.ts'
+import { RetryableError } from '../../../lib/errors.ts'
 import { writeKubeconfig } from '../../cluster/access.ts'
 import { startCountingProxy } from '../../controller/counting-proxy.ts'
 import { PATIENT } from '../../patience.ts'
@@ -170,6 +171,64 @@ test('a hundred waiting runs of a node leave connections to other requests, and 
   await Promise.all(paths.map(path => nodes.kube.patch(leases, { ...nameOf(path), body: released }, patch)))
   for (const each of finding) await (await each.claim()).end()
   await kube.close()
+})
+
+test('a node that others cannot copy from, and that pushes nowhere, claims only for itself', async () => {
+  const path = somePath()
+  const node = await nodes.add({ serves: false })
+  await (await mustClaim(node, path)).end()
+  await (await find(node, path).claim()).end()
+  expect(await nodes.leaseOf(path)).toBeUndefined()
+})
+
+test('a release that the API server does not answer is tried again', async () => {
+  const path = somePath()
+  let isAway = false
+  const kube: Kube = {
+    ...nodes.kube,
+    async patch(...call) {
+      if (isAway) throw new RetryableError('ClusterAway', 'no answer')
+      return nodes.kube.patch(...call)
+    },
+  }
+  // No other node takes the claim over meanwhile.
+  const node = await nodes.add({ kube, times: { leaseMs: 60_000 } })
+  const claim = await mustClaim(node, path)
+  isAway = true
+  await claim.end()
+  expect((await nodes.leaseOf(path))?.holder).toBe(node.name)
+  isAway = false
+  await expect.poll(() => nodes.leaseOf(path), PATIENT).toMatchObject({ holder: '', nodes: [node.name] })
+})
+
+test('a node has no more slots than copies at the same time', async () => {
+  const paths = Array.from({ length: 5 }, somePath)
+  const builder = await nodes.add({ store: { address: 'http://10.0.0.5:5000', maxServed: 64 } })
+  for (const path of paths) await (await mustClaim(builder, path)).end()
+  const node = await nodes.add()
+  const finding = paths.map(path => find(node, path))
+  const copying = () => finding.filter(({ isOver }) => isOver())
+  await expect.poll(() => copying().length, PATIENT).toBe(4)
+  const [first] = copying()
+  await (await first?.copy())?.end(true)
+  for (const each of finding) await (await each.copy()).end(true)
+})
+
+test('a node takes over the claim of a lost holder although its watch hangs', async () => {
+  const path = somePath()
+  const lease = await nodes.claimFor(path, { holder: 'other', durationMs: 2_000 })
+  const kube: Kube = {
+    ...nodes.kube,
+    async *watch(kind, options) {
+      for await (const event of nodes.kube.watch(kind, options)) if (event.type === 'BOOKMARK') yield event
+    },
+  }
+  const node = await nodes.add({ kube })
+  const finding = find(node, path)
+  await expect.poll(() => finding.progress, PATIENT).not.toEqual([])
+  const body = claimPatch(lease.resourceVersion, { holder: 'other', durationMs: 2_000 })
+  await nodes.kube.patch(leases, { ...nameOf(path), body }, { type: 'merge', fieldManager: 'test' })
+  await (await finding.claim()).end()
 })
 
 test('a slot whose node is lost is taken again', async () => {

@@ -74,7 +74,7 @@ export async function useNodes() {
       const requests: string[] = []
       const counted = countRequests(client, requests)
       const sharing = createSharing({
-        ...{ fetchOnly: false, stores: [], waitMs: 600_000, copyMs: 60_000 },
+        ...{ pushes: false, fetchOnly: false, stores: [], waitMs: 600_000, copyMs: 60_000 },
         ...options,
         ...{
           node: name,
@@ -89,8 +89,8 @@ export async function useNodes() {
     /** The Lease of the path. */
     leaseOf: (path: SharedPath): Promise<ClaimLease | undefined> => kube.get(claimLeases, nameOf(path)),
     /** A claim of another node, whose shim is not one of these. */
-    claimFor: (path: SharedPath, claim: Omit<NewClaim, 'storePath'>) =>
-      kube.create(claimLeases, { ...nameOf(path), body: newClaim({ ...claim, storePath: path.storePath }) }),
+    claimFor: (path: SharedPath, claim: Omit<NewClaim, 'path'>) =>
+      kube.create(claimLeases, { ...nameOf(path), body: newClaim({ ...claim, path }) }),
     [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
   }
 }

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdtempDisposable, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { createOwnStore } from '../../../shim/share/own-store.ts'
@@ -27,4 +29,11 @@ test.each([
   const publicKeyFile = join(dir.path, 'key')
   await writeFile(publicKeyFile, content)
   expect((await createOwnStore({ ...config, publicKeyFile, fetchOnly: true })()).publicKey).toBeUndefined()
+})
+
+test('a NixNode shows no public key if its file is a pipe', async () => {
+  await using dir = await mkdtempDisposable(join(tmpdir(), 'key-'))
+  const publicKeyFile = join(dir.path, 'key')
+  await promisify(execFile)('mkfifo', [publicKeyFile])
+  expect((await createOwnStore({ ...config, publicKeyFile })()).publicKey).toBeUndefined()
 })

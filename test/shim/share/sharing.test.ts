@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Kube } from '../../../kube/client/contract.ts'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
 import { PATIENT } from '../../patience.ts'
 import { type Finding, find, mustClaim, type NodeOptions, type ShareNode, useNodes } from './nodes.ts'
@@ -91,6 +92,21 @@ describe('of several nodes that want a path', () => {
     await (await findOn(other, path).claim()).end()
   })
 
+  test('a build of another derivation with the same output neither delays the others nor fails them', async () => {
+    const path = somePath()
+    const other = { ...path, drvPath: somePath().drvPath }
+    const [hostile, node, third] = await addMany(3)
+    const claim = await claimOf(hostile, other)
+    const alone = await claimOf(node, path)
+    const second = findOn(hostile, path)
+    await (await second.claim()).end(new RetryableError('Cancelled', 'the caller went away'))
+    expect((await nodes.leaseOf(path))?.holder).toBe(hostile?.name)
+    await claim.end()
+    await (await findOn(third, path, new Set([hostile?.url ?? ''])).claim()).end()
+    await alone.end()
+    expect((await nodes.leaseOf(path))?.nodes).toEqual([hostile?.name, third?.name, node?.name])
+  })
+
   test.each([
     ['it was cancelled', new RetryableError('Cancelled', 'the caller went away')],
     ['it failed because of its node', new FinalError('SystemUnsupported', 'this node has no kvm')],
@@ -115,6 +131,16 @@ describe('a node takes the claim over', () => {
     expect(await node.sharing.claim(path, never())).toBeUndefined()
     await (await find(node, path).claim()).end()
     expect(await nodes.leaseOf(path)).toMatchObject({ holder: '', nodes: [node.name] })
+  })
+
+  test('and leaves the nodes that have the path to the others, if it cannot copy from them', async () => {
+    const path = somePath()
+    const [builder, distrusting, other] = await addMany(3)
+    await (await claimOf(builder, path)).end()
+    const claim = await findOn(distrusting, path, new Set([builder?.url ?? ''])).claim()
+    expect((await findOn(other, path).copy()).node).toBe(builder?.name)
+    await claim.end()
+    expect((await nodes.leaseOf(path))?.nodes).toEqual([builder?.name, distrusting?.name])
   })
 
   test('immediately if it is its own, from an earlier process', async () => {
@@ -211,6 +237,41 @@ describe('a node that must not build', () => {
     expect((await nodes.leaseOf(path))?.nodes).toEqual([builder?.name])
   })
 
+  test('copies again from where a copy has failed before', async () => {
+    const path = somePath()
+    const builder = await nodes.add()
+    await (await claimOf(builder, path)).end()
+    const times = { storeAgainMs: 300 }
+    for (const options of [{}, { stores: ['s3://bucket'], isAlone: true }]) {
+      const fetcher = await nodes.add({ fetchOnly: true, serves: false, times, ...options })
+      const failed = new Set<string>()
+      const first = await find(fetcher, path, failed).copy()
+      await first.end(false)
+      failed.add(first.url)
+      const second = await find(fetcher, path, failed).copy()
+      expect(second.url).toBe(first.url)
+      await second.end(true)
+    }
+  })
+
+  test('copies although the API server has not told the address of the only peer at first', async () => {
+    const path = somePath()
+    const builder = await nodes.add()
+    await (await claimOf(builder, path)).end()
+    let isFirst = true
+    const kube: Kube = {
+      ...nodes.kube,
+      async get(kind, ...rest) {
+        const fails = isFirst && kind.plural === 'nixnodes'
+        if (fails) isFirst = false
+        if (fails) throw new RetryableError('ClusterAway', 'no answer')
+        return nodes.kube.get(kind, ...rest)
+      },
+    }
+    const fetcher = await nodes.add({ kube, fetchOnly: true, serves: false })
+    await copyAll(find(fetcher, path))
+  })
+
   test('fails if no other node has built the path in time', async () => {
     const path = somePath()
     const fetcher = await nodes.add({ fetchOnly: true, waitMs: 500 })
@@ -247,6 +308,55 @@ describe('with stores in its config', () => {
     expect(from.url).toBe('s3://bucket')
     await from.end(false)
     expect((await find(other, path, new Set([from.url])).copy()).node).toBe(node.name)
+  })
+
+  test('a node that nobody can copy from keeps its claim until the path is in a store, from where the others copy it', async () => {
+    const path = somePath()
+    await using cache = await startCache(404)
+    const options = { serves: false, pushes: true, stores: [cache.url] }
+    const [builder, other] = await addMany(2, options)
+    const assuming = await nodes.add({ ...options, stores: ['s3://bucket'] })
+    const claim = await claimOf(builder, path)
+    const finding = [findOn(other, path), find(assuming, path, new Set(['s3://bucket']))]
+    for (const { progress } of finding) await expect.poll(() => progress, PATIENT).not.toEqual([])
+    const { promise: pushed, resolve } = Promise.withResolvers<void>()
+    const ended = claim.end(undefined, pushed)
+    for (const { progress } of finding) {
+      const heard = { phase: 'waiting', node: builder?.name, progress: 'pushing' }
+      await expect.poll(() => progress, PATIENT).toContainEqual(heard)
+    }
+    // Other runs of the node do not wait.
+    await (await findOn(builder, path).claim()).end()
+    expect((await nodes.leaseOf(path))?.holder).toBe(builder?.name)
+    cache.answer(200)
+    resolve()
+    await ended
+    expect(await Promise.all(finding.map(async each => (await each.copy()).url))).toEqual([cache.url, 's3://bucket'])
+    for (const each of finding) await copyAll(each)
+  })
+
+  test('a claim of what is being pushed is released when the shim stops', async () => {
+    const path = somePath()
+    const node = await nodes.add({ serves: false, pushes: true })
+    const ended = (await claimOf(node, path)).end(undefined, new Promise(() => {}))
+    await node.sharing.close(60_000)
+    await ended
+    expect((await nodes.leaseOf(path))?.holder).toBe('')
+  })
+
+  test('a node asks one that wants a login by copying from it', async () => {
+    await using private_ = await startCache(401)
+    await using bucket = await startCache(403)
+    const node = await nodes.add({ stores: [bucket.url, private_.url], isAlone: true })
+    expect((await find(node, somePath()).copy()).url).toBe(private_.url)
+  })
+
+  test('a node asks them through the proxy of its environment', async () => {
+    await using proxy = await startCache(200)
+    const env = { http_proxy: proxy.url }
+    const node = await nodes.add({ stores: ['http://cache.example'], isAlone: true, env })
+    expect((await find(node, somePath()).copy()).url).toBe('http://cache.example')
+    expect(proxy.asked[0]).toMatch(/^http:\/\/cache\.example\//)
   })
 
   test('a node without a cluster builds what they have not', async () => {
@@ -293,8 +403,8 @@ function claimOf(node: ShareNode | undefined, path: ReturnType<typeof somePath>)
   return mustClaim(given(node), path)
 }
 
-function findOn(node: ShareNode | undefined, path: ReturnType<typeof somePath>): Finding {
-  return find(given(node), path)
+function findOn(node: ShareNode | undefined, path: ReturnType<typeof somePath>, failed = new Set<string>()): Finding {
+  return find(given(node), path, failed)
 }
 
 function given(node: ShareNode | undefined): ShareNode {
@@ -309,7 +419,8 @@ async function copyAll(finding: Finding) {
 }
 
 /** Answers each question with that status; undefined: it answers nothing. */
-async function startCache(status: number | undefined) {
+async function startCache(first: number | undefined) {
+  let status = first
   const asked: (string | undefined)[] = []
   const server = createServer((request, response) => {
     asked.push(request.url)
@@ -322,6 +433,9 @@ async function startCache(status: number | undefined) {
   return {
     url: `http://127.0.0.1:${address.port}`,
     asked,
+    answer(next: number) {
+      status = next
+    },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       server.close()

@@ -1,5 +1,6 @@
-import { ShimError } from '../../lib/errors.ts'
-import type { BuildProgress } from '../nix/log/build-progress.ts'
+import { isSharedFailure } from '../../../kube/resources/claim-lease.ts'
+import { ShimError } from '../../../lib/errors.ts'
+import type { BuildProgress } from '../../nix/log/build-progress.ts'
 
 /** How the work of a run for a path ended. */
 export type LocalEnd =
@@ -8,7 +9,7 @@ export type LocalEnd =
   /** It was cancelled, or failed in a way that says nothing about the next try. */
   | { readonly kind: 'left' }
 
-/** The one run of this node that claims, waits for, or copies a path. */
+/** The one run of this node that claims, waits for, or copies the output of a derivation. */
 export interface LeadingRun {
   progress(progress: BuildProgress): void
   /** Only the first call counts. */
@@ -16,10 +17,10 @@ export interface LeadingRun {
 }
 
 export interface LocalRuns {
-  /** Undefined if another run of this node already cares for the path. */
-  lead(storePath: string): LeadingRun | undefined
+  /** Undefined if another run of this node already cares for the derivation. */
+  lead(drvPath: string): LeadingRun | undefined
   /** The end of that run; undefined if there is none. */
-  following(storePath: string, onProgress: (progress: BuildProgress) => void): Following | undefined
+  following(drvPath: string, onProgress: (progress: BuildProgress) => void): Following | undefined
   /** Resolves when all that lead now have ended. */
   ended(): Promise<unknown>
 }
@@ -35,15 +36,15 @@ interface Entry {
   latest?: BuildProgress
 }
 
-/** Makes one run of this node ask for each path: the others wait for it, at no cost for the API server. */
+/** Makes one run of this node ask for each derivation: the others wait for it, at no cost for the API server. */
 export function createLocalRuns(): LocalRuns {
   const entries = new Map<string, Entry>()
   return {
-    lead(storePath) {
-      if (entries.has(storePath)) return undefined
+    lead(drvPath) {
+      if (entries.has(drvPath)) return undefined
       const { promise, resolve } = Promise.withResolvers<LocalEnd>()
       const entry: Entry = { ended: promise, listeners: new Set() }
-      entries.set(storePath, entry)
+      entries.set(drvPath, entry)
       let isOver = false
       return {
         progress(progress) {
@@ -53,13 +54,13 @@ export function createLocalRuns(): LocalRuns {
         end(end) {
           if (isOver) return
           isOver = true
-          entries.delete(storePath)
+          entries.delete(drvPath)
           resolve(end)
         },
       }
     },
-    following(storePath, onProgress) {
-      const entry = entries.get(storePath)
+    following(drvPath, onProgress) {
+      const entry = entries.get(drvPath)
       if (!entry) return undefined
       entry.listeners.add(onProgress)
       if (entry.latest) onProgress(entry.latest)
@@ -69,7 +70,7 @@ export function createLocalRuns(): LocalRuns {
   }
 }
 
-/** The end that a failure means for other runs of the path. */
+/** The end that a failure means for other runs of the derivation: they may be of other recipes, whose programs and limits differ. */
 export function endOf(error: unknown): LocalEnd {
-  return error instanceof ShimError && !error.retryable ? { kind: 'failed', error } : { kind: 'left' }
+  return error instanceof ShimError && isSharedFailure(error.code) ? { kind: 'failed', error } : { kind: 'left' }
 }
