@@ -58,6 +58,8 @@ const NEAR = 2
 interface Unusable {
   readonly unusable: Set<string>
   readonly gone: Set<string>
+  /** Since when nodes have no address, by performance.now(): those that have just started will tell theirs. */
+  readonly silentSince: Map<string, number>
 }
 
 export function createFindCopy(options: FindCopyOptions): FindCopy {
@@ -72,8 +74,8 @@ export function createFindCopy(options: FindCopyOptions): FindCopy {
       try {
         const peer = await peers.find(node, call.signal)
         if (peer && !failed.has(peer.url)) near.push(peer)
-        else not.unusable.add(node)
-        if (!peer) not.gone.add(node)
+        else if (peer || isSilent(node, not)) not.unusable.add(node)
+        if (!peer && not.unusable.has(node)) not.gone.add(node)
       } catch (error) {
         logger.debug({ err: messageOf(error), node }, 'cannot read the address of the node')
         const failure = toShimError(error)
@@ -85,6 +87,12 @@ export function createFindCopy(options: FindCopyOptions): FindCopy {
     }
     if (problem && near.length === 0) throw problem
     return near
+  }
+
+  function isSilent(node: string, { silentSince }: Unusable): boolean {
+    const since = silentSince.get(node) ?? performance.now()
+    silentSince.set(node, since)
+    return performance.now() - since >= times.silentMs
   }
 
   return {
@@ -99,6 +107,7 @@ export function createFindCopy(options: FindCopyOptions): FindCopy {
       const { signal } = call
       const unusable = new Set<string>()
       const gone = new Set<string>()
+      const silentSince = new Map<string, number>()
       const slotSearch = slots.search()
       let pauseMs = times.shortestPauseMs
       let busySince: number | undefined
@@ -117,9 +126,13 @@ export function createFindCopy(options: FindCopyOptions): FindCopy {
           for (const node of unusable) if (!gone.has(node)) unusable.delete(node)
         },
         async next(nodes, longestMs) {
-          const near = await choose(nodes, task, { unusable, gone })
+          const near = await choose(nodes, task, { unusable, gone, silentSince })
           const [first] = near
-          if (!first) return undefined
+          if (!first) {
+            const isHopeless = nodes.every(node => unusable.has(node))
+            if (!isHopeless) await view.changed(Math.min(jitter(times.shortestPauseMs, 0.5), longestMs))
+            return undefined
+          }
           try {
             const slot = await slotSearch.take(near)
             if (slot) return copyFrom(slot.peer, slot)

@@ -24,6 +24,8 @@ export interface ShareTimes {
   readonly believeMs: number
   /** How long a node does not look again whether others know that it has a path. */
   readonly announcedMs: number
+  /** How long a node that has a path, but no address yet, is asked for one. */
+  readonly silentMs: number
   /** How long the address of a node is kept. */
   readonly addressMs: number
   /** Limit of a question to a store. */
@@ -49,6 +51,7 @@ export const TIMES: ShareTimes = {
   slotlessMs: 300_000,
   believeMs: 3_600_000,
   announcedMs: 3_600_000,
+  silentMs: 10_000,
   addressMs: 600_000,
   storeMs: 2_000,
   storeSilentMs: 30_000,

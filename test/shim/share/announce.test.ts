@@ -44,6 +44,19 @@ describe('a node that has a path already', () => {
     expect(node.requests.slice(before)).toEqual(['get leases', 'create leases', 'patch leases'])
   })
 
+  test('is waited for if it has just started, and has not told its address yet', async () => {
+    const path = somePath()
+    const owner = await nodes.add({ store: null })
+    await (await mustClaim(owner, path)).end()
+    const other = await nodes.add({ times: { silentMs: 600_000 } })
+    expect(await other.sharing.claim(path, never())).toBeUndefined()
+    const finding = find(other, path)
+    await expect.poll(() => other.requests.filter(request => request === 'get nixnodes').length, PATIENT).toBe(2)
+    await nodes.announce(owner)
+    expect((await finding.copy()).node).toBe(owner.name)
+    await (await finding.copy()).end(true)
+  })
+
   test('says nothing if nobody can copy from it', async () => {
     const path = somePath()
     const node = await nodes.add({ serves: false })

@@ -25,6 +25,7 @@ const SHORT: Partial<ShareTimes> = {
   askMs: 10_000,
   endMs: 10_000,
   shortestPauseMs: 50,
+  silentMs: 200,
   longestPauseMs: 200,
   pollMs: 300,
 }
@@ -86,6 +87,8 @@ export async function useNodes() {
       })
       return { name, sharing, url, requests }
     },
+    /** The node tells the address of its cache. */
+    announce: ({ name, url }: ShareNode) => announce(kube, name, { address: url, maxServed: 4 }),
     /** The Lease of the path. */
     leaseOf: (path: SharedPath): Promise<ClaimLease | undefined> => kube.get(claimLeases, nameOf(path)),
     /** A claim of another node, whose shim is not one of these. */
