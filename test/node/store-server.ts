@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises'
-import { createServer, type ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { basename, join } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -7,11 +7,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { execa } from 'execa'
 import * as v from 'valibot'
 import type { Bed } from './bed.ts'
-import { portOf } from './port-of.ts'
+import { type HttpServer, serveHttp } from './serve-http.ts'
 
 /** Serves the Nix store of a bed as a binary cache, as harmonia does: what nobody has signed is served without a signature. */
-export interface StoreServer extends AsyncDisposable {
-  readonly url: string
+export interface StoreServer extends HttpServer {
   /** The paths that were asked for so far, as in `/HASH.narinfo`. */
   readonly asked: readonly string[]
   /** The store to serve from now on. Before, the cache is empty. */
@@ -65,7 +64,7 @@ export async function startStoreServer(): Promise<StoreServer> {
     await pipeline(dump.stdout, spoil(behavior), response).catch(() => {}) // the reader has left
   }
 
-  const server = createServer(async ({ url = '' }, response) => {
+  const server = await serveHttp(async ({ url = '' }, response) => {
     asked.push(url)
     if (behavior.away) return void response.destroy()
     const [, hash = '', kind] = /^\/(?:nar\/)?([0-9a-z]{32})\.(narinfo|nar)$/.exec(url) ?? []
@@ -75,9 +74,8 @@ export async function startStoreServer(): Promise<StoreServer> {
     if (info === undefined) response.writeHead(404).end()
     else response.end(info)
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   return {
-    url: `http://127.0.0.1:${portOf(server.address())}`,
+    ...server,
     asked,
     serve(bed) {
       store = bed
@@ -85,10 +83,6 @@ export async function startStoreServer(): Promise<StoreServer> {
     },
     behave(how) {
       behavior = how
-    },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      await new Promise(resolve => server.close(resolve))
     },
   }
 }

@@ -184,7 +184,7 @@ export function describeEvaluations(node: () => Node): void {
 
   test('of a flake that cannot be fetched distinguishes retryable from final failures', async () => {
     await using server = await startHttpServer()
-    const { origin } = server
+    const { url: origin } = server
     const options = { 'download-attempts': '1' }
     await using once = startBuilder(bed, { nix: { command: nix, options } })
     for (const [url, code, mayBePrivate] of [

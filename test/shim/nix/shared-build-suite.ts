@@ -8,7 +8,8 @@ import { recipeKey } from '../../../recipes/recipe.ts'
 import { parseNarInfo } from '../../../shim/nix/binary-cache/narinfo.ts'
 import { fingerprintOf } from '../../../shim/nix/binary-cache/signatures.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
-import { type BinaryCache, makeSigningKey, type SigningKey, startBinaryCache } from '../../node/binary-cache.ts'
+import { type BinaryCache, startBinaryCache } from '../../node/binary-cache.ts'
+import { makeSigningKey, type SigningKey } from '../../node/signing-key.ts'
 import { PATIENT } from '../../patience.ts'
 import { WRONG_NARINFOS } from './binary-cache/wrong-narinfo.ts'
 import type { FakeCluster, SharingEvent } from './fake-sharing.ts'
@@ -51,12 +52,17 @@ export function describeSharedBuilds({
     beforeAll(async () => {
       await prepare()
       dir = await mkdtemp(join(tmpdir(), 'shared-build-'))
-      const key = await makeSigningKey(dir, 'worker-3')
-      own = await makeSigningKey(dir, 'worker-2')
-      const keys = { 'trusted-public-keys': key.publicKey, 'secret-key-files': own.file }
+      const key = makeSigningKey('worker-3')
+      own = makeSigningKey('worker-2')
+      const writeKey = async (name: string, { secret }: SigningKey) => {
+        await writeFile(join(dir, name), secret, { mode: 0o600 })
+        return join(dir, name)
+      }
+      const keys = { 'trusted-public-keys': key.public, 'secret-key-files': await writeKey('own', own) }
+      const keyFile = await writeKey('key', key)
       const without = ['containerd'] as const
       ;[builderBed, bed] = await Promise.all([
-        startBed({ without, nixSettings: { ...FEATURES, 'secret-key-files': key.file } }),
+        startBed({ without, nixSettings: { ...FEATURES, 'secret-key-files': keyFile } }),
         startBed({ without, nixSettings: { ...FEATURES, ...keys } }),
       ])
       nix = await command(bed)
@@ -203,7 +209,7 @@ export function describeSharedBuilds({
 
       test('is copied if only this node itself has signed it, as from a store that it has pushed to', async () => {
         const publicKeyFile = join(dir, 'worker-2.pub')
-        await writeFile(publicKeyFile, `${own.publicKey}\n`)
+        await writeFile(publicKeyFile, `${own.public}\n`)
         await using foreign = await startBinaryCache(folder)
         foreign.instead((path, response) => {
           if (!path.endsWith('.narinfo')) return false
@@ -277,14 +283,14 @@ export function describeSharedBuilds({
       })
 
       test('because the Nix daemon trusts no key of it is built, whatever the client trusts', async () => {
-        const stranger = await makeSigningKey(dir, 'stranger')
+        const stranger = makeSigningKey('stranger')
         await using foreign = await startBinaryCache(folder)
         foreign.instead((path, response) => {
           if (!path.endsWith('.narinfo')) return false
           response.end(signedBy(stranger, narinfoAt(path)))
           return true
         })
-        const options = { 'trusted-public-keys': stranger.publicKey }
+        const options = { 'trusted-public-keys': stranger.public }
         const log = await logOfFallback([foreign.url], { nix: { options } })
         expect(log).toMatch(
           /could not be copied from worker-3 .*: nix copy failed: .* lacks .*signature.*: add the public key/,

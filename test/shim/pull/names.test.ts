@@ -93,7 +93,7 @@ describe('an image whose name is a recipe needs no annotations', () => {
     await bed.run('tar', ['-C', formats.dir, '--transform=s,^,x/,', '-czf', join(bed.dir, 'formats.tar.gz'), '.'])
     const archive = await readFile(join(bed.dir, 'formats.tar.gz'))
     await using server = await startHttpServer({ '/formats.tar.gz': archive })
-    const { port } = new URL(server.origin)
+    const { port } = new URL(server.url)
     const image = `flake-tarball-http:0/127.0.0.1--x3a--${port}/formats.tar.gz--x23--docker--x2d--archive`
     expect(await output(await pull(image))).toBe(`${GREETING}\n`)
   })

@@ -1,8 +1,7 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Kube } from '../../../kube/client/contract.ts'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
+import { serveHttp } from '../../node/serve-http.ts'
 import { PATIENT } from '../../patience.ts'
 import { type Finding, find, mustClaim, type NodeOptions, type ShareNode, useNodes } from './nodes.ts'
 import { somePath } from './paths.ts'
@@ -422,24 +421,15 @@ async function copyAll(finding: Finding) {
 async function startCache(first: number | undefined) {
   let status = first
   const asked: (string | undefined)[] = []
-  const server = createServer((request, response) => {
+  const server = await serveHttp((request, response) => {
     asked.push(request.url)
     if (status !== undefined) response.writeHead(status).end()
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('the server has no port')
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    ...server,
     asked,
     answer(next: number) {
       status = next
-    },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
     },
   }
 }

@@ -4,23 +4,20 @@ import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
 import { nixNodes } from '../../../../kube/resources/nixnode.ts'
-import type { Cluster } from '../../../cluster/cluster.ts'
-import { useCluster } from '../../../cluster/use-cluster.ts'
+import { startCluster } from '../../../cluster/cluster.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
+import { type BinaryCache, startBinaryCache } from '../../../node/binary-cache.ts'
 import { writeMadeFlake } from '../../../node/made-flake.ts'
 import { type Diagnosis, runDoctor } from '../run-doctor.ts'
-import { type StaticCache, serveFolder } from './static-cache.ts'
 
-// The first by name, so that messages about many nodes name it.
-const PEER = `0-peer-${process.pid}`
-const OWN = `0-own-${process.pid}`
+const PEER = 'peer'
+const OWN = 'own'
 let bed: Bed
-let cluster: Cluster
-let cache: StaticCache
+let cache: BinaryCache
 let publicKey: string
 
 beforeAll(async () => {
-  ;[bed, cluster] = await Promise.all([startBed(), useCluster()])
+  bed = await startBed()
   await build('before-the-key')
   const secretKey = join(bed.dir, 'secret-key')
   await writeFile(secretKey, (await nix('key', 'generate-secret', '--key-name', 'own.enbi-1')).stdout, { mode: 0o600 })
@@ -30,12 +27,11 @@ beforeAll(async () => {
   await bed.nixDaemon.restart()
   const folder = join(bed.dir, 'cache')
   await nix('copy', '--to', `file://${folder}?compression=none`, await build('after-the-key'))
-  cache = await serveFolder(folder)
+  cache = await startBinaryCache(folder)
 })
 afterAll(async () => {
   await cache?.[Symbol.asyncDispose]()
   await bed?.[Symbol.asyncDispose]()
-  await cluster?.[Symbol.asyncDispose]()
 })
 
 const builtSchema = v.tuple([v.object({ outputs: v.object({ out: v.string() }) })])
@@ -141,6 +137,9 @@ describe('doctor on a node that shares what it builds', () => {
   })
 
   it('compares keys with those that the cluster shows, and asks the caches of other nodes', async () => {
+    // Nodes of other tests would be in its messages.
+    await using cluster = await startCluster()
+    await cluster.installDeploy()
     const kube = cluster.client()
     const peerKey = `${PEER}.enbi-1:${Buffer.alloc(32, 9).toString('base64')}`
     const show = async (name: string, store: object, isNew = true) => {
@@ -156,7 +155,6 @@ describe('doctor on a node that shares what it builds', () => {
     await show(PEER, { publicKey: sameName }, false)
     await show(OWN, { publicKey }, false)
     const rivals = await diagnose({ address: cache.url }, { kubernetes })
-    for (const name of [PEER, OWN]) await kube.delete(nixNodes, { name })
     expect(of('signing key')).toMatchObject(
       warning(/the NixNode shows "old\.enbi-1:.* has own\.enbi-1:/, /runs with this config/),
     )
