@@ -30,4 +30,4 @@ const newerNix = { prepare: useNewerNix, command: showNewerNix, withoutDaemon: t
 
 describeBuilds(newerNix)
 describeInterruptions(newerNix)
-describeSharedBuilds(newerNix)
+describeSharedBuilds({ ...newerNix, onlyNix: true })

@@ -22,6 +22,8 @@ export interface SharedSuiteOptions {
   readonly prepare?: () => Promise<void>
   /** Path of the nix to run in a bed. */
   readonly command?: (bed: Bed) => Promise<string>
+  /** Leaves out what does not depend on the version of Nix. */
+  readonly onlyNix?: boolean
 }
 
 const FEATURES = { 'experimental-features': 'nix-command flakes ca-derivations' }
@@ -38,7 +40,10 @@ const IN_CACHE = [
 export function describeSharedBuilds({
   prepare = async () => {},
   command = async () => 'nix',
+  onlyNix = false,
 }: SharedSuiteOptions = {}): void {
+  const ownTest = onlyNix ? () => {} : test
+  const ownDescribe = onlyNix ? () => {} : describe
   describe('a shared build', () => {
     let dir: string
     let builderBed: Bed
@@ -104,7 +109,7 @@ export function describeSharedBuilds({
     }
 
     describe('that this node claims', () => {
-      test('is built, and the claim hears of the progress and the end', async () => {
+      ownTest('is built, and the claim hears of the progress and the end', async () => {
         await using builder = builderIn({ claims: true })
         const recipe = recipeOf(flake.url, 'claimed')
         const { storePath } = await builder.build(recipe)
@@ -117,13 +122,13 @@ export function describeSharedBuilds({
         expect(await readlink(join(builder.stateDir, 'gcroots', recipeKey(recipe)))).toBe(storePath)
       })
 
-      test('and that fails ends the claim with the error', async () => {
+      ownTest('and that fails ends the claim with the error', async () => {
         await using builder = builderIn({ claims: true })
         await expect(builder.build(recipeOf(flake.url, 'mute'))).rejects.toMatchObject({ code: 'BuilderFailed' })
         expect(await builder.sharingEvents()).toContainEqual({ event: 'end', failure: 'BuilderFailed' })
       })
 
-      test('and that is cancelled ends the claim', async () => {
+      ownTest('and that is cancelled ends the claim', async () => {
         await using builder = builderIn({ claims: true })
         const build = builder.start(recipeOf(flake.url, 'waiting'))
         await build.untilLog(/^pid (\d+)$/)
@@ -132,7 +137,7 @@ export function describeSharedBuilds({
         expect(await builder.sharingEvents()).toContainEqual({ event: 'end', failure: 'Cancelled' })
       })
 
-      test('and that is cancelled while it asks for the claim gives up its place', async () => {
+      ownTest('and that is cancelled while it asks for the claim gives up its place', async () => {
         await using builder = builderIn({ claims: 'never' }, { nix: { maxBuilds: 1 } })
         const build = builder.start(recipeOf(flake.url, 'waiting'))
         const claims = async () => (await builder.sharingEvents()).map(({ event }) => event)
@@ -232,7 +237,7 @@ export function describeSharedBuilds({
         expect(build.progress).toContainEqual(expect.objectContaining({ phase: 'copying', from: `file://${folder}` }))
       })
 
-      test('is built here if nothing else is left, in the same run', async () => {
+      ownTest('is built here if nothing else is left, in the same run', async () => {
         await using builder = copierOf([])
         const build = await ended(builder.start(recipeOf(flake.url, 'left')))
         const { storePath } = await build.done
@@ -298,18 +303,18 @@ export function describeSharedBuilds({
         expect(foreign.requests.join('\n')).toContain('/nar/')
       })
 
-      test('because the server sends the NAR too slowly is built', async () => {
+      ownTest('because the server sends the NAR too slowly is built', async () => {
         await using broken = await startBinaryCache(folder)
         broken.instead((path, response) => path.startsWith('/nar/') && response.write('x'))
         const log = await logOfFallback([broken.url], { share: { copyTimeoutMs: 3000 } })
         expect(log).toContain('it took longer than 3 s (share.copyTimeout in the config)')
       })
 
-      test('because the address of the node makes nix read files is built', async () => {
+      ownTest('because the address of the node makes nix read files is built', async () => {
         expect(await logOfFallback([`file://${folder}`])).toContain('its address is not the plain URL')
       })
 
-      test('because the server is away is copied from the next one', async () => {
+      ownTest('because the server is away is copied from the next one', async () => {
         const away = await startBinaryCache(folder)
         await away[Symbol.asyncDispose]()
         await using builder = copierOf([away.url, cache.url])
@@ -327,7 +332,7 @@ export function describeSharedBuilds({
         ])
       })
 
-      test('because it is cancelled ends nix', async () => {
+      ownTest('because it is cancelled ends nix', async () => {
         await using stalling = await startBinaryCache(folder)
         stalling.instead((path, response) => path.startsWith('/nar/') && response.write('x'))
         await using builder = copierOf([stalling.url])
@@ -349,7 +354,7 @@ export function describeSharedBuilds({
       return logOf(builder, runId)
     }
 
-    describe('that waits for another node', () => {
+    ownDescribe('that waits for another node', () => {
       test('holds no place, says so, and can be cancelled', async () => {
         await using builder = copierOf([], { nix: { maxBuilds: 1, timeoutMs: 30_000 } }, 'wait')
         const build = builder.start(nextCopy())
@@ -379,7 +384,7 @@ export function describeSharedBuilds({
       })
     })
 
-    test('that is being copied holds no place for builds', async () => {
+    ownTest('that is being copied holds no place for builds', async () => {
       await using stalling = await startBinaryCache(folder)
       let stalled = 0
       stalling.instead((path, response) => path.startsWith('/nar/') && stalled++ === 0 && response.write('x'))
@@ -404,7 +409,7 @@ export function describeSharedBuilds({
         expect(await readFile(narinfo, 'utf8')).toContain('Compression: zstd')
       })
 
-      test('is copied there later if that store fails first', async () => {
+      ownTest('is copied there later if that store fails first', async () => {
         const put: string[] = []
         let failures = 2
         await using store = await startBinaryCache(dir)
