@@ -31,7 +31,8 @@ describe('a helper', () => {
 
   it('leaves its compiled code for the next one', async () => {
     const compileCache = await mkdtemp(join(tmpdir(), 'compiled-'))
-    onTestFinished(() => rm(compileCache, { recursive: true }))
+    // The helper may still write.
+    onTestFinished(() => rm(compileCache, { recursive: true, maxRetries: 20, retryDelay: 100 }))
     vi.stubEnv('NODE_COMPILE_CACHE', '')
     onTestFinished(() => void vi.unstubAllEnvs())
     await createHelperPool({ ...programOf('echoing'), compileCache }, LATER).run(RUN)
