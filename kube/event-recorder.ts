@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { backOff } from '../lib/async/retry.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import { firstOfMost } from '../lib/queues/fair-excess.ts'
+import { setBounded } from '../lib/queues/set-bounded.ts'
 import { isConflict, isNamespaceGone } from './client/api-error.ts'
 import type { Kube } from './client/contract.ts'
 import { type EventContent, eventBody, eventName, events } from './resources/event.ts'
@@ -98,10 +99,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
   }
 
   function remember(key: string, count: number): void {
-    counts.delete(key)
-    counts.set(key, count)
-    const [oldest] = counts.keys()
-    if (counts.size > MAX_REMEMBERED && oldest !== undefined) counts.delete(oldest)
+    setBounded(counts, key, count, MAX_REMEMBERED)
   }
 
   function dropOne(): void {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { isConflict } from '../../kube/client/api-error.ts'
 import { claimPatch, pathClaimName } from '../../kube/resources/claim-lease.ts'
 import { messageOf } from '../../lib/errors.ts'
+import { setBounded } from '../../lib/queues/set-bounded.ts'
 import { type ClaimKube, createLease, readLease, writeLease } from './leases/claim-kube.ts'
 import { joinNodes } from './leases/join-nodes.ts'
 import type { ShareTimes } from './settings.ts'
@@ -44,10 +45,7 @@ export function createAnnouncements({ kube, self, times, logger }: AnnounceOptio
   }
 
   function skip(storePath: string): void {
-    announced.delete(storePath)
-    announced.set(storePath, performance.now() + times.announcedMs)
-    const [oldest] = announced.keys()
-    if (announced.size > MAX_ANNOUNCED && oldest !== undefined) announced.delete(oldest)
+    setBounded(announced, storePath, performance.now() + times.announcedMs, MAX_ANNOUNCED)
   }
 
   return {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { isConflict } from '../../kube/client/api-error.ts'
 import { type ClaimLease, claimPatch, pathClaimName } from '../../kube/resources/claim-lease.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
+import { setBounded } from '../../lib/queues/set-bounded.ts'
 import type { PathClaim, SharedPath } from '../nix/sharing.ts'
 import { type Decision, decide } from './decide.ts'
 import { type ClaimKube, createLease, readLease, writeLease } from './leases/claim-kube.ts'
@@ -77,7 +78,7 @@ export function createClaims(options: ClaimsOptions): Claims {
           lastProblem = ''
           return acquired && (await claims.hold(path, acquired, claimant))
         }
-        keep(seenBefore, path.drvPath, seen, MAX_SEEN)
+        setBounded(seenBefore, path.drvPath, seen, MAX_SEEN)
         return undefined
       } catch (error) {
         if (error instanceof ShimError && error.code === 'Cancelled') throw error
@@ -101,7 +102,7 @@ export function createClaims(options: ClaimsOptions): Claims {
       const isOwn = decision.kind === 'take' && decision.lease.holder === self
       return isOwn && background.has(pathClaimName(storePath) ?? '') ? { kind: 'alone' } : decision
     },
-    heard: ({ drvPath }) => keep(heardUntil, drvPath, performance.now() + times.believeMs, MAX_HEARD),
+    heard: ({ drvPath }) => setBounded(heardUntil, drvPath, performance.now() + times.believeMs, MAX_HEARD),
     async acquire(path, decision, gone) {
       seenBefore.delete(path.drvPath)
       const name = pathClaimName(path.storePath)
@@ -141,12 +142,4 @@ export function createClaims(options: ClaimsOptions): Claims {
     },
   }
   return claims
-}
-
-/** Drops the oldest beyond `max`. */
-function keep<Value>(map: Map<string, Value>, key: string, value: Value, max: number): void {
-  map.delete(key)
-  const [oldest] = map.keys()
-  if (map.size >= max && oldest !== undefined) map.delete(oldest)
-  map.set(key, value)
 }

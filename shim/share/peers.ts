@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import type { Kind } from '../../kube/client/contract.ts'
 import { MAX_SERVED } from '../../kube/resources/claim-lease.ts'
 import { nixNodes } from '../../kube/resources/nixnode.ts'
+import { setBounded } from '../../lib/queues/set-bounded.ts'
 import type { ClaimKube } from './leases/claim-kube.ts'
 
 /** How a node serves its store. */
@@ -58,9 +59,7 @@ export function createPeers(kube: () => Promise<ClaimKube>, keptMs: number): Pee
       const store = await (await kube()).get(storesOfNodes, { name: node }, { signal })
       if (!store) return undefined
       const peer = { node, ...store }
-      const [oldest] = kept.keys()
-      if (kept.size >= MAX_KEPT && oldest !== undefined) kept.delete(oldest)
-      kept.set(node, { peer, until: performance.now() + keptMs })
+      setBounded(kept, node, { peer, until: performance.now() + keptMs }, MAX_KEPT)
       return peer
     },
   }

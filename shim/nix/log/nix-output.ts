@@ -1,3 +1,4 @@
+import { setBounded } from '../../../lib/queues/set-bounded.ts'
 import { copyStart, pushBounded } from '../../../lib/text/text.ts'
 import type { BuildProgress } from './build-progress.ts'
 import { createNixLogReader } from './nix-log.ts'
@@ -43,10 +44,7 @@ export function createNixOutput(log: RunLog, onProgress: (progress: BuildProgres
 
   const remember = (derivation: string, line: string) => {
     const tail = tails.get(derivation) ?? []
-    tails.delete(derivation) // the latest goes last
-    tails.set(derivation, pushBounded(tail, copyTail(line), MAX_TAIL_LINES))
-    const [oldest] = tails.keys()
-    if (tails.size > MAX_BUILDERS && oldest !== undefined) tails.delete(oldest)
+    setBounded(tails, derivation, pushBounded(tail, copyTail(line), MAX_TAIL_LINES), MAX_BUILDERS)
   }
   return {
     errors,
