@@ -22,6 +22,14 @@ export function storePathOf(path: string): string {
   return path.split('/', STORE_DIR.split('/').length + 1).join('/')
 }
 
+const HASH_LENGTH = 32
+
+/** The hash in the name of a store path. */
+export function hashOfStorePath(storePath: string): string {
+  const begin = STORE_DIR.length + 1
+  return storePath.slice(begin, begin + HASH_LENGTH)
+}
+
 /** Whether the path is exactly `/nix/store/<hash>-<name>`. */
 export function isStorePath(path: string, storeDir = STORE_DIR): boolean {
   return path.startsWith(`${storeDir}/`) && NAME.test(path.slice(storeDir.length + 1))

@@ -6,7 +6,7 @@ import { leases } from '../../kube/resources/lease.ts'
 import { CLAIM_LABEL, CLAIMS_NAMESPACE } from '../../kube/resources/names.ts'
 import { pause } from '../../lib/async/retry.ts'
 import { messageOf } from '../../lib/errors.ts'
-import { STORE_DIR } from '../../recipes/store-path.ts'
+import { hashOfStorePath } from '../../recipes/store-path.ts'
 import type { NodeBuilds } from '../state/node-builds.ts'
 import type { NixNodeView } from '../views/nixnode.ts'
 import { type ClaimView, findStaleClaims, hashOfClaim, type SeenClaims } from './stale-claims.ts'
@@ -95,11 +95,8 @@ function presentOf(claims: readonly ClaimView[], nodeBuilds: KeepClaimsOptions['
   const present = new Set<string>()
   if (wanted.size === 0) return present
   for (const { details } of nodeBuilds.all()) {
-    const hash = details.storePath?.slice(HASH_BEGIN, HASH_BEGIN + HASH_LENGTH)
-    if (hash !== undefined && wanted.has(hash)) present.add(hash)
+    const hash = hashOfStorePath(details.storePath ?? '')
+    if (wanted.has(hash)) present.add(hash)
   }
   return present
 }
-
-const HASH_BEGIN = STORE_DIR.length + 1
-const HASH_LENGTH = 32

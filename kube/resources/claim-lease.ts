@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { ERROR_CODES, isErrorCode } from '../../lib/errors.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 import { cleanText, copyStart } from '../../lib/text/text.ts'
-import { isStorePath, STORE_DIR } from '../../recipes/store-path.ts'
+import { hashOfStorePath, isStorePath } from '../../recipes/store-path.ts'
 import type { Kind } from '../client/contract.ts'
 import { leases, microTime } from './lease.ts'
 import { CLAIM_LABEL, CLAIM_OF_PATH, CLAIM_OF_SLOT, STORE_PATH_ANNOTATION } from './names.ts'
@@ -29,7 +29,6 @@ export const CLAIM_LIMITS = {
 /** Nodes that may copy from one node at the same time, whatever it says. */
 export const MAX_SERVED = 64
 
-const HASH_LENGTH = 32
 const SHORT_MESSAGE = 512
 /** Longer names of nodes are cut in the names of slots. */
 const MAX_PEER = 200
@@ -40,9 +39,7 @@ const NODE_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/
 
 /** Name of the Lease for a store path; undefined for other paths. */
 export function pathClaimName(storePath: string): string | undefined {
-  if (!isStorePath(storePath)) return undefined
-  const begin = STORE_DIR.length + 1
-  return `path-${storePath.slice(begin, begin + HASH_LENGTH)}`
+  return isStorePath(storePath) ? `path-${hashOfStorePath(storePath)}` : undefined
 }
 
 /** Name of the Lease for one of the places at a peer. */

@@ -8,7 +8,7 @@ const https = process.getBuiltinModule('node:https')
 export interface TextQuery {
   readonly url: string
   /** May name proxies. */
-  readonly env: Readonly<Record<string, string>>
+  readonly env: Readonly<NodeJS.ProcessEnv>
   /** Certificates to trust instead of Node's own, as PEM. */
   readonly certificates?: string | undefined
   readonly maxBytes: number

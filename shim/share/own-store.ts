@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { NodeStore } from '../../kube/resources/nixnode.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { readStart } from '../../lib/files/read-start.ts'
+import { parsePublicKey } from '../../lib/text/public-key.ts'
 
 export interface OwnStoreOptions {
   readonly address?: string | undefined
@@ -13,8 +14,6 @@ export interface OwnStoreOptions {
 
 /** In bytes. */
 const MAX_FILE = 1024
-/** An ed25519 key, as Nix prints it. */
-const PUBLIC_KEY = /^[A-Za-z0-9._@+-]{1,200}:[A-Za-z0-9+/]{43}=$/
 
 /** What the NixNode says of this node's store. It reads the key each time, because that may be made after the shim has started. */
 export function createOwnStore(options: OwnStoreOptions): () => Promise<NodeStore> {
@@ -40,8 +39,8 @@ export function createOwnStore(options: OwnStoreOptions): () => Promise<NodeStor
 
 /** Throws if the file is not one line `NAME:BASE64`. */
 export async function readPublicKey(file: string): Promise<string> {
-  const key = (await readStart(file, { maxBytes: MAX_FILE, followsLink: true })).trim()
-  if (PUBLIC_KEY.test(key)) return key
+  const key = parsePublicKey((await readStart(file, { maxBytes: MAX_FILE, followsLink: true })).trim())
+  if (key) return key.text
   throw new Error(
     `${file} is not a public key of Nix, one line NAME:BASE64: write it with nix key convert-secret-to-public`,
   )

@@ -1,13 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { orCancelled } from '../../lib/async/bounded-wait.ts'
-import { getText } from '../../lib/http/get-text.ts'
-import { STORE_DIR } from '../../recipes/store-path.ts'
+import { isHttp } from '../nix/binary-cache/copy-args.ts'
+import { getNarInfo } from '../nix/binary-cache/get-narinfo.ts'
 import type { SharedPath } from '../nix/sharing.ts'
 
-const HASH_LENGTH = 32
-/** In bytes. */
-const MAX_BYTES = 64 * 1024
-const MAX_REDIRECTS = 5
 /** Only nix has the login. S3 answers with 403 if there is no such path. */
 const MAY_HAVE: readonly number[] = [200, 401, 407]
 
@@ -32,29 +27,16 @@ export function createStores({ stores, limitMs, silentMs, env }: StoresOptions):
   const silentUntil = new Map<string, number>()
 
   async function mayHave(store: string, storePath: string): Promise<boolean> {
-    const url = narinfoOf(store, storePath)
-    if (!url) return true
+    if (!isHttp(store)) return true
     if ((silentUntil.get(store) ?? 0) > performance.now()) return false
     try {
-      return MAY_HAVE.includes(await statusOf(url))
+      const signal = AbortSignal.timeout(limitMs)
+      const { status } = await getNarInfo({ url: store, storePath, env, followsRedirects: true, signal })
+      return MAY_HAVE.includes(status)
     } catch {
       silentUntil.set(store, performance.now() + silentMs)
       return false
     }
-  }
-
-  async function statusOf({ href: url }: URL): Promise<number> {
-    const certificates = env.NIX_SSL_CERT_FILE ?? env.SSL_CERT_FILE
-    const { status } = await getText({
-      url,
-      env: Object.fromEntries(
-        Object.entries(env).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
-      ),
-      certificates: certificates === undefined ? undefined : await readFile(certificates, 'utf8'),
-      ...{ maxBytes: MAX_BYTES, maxRedirects: MAX_REDIRECTS },
-      signal: AbortSignal.timeout(limitMs),
-    })
-    return status
   }
 
   return {
@@ -64,14 +46,4 @@ export function createStores({ stores, limitMs, silentMs, env }: StoresOptions):
       return undefined
     },
   }
-}
-
-/** Undefined if it is not asked by http. */
-function narinfoOf(store: string, storePath: string): URL | undefined {
-  const url = new URL(store)
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') return undefined
-  const begin = STORE_DIR.length + 1
-  url.pathname = `${url.pathname.replace(/\/$/, '')}/${storePath.slice(begin, begin + HASH_LENGTH)}.narinfo`
-  url.search = ''
-  return url
 }

@@ -1,25 +1,13 @@
-import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
 import { messageOf, RetryableError } from '../../../lib/errors.ts'
-import { getText, type TextAnswer } from '../../../lib/http/get-text.ts'
+import type { TextAnswer } from '../../../lib/http/get-text.ts'
+import { getNarInfo, type NarInfoRequest } from './get-narinfo.ts'
 import { type NarInfo, parseNarInfo } from './narinfo.ts'
 
-export interface NarInfoQuery {
-  /** Of the binary cache: http or https. */
-  readonly url: string
-  readonly storePath: string
-  /** Of nix: it may name proxies and certificates. */
-  readonly env: Readonly<Record<string, string>>
-  readonly followsRedirects: boolean
-  readonly signal: AbortSignal
+export interface NarInfoQuery extends NarInfoRequest {
   readonly limitMs?: number
 }
 
 const LIMIT_MS = 5_000
-/** Room for the signatures and about a thousand references. */
-const MAX_BYTES = 64 * 1024
-const MAX_REDIRECTS = 5
-const HASH_LENGTH = 32
 
 /**
  * Asks a binary cache about a store path. Undefined if only nix can ask, because the cache wants a login. Throws CopyFailed if the
@@ -40,20 +28,10 @@ export async function fetchNarInfo(query: NarInfoQuery): Promise<NarInfo | undef
 const LOGIN: readonly number[] = [401, 403, 407]
 
 async function ask(query: NarInfoQuery): Promise<TextAnswer> {
-  const { url, storePath, env, followsRedirects, signal, limitMs = LIMIT_MS } = query
+  const { signal, limitMs = LIMIT_MS } = query
   const timeLimit = AbortSignal.timeout(limitMs)
   try {
-    const { origin, pathname } = new URL(url)
-    const hash = basename(storePath).slice(0, HASH_LENGTH)
-    const certificates = env.NIX_SSL_CERT_FILE ?? env.SSL_CERT_FILE
-    return await getText({
-      url: `${origin}${pathname.replace(/\/$/, '')}/${hash}.narinfo`,
-      env,
-      certificates: certificates === undefined ? undefined : await readFile(certificates, 'utf8'),
-      maxBytes: MAX_BYTES,
-      maxRedirects: followsRedirects ? MAX_REDIRECTS : 0,
-      signal: AbortSignal.any([signal, timeLimit]),
-    })
+    return await getNarInfo({ ...query, signal: AbortSignal.any([signal, timeLimit]) })
   } catch (error) {
     if (signal.aborted) throw failed('the call was cancelled')
     throw failed(timeLimit.aborted ? 'it did not answer in time' : `it cannot be asked (${reasonOf(error)})`)
