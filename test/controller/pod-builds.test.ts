@@ -95,8 +95,10 @@ describe('a NixBuild that no pod waits for any more', () => {
     }
     await world.addPod(namespace, node, { annotations: {}, image: 'plain:1' })
     await vi.waitFor(async () => expect(await world.builds(namespace)).toHaveLength(images.length), PATIENT)
-    for (const { metadata } of await world.builds(namespace))
-      await world.report(node, { ...metadata, namespace }, { state: 'Building' })
+    const builds = (await world.builds(namespace)).map(({ metadata }) => ({ ...metadata, namespace }))
+    for (const build of builds) await world.report(node, build, { state: 'Building' })
+    // A started pod is counted only for a build that is known to have begun.
+    for (const build of builds) await waitForBuild(build, { status: { buildNode: node } })
     const started = { name: 'app', image: 'again:1', imageID: 'sha256:1', ready: true, restartCount: 1 }
     await world.setPodStatus(pods.get('again:1') ?? { name: '' }, { containerStatuses: [started] })
     for (const image of ['plain:1', 'gone:1']) {
