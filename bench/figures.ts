@@ -151,12 +151,12 @@ export const FIGURES = {
     },
     'share.copy.rate': {
       aim: '<= 1.3',
-      meaning: 'that pull, copied and imported / `nix copy` of its 30 store paths alone',
+      meaning: 'copying and importing that image / `nix copy` of its 30 store paths alone',
     },
     'share.wait.requests': {
       unit: 'requests',
       aim: '<= 6',
-      meaning: 'requests to the API server that a node makes because it waits for a build of 60 s on another one',
+      meaning: 'requests to the API server by a node that waits for a build of 60 s on another one, until it ends',
     },
     'share.overhead': {
       unit: 'ms',

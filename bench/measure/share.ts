@@ -1,4 +1,7 @@
+import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import * as v from 'valibot'
+import { SYSTEM_NAMESPACE } from '../../kube/resources/names.ts'
 import { type Cluster, startCluster } from '../../test/cluster/cluster.ts'
 import { makeCountedFlake } from '../../test/cluster/share/counted-flake.ts'
 import { type Peer, startPeer, startSigningBeds } from '../../test/cluster/share/peers.ts'
@@ -56,11 +59,13 @@ const COPIES = 3
 async function measureCopies(peers: Peers) {
   const samples: Copies[] = []
   for (let round = 0; round < COPIES; round += 1) samples.push(await measureCopy(peers, round))
-  for (const { built, copied, alone } of samples)
-    process.stderr.write(`  built ${round(built)} ms, copied ${round(copied)} ms, nix copy ${round(alone)} ms\n`)
+  for (const { built, copied, copying, alone } of samples) {
+    const parts = `copying and importing ${round(copying)} ms, nix copy ${round(alone)} ms`
+    process.stderr.write(`  built ${round(built)} ms, pulled ${round(copied)} ms: ${parts}\n`)
+  }
   return {
     'share.second.ratio': median(samples.map(({ copied, built }) => copied / built)),
-    'share.copy.rate': median(samples.map(({ copied, alone }) => copied / alone)),
+    'share.copy.rate': median(samples.map(({ copying, alone }) => copying / alone)),
   }
 }
 
@@ -69,7 +74,10 @@ const { round } = Math
 /** In ms. */
 interface Copies {
   readonly built: number
+  /** The whole pull. */
   readonly copied: number
+  /** The same without evaluation and claim. */
+  readonly copying: number
   readonly alone: number
 }
 
@@ -81,9 +89,21 @@ async function measureCopy([first, second, third]: Peers, number: number): Promi
   const { stdout } = await first.bed.run('nix', ['eval', '--raw', `${url}#conf.closure.outPath`])
   await warmUp(first, stdout)
   const copied = await pull(second)
+  const copying = Date.now() - (await copyBegan(second, recipe.image))
   const options = { user: third.bed.buildUser, limitMs: LIMIT_MS }
   const alone = await timed(() => third.bed.run('nix', ['copy', '--from', first.server.url, stdout], options))
-  return { built, copied, alone }
+  return { built, copied, copying, alone }
+}
+
+const logRecord = v.object({ time: v.number(), msg: v.string(), image: v.optional(v.string()) })
+
+/** As the shim's log says, in ms since 1970. */
+async function copyBegan({ shim }: Peer, wanted: string): Promise<number> {
+  const lines = (await readFile(shim.daemon.logPath, 'utf8')).split('\n').filter(line => line !== '')
+  const records = lines.map(line => v.parse(logRecord, JSON.parse(line)))
+  const began = records.find(({ msg, image }) => msg === 'copy started' && image === wanted)
+  if (!began) throw new Error(`${wanted} was not copied`)
+  return began.time
 }
 
 /** The server of the tests asks Nix once about each path: neither copy is to wait for that. */
@@ -113,28 +133,26 @@ async function writeClosure({ dir, run }: Bed, number: number) {
 
 const WAIT_MS = 60_000
 
-/**
- * Requests that a node makes because it waits for the build of another one, and then copies. Those that every pull makes are left out:
- * Events, the status of the NixNode, and the look-up of the NixBuild.
- */
+/** All requests of the node from its pull to the end of the build, but for those that it makes without a pull. */
 async function measureWaiting(cluster: Cluster, [first, second]: Peers, audit: AuditLog): Promise<number> {
   const flake = await makeCountedFlake(cluster)
   const recipe = flake.recipe('registry.example/share/waits:1')
   const pull = ({ kubelet }: Peer) => kubelet.pullImage(podPull('default', recipe))
   const building = pull(first)
   while ((await flake.builds()) === 0) await pause(100)
-  const isForSharing = ({ verb, resource, text }: AuditedRequest) =>
-    (resource === 'leases' && text.includes(' enbi-claims ')) || (resource === 'nixnodes' && verb === 'get')
-  const requestsOf = async () => (await audit.read()).filter(one => one.node === second.node && isForSharing(one))
+  const isOfPull = ({ node, text }: AuditedRequest) => node === second.node && !text.includes(` ${SYSTEM_NAMESPACE} `)
+  const requestsOf = async () => (await audit.read()).filter(isOfPull)
   const before = (await requestsOf()).length
   const waiting = pull(second)
   await pause(WAIT_MS)
+  const whileItWaits = (await requestsOf()).slice(before)
   await flake.open()
   await Promise.all([building, waiting])
   await pause(AFTERWARDS_MS)
-  const requests = (await requestsOf()).slice(before)
-  for (const { text } of requests) process.stderr.write(`  ${text}\n`)
-  return requests.length
+  const all = (await requestsOf()).slice(before)
+  process.stderr.write(`  ${whileItWaits.length} of these requests before the end of the build:\n`)
+  for (const { text } of all) process.stderr.write(`  ${text}\n`)
+  return whileItWaits.length
 }
 
 /** Some writes come late. */
