@@ -6,12 +6,13 @@ export function copyFromArgs(url: string, storePath: string): string[] {
 }
 
 /**
- * Come after all others. What nix remembers of a binary cache is of no use: another node has just got the path, or has just lost it.
- * A server that sends nothing is left soon, because another one may be faster.
+ * Come after all others. What nix remembers of a binary cache is soon of no use: another node has just got the path, or has just lost
+ * it. If it forgot everything immediately, one copy would ask four times about each path. A server that sends nothing is left soon, because
+ * another one may be faster.
  */
 export const COPY_OPTIONS = [
   ...['--option', 'narinfo-cache-negative-ttl', '0'],
-  ...['--option', 'narinfo-cache-positive-ttl', '0'],
+  ...['--option', 'narinfo-cache-positive-ttl', '60'],
   ...['--option', 'connect-timeout', '5'],
   ...['--option', 'stalled-download-timeout', '15'],
   ...['--option', 'download-attempts', '1'],

@@ -166,6 +166,7 @@ export function describeSharedBuilds({
     describe('that another node has built', () => {
       test('is copied with its references, and kept with a gc root', async () => {
         await using builder = copierOf([cache.url])
+        const before = cache.requests.length
         const recipe = nextCopy()
         const build = await ended(builder.start(recipe))
         const { storePath, runId } = await build.done
@@ -178,6 +179,9 @@ export function describeSharedBuilds({
         expect(hasBuilt(build)).toBe(false)
         expect(await readlink(join(builder.stateDir, 'gcroots', recipeKey(recipe)))).toBe(storePath)
         expect(await builder.pathInfo([storePath], { recursive: true })).toHaveLength(2)
+        const narInfos = cache.requests.slice(before).filter(path => path.endsWith('.narinfo'))
+        // Nix asks about each reference once.
+        expect(narInfos.filter(path => !storePath.includes(basename(path, '.narinfo')))).toHaveLength(1)
         expect(await logOf(builder, runId)).not.toContain('could not be copied')
       })
 
