@@ -57,6 +57,11 @@ let
       chmod 755 $out/bin/npm
     '';
     esbuild = build "esbuild" { } "mkdir -p $out/bin; ln -s ${settings.esbuild} $out/bin/esbuild";
+    busybox = build "busybox" { } ''
+      mkdir -p $out/bin
+      cp /usr/bin/busybox $out/bin/busybox
+      for program in $(/usr/bin/busybox --list); do ln -sf busybox $out/bin/$program; done
+    '';
     bash = links "bash" [ "bash" "sh" ];
     coreutils = links "coreutils" [ "cat" "id" ];
     gitMinimal = links "git-minimal" [ "git" ];
