@@ -59,8 +59,8 @@ let
     esbuild = build "esbuild" { } "mkdir -p $out/bin; ln -s ${settings.esbuild} $out/bin/esbuild";
     busybox = build "busybox" { } ''
       mkdir -p $out/bin
-      cp /usr/bin/busybox $out/bin/busybox
-      for program in $(/usr/bin/busybox --list); do ln -sf busybox $out/bin/$program; done
+      for program in $(/usr/bin/busybox --list); do ln -s busybox $out/bin/$program; done
+      cp --remove-destination /usr/bin/busybox $out/bin/busybox
     '';
     bash = links "bash" [ "bash" "sh" ];
     coreutils = links "coreutils" [ "cat" "id" ];
