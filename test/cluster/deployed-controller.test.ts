@@ -1,7 +1,7 @@
 import { cp, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { CONTROLLER, IMAGE_BUILT_CONDITION, SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { annotationName } from '../../recipes/annotations.ts'
@@ -36,9 +36,8 @@ afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]()
 })
 
-test('the DaemonSet for tokens, whose image is built on pull before the shim has a token, gives it one that survives its pod', async () => {
-  await waitForRollout(cluster, { namespace: TOKEN_NAMESPACE, name: 'daemonset/enbi-token' })
-  const first = await readToken()
+test('the DaemonSet for tokens, whose image is built on pull before the shim has a token, gives it one, and a new one before its pod is replaced', async () => {
+  const first = await vi.waitFor(readToken, PATIENT)
   expect((await stat(join(tokenDir, 'token'))).mode & 0o777).toBe(0o600)
   expect(first.claims).toMatchObject({ namespace: TOKEN_NAMESPACE, node: { name: node.name } })
   await expect.poll(() => mayUse(first.token), PATIENT_BY_PROGRAM).toBe(true)
@@ -46,7 +45,7 @@ test('the DaemonSet for tokens, whose image is built on pull before the shim has
   await expect.poll(() => cluster.kubectl(lease).catch(() => ''), PATIENT_BY_PROGRAM).not.toBe('')
   await expect(claimLease(first.token, 'other')).rejects.toThrow(/the shim of .* may only write its own Lease/)
 
-  await cluster.kubectl(['delete', 'pod', first.claims.pod.name, `--namespace=${TOKEN_NAMESPACE}`])
+  await cluster.kubectl(['rollout', 'restart', 'daemonset/enbi-token', `--namespace=${TOKEN_NAMESPACE}`])
   await expect.poll(() => mayUse(first.token), PATIENT_BY_PROGRAM).toBe(false)
   await expect.poll(async () => (await readToken()).claims.pod.name, PATIENT).not.toBe(first.claims.pod.name)
   expect(await mayUse((await readToken()).token)).toBe(true)

@@ -27,7 +27,7 @@ const read = (name: string) => readFile(onNode(name), 'utf8').catch(() => undefi
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'token-'))
-  await Promise.all(['pod', 'node'].map(name => mkdir(join(dir, name))))
+  await Promise.all(['pod', 'node', 'state'].map(name => mkdir(join(dir, name))))
   for (const name of ['token', 'ca.crt']) await symlink(`..data/${name}`, join(dir, 'pod', name))
   await project({ token: 'first', 'ca.crt': 'a certificate' })
 })
@@ -44,6 +44,7 @@ describe('the script of the DaemonSet enbi-token', () => {
     expect(await read('ca.crt')).toBe('a certificate')
     for (const name of ['token', 'ca.crt']) expect((await stat(onNode(name))).mode & 0o777).toBe(0o600)
     expect(await readdir(join(dir, 'node'))).toEqual(['ca.crt', 'token'])
+    await expect.poll(() => readdir(join(dir, 'state')), PATIENT).toEqual(['copied'])
   })
 
   it('replaces the file when the kubelet has renewed the token, instead of writing into it', async () => {
@@ -79,13 +80,13 @@ describe('the script of the DaemonSet enbi-token', () => {
     start()
     const [code] = await once(copier, 'exit')
     expect(code).toBeGreaterThan(0)
-    await mkdir(join(dir, 'node'))
+    expect(await readdir(join(dir, 'state'))).toEqual([])
   })
 })
 
 function start(): void {
   const [shell, flags, script] = container.command
-  const here = script.replaceAll(/\/(?=(?:pod|node)\/)/g, `${dir}/`).replace('sleep 5', 'sleep 0.05')
+  const here = script.replaceAll(/\/(?=(?:pod|node|state)\/)/g, `${dir}/`).replace('sleep 5', 'sleep 0.05')
   copier = spawn(shell, [flags, here], { stdio: 'ignore' })
 }
 
