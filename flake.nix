@@ -22,6 +22,7 @@
         in own // {
           default = own.enbi-shim;
           controller-image = pkgs.callPackage ./nix/controller-image.nix { inherit (own) enbi-controller; };
+          token-image = pkgs.callPackage ./nix/token-image.nix { inherit (own.enbi-shim) version; };
         });
 
       apps = eachSystem (pkgs: {
@@ -44,7 +45,7 @@
         };
 
       checks = eachSystem (pkgs: {
-        inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) enbi-shim enbi-controller kubectl-nixbuild controller-image;
+        inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) enbi-shim enbi-controller kubectl-nixbuild controller-image token-image;
       } // import ./nixos-module/tests { inherit pkgs; module = self.nixosModules.default; });
 
       devShells = eachSystem (pkgs: {

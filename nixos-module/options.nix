@@ -63,8 +63,8 @@ in
       default = null;
       example = "/etc/enbi-shim/kubeconfig";
       description = ''
-        Kubeconfig of the shim. Only root needs to read it and the files that it names. The shim reads it again every minute, so that a
-        token can be renewed. With `null` the shim works without a cluster.
+        Kubeconfig of the shim. Only root needs to read it and the files that it names. The shim reads those files for every request,
+        so that a token can be renewed. With `null` the shim works without a cluster.
       '';
     };
 

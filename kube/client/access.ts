@@ -3,7 +3,7 @@ import type { RequestOptions } from 'node:https'
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import type { Cluster, User } from '@kubernetes/client-node/dist/config_types.js'
 import { ExecAuth } from '@kubernetes/client-node/dist/exec_auth.js'
-import { FileAuth } from '@kubernetes/client-node/dist/file_auth.js'
+import * as v from 'valibot'
 import { lazy } from '../../lib/async/lazy.ts'
 
 /** The part of client-node's KubeConfig that a connection needs. */
@@ -11,7 +11,7 @@ export type Access = Pick<KubeConfig, 'getCurrentCluster' | 'applyToHTTPSOptions
 
 /**
  * client-node's KubeConfig imports every generated model, which costs memory. Certificates, tokens, token files and
- * credential plugins need only two small files of client-node. Everything else, including keys that a later client-node
+ * credential plugins need only one small file of client-node. Everything else, including keys that a later client-node
  * reads, loads the whole KubeConfig.
  */
 export function createAccess(cluster: Cluster, user: User): Access {
@@ -40,8 +40,11 @@ const USER_KEYS: readonly string[] = [
 ] satisfies (keyof User)[]
 
 function isSimple(cluster: Cluster, user: User): boolean {
-  const hasSimpleProvider = user.authProvider == null || user.authProvider.name === 'tokenFile'
-  return hasSimpleProvider && hasOnly(cluster, CLUSTER_KEYS) && hasOnly(user, USER_KEYS)
+  return (
+    (user.authProvider == null || tokenFileOf(user) !== undefined) &&
+    hasOnly(cluster, CLUSTER_KEYS) &&
+    hasOnly(user, USER_KEYS)
+  )
 }
 
 function hasOnly(entry: object, keys: readonly string[]): boolean {
@@ -50,17 +53,39 @@ function hasOnly(entry: object, keys: readonly string[]): boolean {
 
 type Apply = Access['applyToHTTPSOptions']
 
+/** Reads the files for every request, so that renewed certificates and tokens are used. */
 function simpleAccess(cluster: Cluster, user: User): Apply {
-  const authenticator = [new ExecAuth(), new FileAuth()].find(each => each.isAuthProvider(user))
+  const plugin = new ExecAuth()
+  const hasPlugin = plugin.isAuthProvider(user)
+  const file = tokenFileOf(user)
   return async options => {
     applyTls(cluster, user, options)
     options.headers = {}
-    await authenticator?.applyAuthentication(user, options)
-    if (user.token) options.headers = { ...options.headers, Authorization: `Bearer ${user.token}` }
+    if (hasPlugin) await plugin.applyAuthentication(user, options)
+    const token = user.token || (file && readToken(file))
+    if (token) options.headers = { ...options.headers, Authorization: `Bearer ${token}` }
   }
 }
 
-/** Reads the files for every request, so that renewed certificates are used. */
+const tokenFileSchema = v.object({
+  name: v.literal('tokenFile'),
+  config: v.object({ tokenFile: v.pipe(v.string(), v.nonEmpty()) }),
+})
+
+/** As client-node names it in the user of a pod. */
+function tokenFileOf({ authProvider }: User): string | undefined {
+  const parsed = v.safeParse(tokenFileSchema, authProvider)
+  return parsed.success ? parsed.output.config.tokenFile : undefined
+}
+
+/** client-node would keep it for a minute, but the token of a pod ends with the pod. */
+function readToken(file: string): string {
+  const token = readFileSync(file, 'utf8').trim()
+  // Without a token the API server would take the request for one of a stranger, and refuse it for good.
+  if (token === '') throw new Error(`the token file ${file} is empty`)
+  return token
+}
+
 function applyTls(cluster: Cluster, user: User, options: RequestOptions): void {
   const ca = readEither(cluster.caFile, cluster.caData)
   const cert = readEither(user.certFile, user.certData)

@@ -51,7 +51,7 @@ function fromPod(): Access {
   return createAccess(cluster, { name: 'pod', ...tokenFrom(join(SERVICE_ACCOUNT, 'token')) })
 }
 
-/** client-node reads this file again every minute. */
+/** The file is read again for every request (access.ts). */
 function tokenFrom(tokenFile: string): Pick<User, 'authProvider'> {
   return { authProvider: { name: 'tokenFile', config: { tokenFile } } }
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtempDisposable, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -84,7 +84,7 @@ test('the guide makes a token that is bound to the node, and a kubeconfig that n
   const view = await cluster.kubectl(['config', 'view', '--minify', '-o', 'jsonpath={.users[0].user.tokenFile}'], {
     kubeconfig: ours,
   })
-  expect(view).toBe('/etc/enbi-shim/token')
+  expect(view).toBe('/run/enbi-token/token')
 })
 
 test.each([
@@ -126,6 +126,19 @@ test('the overlay for a flake of your own has a locked recipe for the image that
   const recipe = findRecipe({ image: containers[0].image, annotations, system: 'x86_64-linux' })
   expect(recipe).toMatchObject({ packageName: 'controller-image' })
   expect(recipe?.flake.locked).toBe(true)
+})
+
+test('the component for tokens can be applied with the image of the guide, and not without being named', async () => {
+  await using dir = await mkdtempDisposable(join(tmpdir(), 'tokens-'))
+  await cp('deploy', dir.path, { recursive: true })
+  const overlay = join(dir.path, 'overlays/own')
+  await mkdir(overlay)
+  const named = await readTested('join-a-cluster.md', ['tokens'])
+  await writeFile(join(overlay, 'kustomization.yaml'), `resources: [../../base]\n${named}`)
+  const manifests = await cluster.kubectl(['kustomize', overlay])
+  expect(manifests).toContain('image: docker.io/library/busybox:1.37.0')
+  expect(await cluster.kubectl(['kustomize', 'deploy'])).not.toContain('kind: DaemonSet')
+  await cluster.kubectl(['apply', '--validate=strict', '--kustomize', overlay])
 })
 
 test('the controller knows every flag of the manifests, and its image has the version of the package', async () => {

@@ -26,7 +26,7 @@ afterAll(async () => bed?.[Symbol.asyncDispose]())
 
 describe('the flake', () => {
   it('has the same outputs for each system', async () => {
-    const packages = ['controller-image', 'default', 'enbi-controller', 'enbi-shim', 'kubectl-nixbuild']
+    const packages = ['controller-image', 'default', 'enbi-controller', 'enbi-shim', 'kubectl-nixbuild', 'token-image']
     const shown = v.parse(Shown, JSON.parse(await nix('flake', 'show', '--json', flake.url)))
     for (const system of ['x86_64-linux', 'aarch64-linux']) {
       expect(Object.keys(shown.packages[system] ?? {})).toEqual(packages)
@@ -39,6 +39,7 @@ describe('the flake', () => {
         'kubectl-nixbuild',
         'kubelet',
         'share',
+        'token-image',
       ])
       expect(Object.keys(shown.apps[system] ?? {})).toEqual(['demo'])
     }

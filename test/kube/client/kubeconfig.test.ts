@@ -27,19 +27,25 @@ test('file names in a kubeconfig are relative to its folder', async () => {
   expect(await headersOf(config)).toEqual({ Authorization: `Bearer ${SECRET}` })
 })
 
-test('a token file is read again after a renewal', async () => {
+test('a token file is read again for every request, and an empty one is an error', async () => {
   await using file = await write(stringify({ ...GOOD, users: [{ name: 'u', user: { tokenFile: 'token' } }] }))
   await writeFile(join(file.dir, 'ca.crt'), 'some certificate')
   await writeFile(join(file.dir, 'token'), 'first')
   const config = loadKubeconfig(file.path)
   expect(await headersOf(config)).toEqual({ Authorization: 'Bearer first' })
-  await writeFile(join(file.dir, 'token'), 'second')
-  vi.useFakeTimers({ now: Date.now() + 61_000 })
-  try {
-    expect(await headersOf(config)).toEqual({ Authorization: 'Bearer second' })
-  } finally {
-    vi.useRealTimers()
-  }
+  await writeFile(join(file.dir, 'token'), 'second\n')
+  expect(await headersOf(config)).toEqual({ Authorization: 'Bearer second' })
+  await writeFile(join(file.dir, 'token'), '\n')
+  await expect(headersOf(config)).rejects.toThrow(/the token file .*token is empty/)
+})
+
+test('a kubeconfig may name a token file that does not exist yet', async () => {
+  await using file = await write(stringify({ ...GOOD, users: [{ name: 'u', user: { tokenFile: 'token' } }] }))
+  await writeFile(join(file.dir, 'ca.crt'), 'some certificate')
+  const config = loadKubeconfig(file.path)
+  await expect(headersOf(config)).rejects.toThrow(/ENOENT.*token/)
+  await writeFile(join(file.dir, 'token'), 'first')
+  expect(await headersOf(config)).toEqual({ Authorization: 'Bearer first' })
 })
 
 test.each([

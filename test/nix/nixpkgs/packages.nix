@@ -57,6 +57,11 @@ let
       chmod 755 $out/bin/npm
     '';
     esbuild = build "esbuild" { } "mkdir -p $out/bin; ln -s ${settings.esbuild} $out/bin/esbuild";
+    busybox = build "busybox" { } ''
+      mkdir -p $out/bin
+      for program in $(/usr/bin/busybox --list); do ln -s busybox $out/bin/$program; done
+      cp --remove-destination /usr/bin/busybox $out/bin/busybox
+    '';
     bash = links "bash" [ "bash" "sh" ];
     coreutils = links "coreutils" [ "cat" "id" ];
     gitMinimal = links "git-minimal" [ "git" ];
