@@ -26,7 +26,9 @@ afterAll(() => cluster?.[Symbol.asyncDispose]())
 test('applying the manifests a second time changes nothing', async () => {
   const lines = (await cluster.kubectl(['apply', '--kustomize', 'deploy'])).split('\n')
   expect(lines.length).toBeGreaterThan(10)
-  expect(lines.filter(line => !line.endsWith(' unchanged'))).toEqual([])
+  // kubectl always sends the selector of a PodDisruptionBudget, and calls it configured.
+  const changed = lines.filter(line => !line.endsWith(' unchanged') && !line.startsWith('poddisruptionbudget.'))
+  expect(changed).toEqual([])
 })
 
 test('the API server accepts the types in the admission policies without a warning', async () => {
@@ -54,9 +56,20 @@ test("the controller's NetworkPolicy opens the ports of its Deployment, and the 
   expect(containers[0].ports.map(({ name }) => name).sort()).toEqual(['health', 'http'])
 })
 
-test("the controller's pods are admitted into their namespace", async () => {
-  const pods = () => cluster.kubectl(['get', 'pods', '-n', 'enbi-system', '-o', 'name'])
-  await expect.poll(async () => (await pods()).split('\n').filter(Boolean), PATIENT).toHaveLength(2)
+test("the controller's pods are admitted into their namespace, with their priority", async () => {
+  const get = (path: string) => cluster.kubectl(['get', 'pods', '-n', 'enbi-system', '-o', `jsonpath=${path}`])
+  const priorities = async () => (await get('{.items[*].spec.priority}')).split(' ')
+  await expect.poll(priorities, PATIENT).toEqual(['100000000', '100000000'])
+})
+
+test("the PodDisruptionBudget and the Service select the controller's pods", async () => {
+  const get = (kind: string, path: string) =>
+    cluster.kubectl(['get', kind, 'enbi-controller', '-n', 'enbi-system', '-o', `jsonpath={${path}}`])
+  await expect.poll(() => get('pdb', '.status.expectedPods'), PATIENT).toBe('2')
+  expect(await get('pdb', '.spec.maxUnavailable')).toBe('1')
+  const { labels, containers } = podIn(await cluster.kubectl(['kustomize', 'deploy']))
+  expect(labels).toMatchObject(v.parse(labelsSchema, JSON.parse(await get('service', '.spec.selector'))))
+  expect(containers[0].ports.map(({ name }) => name)).toContain(await get('service', '.spec.ports[*].targetPort'))
 })
 
 test.each((await readGuides()).filter(({ tested }) => tested === 'dry-run'))(
