@@ -147,7 +147,7 @@ export function conditionOf(object: string): string | undefined {
 }
 
 const CONDITIONS = new Map([
-  // Whoever keeps the release in that namespace has created it before.
+  // A release that is kept in that namespace needs it before the chart can create it.
   ['Namespace/enbi-system', 'ne .Release.Namespace "enbi-system"'],
   ['PriorityClass/enbi-controller', 'eq .Values.priorityClassName "enbi-controller"'],
   ['NetworkPolicy/enbi-controller', '.Values.networkPolicy.enabled'],

@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { type OwnCluster, startCluster } from '../cluster/cluster.ts'
+import { readGuide, readTested } from '../docs/code-blocks.ts'
 import { helmProgram } from '../node/programs.ts'
 import { CHART, objectsIn, runHelm } from './helm.ts'
 import { SPEC } from './nixbuilds.ts'
@@ -28,36 +29,25 @@ describe('the rendered chart is what the kustomization has', () => {
     await expectSame({}, 'deploy')
   })
 
-  it('with a registry of your own', async () => {
-    const values = {
-      image: 'registry.example/enbi/enbi-controller:0.1.0',
-      extraArgs: ['--node-repel=node-role.kubernetes.io/control-plane'],
-      imagePullSecrets: [{ name: 'registry' }],
-    }
-    await expectSame(values, 'deploy/overlays/own-registry')
-  })
-
-  it('with a flake of your own', async () => {
-    const overlay = 'deploy/overlays/own-flake'
-    const built = await cluster.kubectl(['kustomize', overlay])
-    const schema = v.object({
-      spec: v.object({ template: v.object({ metadata: v.object({ annotations: v.record(v.string(), v.string()) }) }) }),
-    })
-    const deployment = v.parse(schema, objectsIn(built).get('Deployment enbi-system/enbi-controller'))
-    const podAnnotations = deployment.spec.template.metadata.annotations
-    await expectSame({ image: 'nix.local/enbi/enbi-controller:0.1.0', podAnnotations }, overlay)
+  it.each([
+    ['a registry', 'deploy/overlays/own-registry', 0],
+    ['a flake', 'deploy/overlays/own-flake', 1],
+  ])('with %s of your own and the values of the guide', async (_, overlay, index) => {
+    const guides = (await readGuide('install-with-helm.md')).filter(({ tested }) => tested === 'values')
+    await expectSame(parse(guides[index]?.text ?? ''), overlay)
   })
 
   it.each([
-    ['fixed-images', { fixedImages: { enabled: true } }],
-    ['prometheus-operator', { prometheusOperator: { enabled: true } }],
-  ])('with the component %s', async (component, values) => {
+    ['fixed-images', { fixedImages: { enabled: true } }, 'join-a-cluster.md'],
+    ['prometheus-operator', { prometheusOperator: { enabled: true } }, 'monitoring.md'],
+  ])('with the component %s', async (component, values, guide) => {
     const copy = join(dir.path, component)
     await cp('deploy', copy, { recursive: true })
     const overlay = join(copy, 'overlays/own')
     await mkdir(overlay)
-    const kustomization = { resources: ['../../base'], components: [`../../components/${component}`] }
-    await writeFile(join(overlay, 'kustomization.yaml'), stringify(kustomization))
+    const components = await readTested(guide, ['component'])
+    expect(components).toContain(component)
+    await writeFile(join(overlay, 'kustomization.yaml'), `resources: [../../base]\n${components}`)
     await expectSame(values, overlay)
   })
 })
@@ -129,7 +119,7 @@ describe('a release', () => {
 })
 
 /** Compares the objects that Helm and kustomize make. */
-async function expectSame(values: object, kustomization: string): Promise<void> {
+async function expectSame(values: unknown, kustomization: string): Promise<void> {
   const [rendered, built] = await Promise.all([render(values), cluster.kubectl(['kustomize', kustomization])])
   const [ours, theirs] = [objectsIn(rendered), objectsIn(built)]
   expect([...ours.keys()].toSorted()).toEqual([...theirs.keys()].toSorted())
