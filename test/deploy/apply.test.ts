@@ -6,11 +6,13 @@ import { promisify } from 'node:util'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
+import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { findRecipe } from '../../recipes/find-recipe.ts'
 import { startCluster } from '../cluster/cluster.ts'
 import { readGuides, readTested } from '../docs/code-blocks.ts'
 import { kubernetesProgram } from '../node/programs.ts'
 import { PATIENT } from '../patience.ts'
+import { SPEC } from './nixbuilds.ts'
 
 const POLICIES = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies'
 const OWN_FLAKE = 'deploy/overlays/own-flake'
@@ -26,7 +28,9 @@ afterAll(() => cluster?.[Symbol.asyncDispose]())
 test('applying the manifests a second time changes nothing', async () => {
   const lines = (await cluster.kubectl(['apply', '--kustomize', 'deploy'])).split('\n')
   expect(lines.length).toBeGreaterThan(10)
-  expect(lines.filter(line => !line.endsWith(' unchanged'))).toEqual([])
+  // kubectl always sends the selector of a PodDisruptionBudget, and calls it configured.
+  const changed = lines.filter(line => !line.endsWith(' unchanged') && !line.startsWith('poddisruptionbudget.'))
+  expect(changed).toEqual([])
 })
 
 test('the API server accepts the types in the admission policies without a warning', async () => {
@@ -54,9 +58,20 @@ test("the controller's NetworkPolicy opens the ports of its Deployment, and the 
   expect(containers[0].ports.map(({ name }) => name).sort()).toEqual(['health', 'http'])
 })
 
-test("the controller's pods are admitted into their namespace", async () => {
-  const pods = () => cluster.kubectl(['get', 'pods', '-n', 'enbi-system', '-o', 'name'])
-  await expect.poll(async () => (await pods()).split('\n').filter(Boolean), PATIENT).toHaveLength(2)
+test("the controller's pods are admitted into their namespace, with their priority", async () => {
+  const get = (path: string) => cluster.kubectl(['get', 'pods', '-n', 'enbi-system', '-o', `jsonpath=${path}`])
+  const priorities = async () => (await get('{.items[*].spec.priority}')).split(' ')
+  await expect.poll(priorities, PATIENT).toEqual(['100000000', '100000000'])
+})
+
+test("the PodDisruptionBudget and the Service select the controller's pods", async () => {
+  const get = (kind: string, path: string) =>
+    cluster.kubectl(['get', kind, 'enbi-controller', '-n', 'enbi-system', '-o', `jsonpath={${path}}`])
+  await expect.poll(() => get('pdb', '.status.expectedPods'), PATIENT).toBe('2')
+  expect(await get('pdb', '.spec.maxUnavailable')).toBe('1')
+  const { labels, containers } = podIn(await cluster.kubectl(['kustomize', 'deploy']))
+  expect(labels).toMatchObject(v.parse(labelsSchema, JSON.parse(await get('service', '.spec.selector'))))
+  expect(containers[0].ports.map(({ name }) => name)).toContain(await get('service', '.spec.ports[*].targetPort'))
 })
 
 test.each((await readGuides()).filter(({ tested }) => tested === 'dry-run'))(
@@ -151,6 +166,55 @@ test('the controller knows every flag of the manifests, and its image has the ve
   }
 })
 
+test('the guide moves stored objects to a newer version of the API, while shims and controller use the older one', async () => {
+  const metadata = { namespace: 'default', name: 'stored' }
+  await cluster.apply({ apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixBuild', metadata, spec: SPEC })
+  await cluster.apply({ apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixNode', metadata: { name: 'worker-2' } })
+  const crds = ['nixbuilds', 'nixnodes'].map(plural => `${plural}.enbi.hrzn.ee`)
+  for (const crd of crds)
+    await replaceVersions(crd, ([old]) => [
+      { ...old, storage: false },
+      { ...old, name: 'v1beta1' },
+    ])
+  const kube = cluster.client()
+  const status = { status: 'Pending' }
+  const written = () =>
+    kube.patch(
+      nixBuilds,
+      { ...metadata, body: { status } },
+      { type: 'merge', subresource: 'status', fieldManager: 'old' },
+    )
+  await expect.poll(written, PATIENT).toMatchObject({ spec: SPEC, status })
+  const served = (version: string) =>
+    cluster.kubectl(['get', `nixbuilds.${version}.enbi.hrzn.ee`, metadata.name, '-o', 'jsonpath={.status.status}'])
+  await expect.poll(() => served('v1beta1').catch(String), PATIENT).toBe('Pending')
+
+  const dropOld = (crd: string) => replaceVersions(crd, versions => versions.filter(({ name }) => name === 'v1beta1'))
+  await expect(dropOld('nixbuilds.enbi.hrzn.ee')).rejects.toThrow('storedVersions')
+
+  const PATH = `${dirname(kubernetesProgram('kubectl'))}:${process.env.PATH}`
+  const env = { PATH, HOME: cluster.access.dir, KUBECONFIG: cluster.adminKubeconfig }
+  await promisify(execFile)('sh', ['-euc', await readTested('upgrade.md', ['migrate'])], { env })
+  for (const crd of crds) {
+    const stored = await cluster.kubectl(['get', 'crd', crd, '-o', 'jsonpath={.status.storedVersions}'])
+    expect(stored).toBe('["v1beta1"]')
+    await dropOld(crd)
+  }
+  expect(await served('v1beta1')).toBe('Pending')
+})
+
+/** Writes a custom resource with other versions. */
+async function replaceVersions(
+  crd: string,
+  change: (versions: readonly Version[]) => readonly object[],
+): Promise<void> {
+  const { spec, ...rest } = v.parse(crdSchema, JSON.parse(await cluster.kubectl(['get', 'crd', crd, '-o', 'json'])))
+  const versions = change(spec.versions)
+  await cluster.kubectl(['replace', '--filename=-'], {
+    input: JSON.stringify({ ...rest, spec: { ...spec, versions } }),
+  })
+}
+
 /** `kubectl auth can-i` fails if the answer is no. */
 async function mayUser(user: string, verb: string): Promise<string> {
   const kubeconfig = await cluster.kubeconfig({ name: user, groups: [] })
@@ -169,6 +233,10 @@ const policySchema = v.object({
     {},
   ),
 })
+
+const versionSchema = v.looseObject({ name: v.string(), storage: v.boolean() })
+type Version = v.InferOutput<typeof versionSchema>
+const crdSchema = v.looseObject({ spec: v.looseObject({ versions: v.array(versionSchema) }) })
 
 const labelsSchema = v.record(v.string(), v.string())
 

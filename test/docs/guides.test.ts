@@ -11,8 +11,20 @@ import { type CodeBlock, readGuides } from './code-blocks.ts'
 const CONFIG = '/etc/enbi-shim/config.yaml'
 /** Names of blocks that other tests take, by language: the unit, the module and the API server try them. */
 const TESTS = {
-  sh: ['install', 'start', 'kubelet', 'verify', 'upgrade', 'unwire', 'undo', 'credentials', 'by-hand', 'token'],
-  yaml: ['dry-run', 'kubeconfig', 'kubelet-configuration', 'component', 'tokens'],
+  sh: [
+    'install',
+    'start',
+    'kubelet',
+    'verify',
+    'upgrade',
+    'unwire',
+    'undo',
+    'credentials',
+    'by-hand',
+    'token',
+    'migrate',
+  ],
+  yaml: ['dry-run', 'kubeconfig', 'kubelet-configuration', 'component', 'values', 'tokens'],
   nix: ['nixos'],
   ini: ['drop-in', 'nix-conf'],
   toml: ['containerd'],

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { CONTAINERD, ETCD, KUBERNETES } from '../setup/go/programs.mjs'
+import { CONTAINERD, ETCD, HELM, KUBERNETES } from '../setup/go/programs.mjs'
 
 /** test/setup/debian.mjs unpacks missing Debian packages here. Inside a bed their `usr` is laid over the machine's. */
 export const UNPACKED = join(import.meta.dirname, '../../.cache/debian')
@@ -15,6 +15,11 @@ export function kubernetesProgram(name: string): string {
 }
 
 export const ETCD_PROGRAM = join(ETCD.dir, 'etcd')
+
+/** Path of Helm, or of the check of the Prometheus operator's objects. */
+export function helmProgram(name: 'helm' | 'check-monitoring'): string {
+  return join(HELM.dir, name)
+}
 
 /** A newer containerd with its own `containerd-shim-runc-v2` and `ctr`. */
 export const NEWER_CONTAINERD = { dir: CONTAINERD.dir, version: CONTAINERD.version }

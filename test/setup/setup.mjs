@@ -1,6 +1,6 @@
 // Brings everything that the demo, the tests and the benchmarks need, and says what it does and how far it is.
 // With --packages it brings only the npm packages, which need no root.
-// With --cluster it also builds Kubernetes, etcd and containerd for the test cluster, which takes minutes once.
+// With --cluster it also builds Kubernetes, etcd, containerd and Helm for the test cluster, which takes minutes once.
 // Plain JavaScript without packages, because it runs first and under any Node from 18 on.
 import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
 import { buildGoPrograms, goProgramsAreThere } from './go/build.mjs'
@@ -29,7 +29,7 @@ async function setUp() {
     { what: 'npm packages', isThere: npmPackagesAreThere, bring: installNpmPackages },
     { what: 'Debian packages', isThere: debianPackagesAreThere, bring: unpackDebianPackages },
     ...(process.argv.includes('--cluster')
-      ? [{ what: 'Kubernetes, etcd and containerd', isThere: goProgramsAreThere, bring: buildGoPrograms }]
+      ? [{ what: 'Kubernetes, etcd, containerd and Helm', isThere: goProgramsAreThere, bring: buildGoPrograms }]
       : []),
   ])
 }

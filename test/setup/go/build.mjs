@@ -1,7 +1,7 @@
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { SetupError, say, succeeds } from '../run.mjs'
-import { CACHE, CONTAINERD, ETCD, KUBERNETES } from './programs.mjs'
+import { CACHE, CONTAINERD, ETCD, HELM, KUBERNETES } from './programs.mjs'
 import { followGo, LIST_FORMAT } from './progress.mjs'
 import { findGo, GO_VERSION } from './toolchain.mjs'
 
@@ -9,6 +9,7 @@ const FAMILIES = [
   { ...KUBERNETES, flags: ['-ldflags', `-s -w ${versionStamp(KUBERNETES.version)}`] },
   { ...ETCD, flags: ['-ldflags', '-s -w'] },
   { ...CONTAINERD, flags: ['-tags', 'no_btrfs', '-ldflags', '-s -w'] },
+  { ...HELM, flags: ['-ldflags', '-s -w'] },
 ]
 
 /** Whether the cache has the programs that are built from Go modules. */
