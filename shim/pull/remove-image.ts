@@ -4,10 +4,18 @@ import type { UnaryInterceptor } from '../proxy/contract.ts'
 import type { ImageRecords } from './contract.ts'
 import { RECIPE_LABEL } from './image-of-recipe.ts'
 
-/** Forwards RemoveImage to containerd, and calls `onRemoved` when it has succeeded. */
-export function interceptRemoveImage(onRemoved: () => void): UnaryInterceptor {
-  const afterwards = (status: number) => {
-    if (status === STATUS.OK) onRemoved()
+/**
+ * Forwards RemoveImage to containerd, and calls `onRemoved` when it has succeeded. The caller gets its answer when that is done if the
+ * disk is low: the kubelet evicts pods if there is no more space after it has removed all images.
+ */
+export function interceptRemoveImage(
+  onRemoved: () => Promise<void>,
+  isDiskLow: () => Promise<boolean>,
+): UnaryInterceptor {
+  const afterwards = async (status: number) => {
+    if (status !== STATUS.OK) return
+    const done = onRemoved()
+    if (await isDiskLow()) await done
   }
   return async () => ({ kind: 'forward', afterwards })
 }

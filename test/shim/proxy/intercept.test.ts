@@ -50,7 +50,7 @@ describe('an intercepted call that is forwarded', () => {
     const statuses: number[] = []
     interceptor = async call => {
       seen.push(call)
-      return { kind: 'forward', afterwards: status => statuses.push(status) }
+      return { kind: 'forward', afterwards: status => void statuses.push(status) }
     }
     const body = frame(Buffer.from('request'))
     const answered = await client.call(PULL, { headers: { 'x-data-bin': ['AA', 'BB'] }, body })
@@ -64,7 +64,7 @@ describe('an intercepted call that is forwarded', () => {
 
   test('reports the status of its answer afterwards', async () => {
     const statuses: number[] = []
-    interceptor = async () => ({ kind: 'forward', afterwards: status => statuses.push(status) })
+    interceptor = async () => ({ kind: 'forward', afterwards: status => void statuses.push(status) })
     onCall = ({ stream }) => stream.respond({ ':status': 200, 'grpc-status': '5' }, { endStream: true })
     expect(statusOf(await client.call(PULL))).toBe(5)
     expect(statuses).toEqual([5])
