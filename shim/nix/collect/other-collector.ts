@@ -11,6 +11,9 @@ const TIMERS_FOLDER = '/etc/systemd/system/timers.target.wants'
 
 const LIMIT_MS = 30_000
 
+/** Nix collects by itself, while it builds. */
+export const MIN_FREE = 'min-free in nix.conf'
+
 /** What else collects garbage of the store, such as `nix-gc.timer`; undefined if nothing does, as far as this can tell. */
 export async function findOtherCollector(
   setup: CollectionSetup,
@@ -19,7 +22,7 @@ export async function findOtherCollector(
 ): Promise<string | undefined> {
   const timers = await readdir(timersFolder).catch(() => [])
   const timer = timers.find(name => TIMERS.has(name))
-  return timer ?? ((await minFree(setup, signal)) > 0 ? 'min-free in nix.conf' : undefined)
+  return timer ?? ((await minFree(setup, signal)) > 0 ? MIN_FREE : undefined)
 }
 
 const settingsSchema = v.object({ 'min-free': v.object({ value: v.number() }) })

@@ -5,7 +5,7 @@ import type { BuildUser } from '../user/build-user.ts'
 
 export interface CollectionSetup {
   readonly user: BuildUser
-  readonly nix: Pick<NixOptions, 'command' | 'options'>
+  readonly nix: Pick<NixOptions, 'command'> & { readonly options: Readonly<Record<string, string>> }
 }
 
 /** What Nix has deleted until then stays deleted. */

@@ -32,18 +32,17 @@ export function createStoreGuard({
   }
   return {
     async use(signal, task) {
-      await untilEnded(collections, buildWaitMs, signal)
+      if (collections.size > 0) await untilEnded(collections, buildWaitMs, signal)
       return track(uses, task)
     },
     async collect(signal, task) {
-      await untilEnded(uses, collectionWaitMs, signal)
+      if (uses.size > 0) await untilEnded(uses, collectionWaitMs, signal)
       return track(collections, task)
     },
   }
 }
 
 async function untilEnded(tasks: ReadonlySet<Promise<unknown>>, limitMs: number, signal: AbortSignal): Promise<void> {
-  if (tasks.size === 0) return
   const over = new AbortController()
   await Promise.race([Promise.all(tasks), pause(limitMs, AbortSignal.any([signal, over.signal]))])
   over.abort()
