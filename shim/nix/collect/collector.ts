@@ -11,8 +11,8 @@ export interface CollectorOptions {
   readonly room: () => Promise<DiskRoom>
   /** What collects garbage already, if the shim must not collect beside it. */
   readonly otherCollector: (signal: AbortSignal) => Promise<string | undefined>
-  /** Has Nix delete garbage of about that many bytes. Takes a bounded time. */
-  readonly collect: (bytes: number, signal: AbortSignal) => Promise<void>
+  /** Has Nix delete garbage of about that many bytes, and returns how many it says that it has freed. Takes a bounded time. */
+  readonly collect: (bytes: number, signal: AbortSignal) => Promise<number | undefined>
   /** Called after each run of Nix with the bytes that the disk got free. */
   readonly onEnd?: ((end: CollectionEnd, freed: number) => void) | undefined
   readonly logger: Pick<Logger, 'info' | 'warn'>
@@ -31,6 +31,8 @@ export interface Collector {
 const PAUSE_MS = 10 * 60_000
 /** Nix counts a file as freed that another hard link keeps, so a run may free less than it was told to. */
 const MAX_RUNS = 4
+/** Nix stops when it has freed as much as it was told to, and rounds what it says. If it says less, there is no more garbage. */
+const ROUNDED = 0.98
 /** Less is what other programs write and delete meanwhile. */
 const LEAST_BYTES = 1024 * 1024
 
@@ -53,8 +55,10 @@ export function createCollector(options: CollectorOptions): Collector {
     logger.info({ free: before.free, wanted: bytes }, 'the disk of the Nix store is low: Nix collects garbage')
     let end: CollectionEnd = 'failed'
     let freed = 0
+    let isAll = false
     try {
-      await collect(bytes, signal)
+      const said = await collect(bytes, signal)
+      isAll = said !== undefined && said < bytes * ROUNDED
       freed = Math.max(0, (await room()).free - before.free)
       end = freed < LEAST_BYTES ? 'nothing' : 'freed'
       logger.info({ freed }, 'Nix has collected garbage')
@@ -63,7 +67,7 @@ export function createCollector(options: CollectorOptions): Collector {
     }
     onEnd?.(end, freed)
     if (end !== 'freed') pausedUntil = now() + PAUSE_MS
-    return end === 'freed'
+    return end === 'freed' && !isAll
   }
   const run = async (signal: AbortSignal) => {
     try {
@@ -90,7 +94,7 @@ export function createCollector(options: CollectorOptions): Collector {
       // The running one may have looked for garbage before this was garbage.
       next ??= running.then(() => {
         next = undefined
-        return start(signal)
+        return running ?? start(signal)
       })
       return next
     },

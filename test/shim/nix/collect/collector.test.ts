@@ -12,6 +12,13 @@ test('collects until there is enough space, as Nix may free less than it was tol
   expect(store.ends).toEqual(['freed', 'freed'])
 })
 
+test('does not look again if Nix has deleted all garbage', async () => {
+  const store = fakeStore({ total: 1000 * MIB, free: 100 * MIB, garbage: 90 * MIB, freesAtMost: 90 * MIB })
+  await store.collector.collectIfLow(signal, false)
+  expect(store.asked).toEqual([150 * MIB])
+  expect(store.ends).toEqual(['freed'])
+})
+
 test('pauses after a collection that freed nothing, until there is new garbage', async () => {
   const store = fakeStore({ total: 1000 * MIB, free: 100 * MIB, garbage: 0, freesAtMost: MIB })
   await store.collector.collectIfLow(signal, false)
@@ -82,9 +89,10 @@ function fakeStore({ total, other, error, freesAtMost, ...disk }: FakeDisk): Fak
       await Promise.resolve()
       atOnce -= 1
       if (error) throw error
-      const freed = Math.min(bytes, garbage, freesAtMost)
-      garbage -= freed
-      free += freed
+      const deleted = Math.min(bytes, garbage)
+      garbage -= deleted
+      free += Math.min(deleted, freesAtMost)
+      return deleted
     },
     onEnd: end => void ends.push(end),
     logger: pino({ level: 'silent' }),
