@@ -70,6 +70,26 @@ describe('an intercepted call that is forwarded', () => {
     expect(statuses).toEqual([5])
   })
 
+  test('ends for its caller when the work afterwards is done', async () => {
+    const work = Promise.withResolvers<void>()
+    const order: string[] = []
+    interceptor = async () => ({ kind: 'forward', afterwards: () => work.promise })
+    const answered = client.call(PULL).then(answer => {
+      order.push('answered')
+      return answer
+    })
+    await vi.waitFor(() => expect(bodies).toHaveLength(1), PATIENT)
+    order.push('work')
+    work.resolve()
+    expect(statusOf(await answered)).toBe(0)
+    expect(order).toEqual(['work', 'answered'])
+  })
+
+  test('ends for its caller in time although the work afterwards takes longer', async () => {
+    interceptor = async () => ({ kind: 'forward', afterwards: () => new Promise(() => {}) })
+    expect(statusOf(await client.call(PULL, { headers: { 'grpc-timeout': '1500m' } }))).toBe(0)
+  })
+
   test('is decompressed for the interceptor and forwarded compressed, as it came', async () => {
     const requests: string[] = []
     interceptor = async ({ request }) => {
