@@ -1,3 +1,4 @@
+import { within } from '../../lib/async/bounded-wait.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 import type { Builder } from '../nix/contract.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
@@ -12,12 +13,32 @@ export function interceptRemoveImage(
   onRemoved: () => Promise<void>,
   isDiskLow: () => Promise<boolean>,
 ): UnaryInterceptor {
+  const budget = createHoldBudget()
   const afterwards = async (status: number) => {
     if (status !== STATUS.OK) return
     const done = onRemoved()
-    if (await isDiskLow()) await done
+    if (await isDiskLow()) await budget.hold(done)
   }
   return async () => ({ kind: 'forward', afterwards })
+}
+
+const HOLD_MS = 60_000
+/** Of the time since the last hold. */
+const REFILL = 0.5
+
+/** The kubelet removes images one by one, and looks after no pod meanwhile: all holds together are limited. */
+function createHoldBudget() {
+  let leftMs = HOLD_MS
+  let endedAt = performance.now()
+  return {
+    async hold(promise: Promise<void>): Promise<void> {
+      const startedAt = performance.now()
+      leftMs = Math.min(HOLD_MS, leftMs + REFILL * (startedAt - endedAt))
+      await within(Math.max(0, leftMs), promise)
+      endedAt = performance.now()
+      leftMs -= endedAt - startedAt
+    },
+  }
 }
 
 export interface UnusedRootsParts {

@@ -27,7 +27,7 @@ export interface Collector {
   collectIfLow(signal: AbortSignal, isNew: boolean): Promise<void>
 }
 
-/** After a collection that freed nothing. */
+/** After a collection that freed nothing, or while somebody else collects. */
 const PAUSE_MS = 10 * 60_000
 /** Nix counts a file as freed that another hard link keeps, so a run may free less than it was told to. */
 const MAX_RUNS = 4
@@ -48,6 +48,7 @@ export function createCollector(options: CollectorOptions): Collector {
     if (other !== undefined && other !== known)
       logger.warn({ other }, 'the disk of the Nix store is low, and the shim leaves garbage to another collector')
     known = other
+    if (other !== undefined) pausedUntil = now() + PAUSE_MS
     return other === undefined
   }
   /** Returns whether another run may free more. */
