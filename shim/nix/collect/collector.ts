@@ -29,9 +29,9 @@ export interface Collector {
 
 /** After a collection that freed nothing, or while somebody else collects. */
 const PAUSE_MS = 10 * 60_000
-/** Nix counts a file as freed that another hard link keeps, so a run may free less than it was told to. */
+/** Nix counts a file as freed that another hard link keeps, so a run may free less than requested. */
 const MAX_RUNS = 4
-/** Nix stops when it has freed as much as it was told to, and rounds what it says. If it says less, there is no more garbage. */
+/** Nix stops when it has freed as much as requested, and rounds what it says. If it says less, there is no more garbage. */
 const ROUNDED = 0.98
 /** Less is what other programs write and delete meanwhile. */
 const LEAST_BYTES = 1024 * 1024

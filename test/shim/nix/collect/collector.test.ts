@@ -5,7 +5,7 @@ import { type Collector, createCollector } from '../../../../shim/nix/collect/co
 const MIB = 2 ** 20
 const { signal } = new AbortController()
 
-test('collects until there is enough space, as Nix may free less than it was told to', async () => {
+test('collects until there is enough space, as Nix may free less than requested', async () => {
   const store = fakeStore({ total: 1000 * MIB, free: 100 * MIB, garbage: 500 * MIB, freesAtMost: 80 * MIB })
   await store.collector.collectIfLow(signal, false)
   expect(store.asked).toEqual([150 * MIB, 70 * MIB])
@@ -66,7 +66,7 @@ interface FakeDisk {
 
 interface FakeStore {
   readonly collector: Collector
-  /** Bytes that Nix was told to free. */
+  /** Bytes that Nix was asked to free. */
   readonly asked: readonly number[]
   readonly ends: readonly string[]
   mostAtOnce(): number
