@@ -43,6 +43,18 @@ open {
         default = "enbi-shim";
         description = "User that runs nix. The module creates the default user; another user must exist. `null` means root.";
       };
+      collectGarbage = mkOption {
+        type = types.submodule (open {
+          when = mkOption {
+            type = types.enum [ "auto" "always" "never" ];
+            default = "auto";
+            description = "When the shim has Nix collect garbage as the disk of the store runs low. `auto`: unless {option}`nix.gc.automatic` or `min-free` of {option}`nix.settings` is set.";
+          };
+        });
+        default = { };
+        example = { below = "50GiB"; upTo = "80GiB"; };
+        description = "Has Nix free space when the disk of the store runs low.";
+      };
     });
     default = { };
     description = "How builds run.";

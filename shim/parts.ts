@@ -13,6 +13,9 @@ import { checkLinking } from './import/check-linking.ts'
 import type { ImporterIdentity } from './import/identity.ts'
 import type { LinkingReport } from './import/image/contract.ts'
 import type { Metrics, MetricsOptions } from './metrics/metrics.ts'
+import type { CollectionOptions } from './nix/builder.ts'
+import { storeRoom } from './nix/collect/store-room.ts'
+import { isStoreLow, watchDisk } from './nix/collect/watch-disk.ts'
 import type { PathSharing } from './nix/sharing.ts'
 import { credentialsFolder } from './nix/user/state-dir.ts'
 import type { StreamHandler } from './proxy/contract.ts'
@@ -48,6 +51,8 @@ export interface StagesOptions {
   readonly linking: LinkingIdentity
   /** Undefined if this node shares nothing. */
   readonly sharing: (() => Promise<PathSharing>) | undefined
+  /** Called after each garbage collection. */
+  readonly onCollection: CollectionOptions['onEnd']
   /** Aborted when the shim stops. */
   readonly stopping: AbortSignal
   readonly env: Readonly<NodeJS.ProcessEnv>
@@ -67,6 +72,7 @@ export function stagesPart({
   isIdle,
   linking,
   sharing,
+  onCollection,
   stopping,
   env,
   logger,
@@ -86,6 +92,7 @@ export function stagesPart({
         options: nix.options,
         credentials: nix.credentials,
       },
+      collection: collectionOf(config, { onEnd: onCollection, stopping }),
       sharing: await sharing?.(),
       share: {
         stopping,
@@ -109,6 +116,37 @@ export function stagesPart({
     })
     return { builder, importer, images: await images() }
   })
+}
+
+/** Undefined if the shim never collects. */
+function collectionOf(
+  { nix: { collectGarbage } }: Config,
+  rest: Pick<CollectionOptions, 'onEnd' | 'stopping'>,
+): CollectionOptions | undefined {
+  const { when, ...limits } = collectGarbage
+  return when === 'never' ? undefined : { ...limits, always: when === 'always', ...rest }
+}
+
+export interface DiskPart {
+  /** Whether the shim collects garbage, and should do so now. */
+  isLow(): Promise<boolean>
+  /** Collects garbage whenever the disk of the store is low. */
+  watch(options: { readonly stages: () => Promise<Stages>; readonly signal: AbortSignal }): Promise<void>
+}
+
+/** The disk of the Nix store. A shim that may build nothing leaves it alone. */
+export function diskPart({ nix: { collectGarbage }, policy }: Config): DiskPart {
+  const { when, ...limits } = collectGarbage
+  const isIdle = when === 'never' || policy.length === 0
+  return {
+    isLow: async () => !isIdle && isStoreLow(limits),
+    async watch({ stages, signal }) {
+      if (isIdle) return
+      const collect = async () => (await stages()).builder.collectGarbage({ isNew: false })
+      // Builds are impossible then. The next pull says why.
+      await watchDisk(limits, () => collect().catch(() => {}), signal)
+    },
+  }
 }
 
 export interface ClusterPartOptions {
@@ -196,12 +234,13 @@ function connected(cluster: Cluster | undefined): Cluster {
 
 /** Undefined if the config has no `metrics`. */
 export async function metricsPart(
-  { metrics }: Config,
-  { shim, images, pullLog }: Omit<MetricsOptions, 'listen'>,
+  { metrics, nix }: Config,
+  { shim, images, pullLog }: Pick<MetricsOptions, 'shim' | 'images' | 'pullLog'>,
 ): Promise<Metrics | undefined> {
   if (!metrics) return undefined
   const { createMetrics } = await import('./metrics/metrics.ts')
-  return createMetrics({ listen: metrics.address, shim, images, pullLog })
+  const store = { room: storeRoom, limits: nix.collectGarbage }
+  return createMetrics({ listen: metrics.address, shim, images, pullLog, store })
 }
 
 /** `enbi.v1alpha1.Status/Watch`. */

@@ -11,6 +11,7 @@ import { createIdentity } from './import/identity.ts'
 import { foldersOf } from './nix/user/state-dir.ts'
 import {
   clusterPart,
+  diskPart,
   imagesPart,
   metricsPart,
   placeCredentials,
@@ -63,10 +64,12 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     isIdle,
     linking,
     sharing: sharing?.sharing,
+    onCollection: metrics?.countCollection,
     stopping: signal,
     env,
     logger,
   })
+  const disk = diskPart(config)
   const hub = createProgressHub()
   const runs = createSharedRuns<PullOutcome>({
     abandonAfterMs: nix.abandonAfter,
@@ -80,6 +83,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     images,
     stages,
     runs,
+    isDiskLow: disk.isLow,
     holdMs: nix.holdPulls,
     progressOf: pullLog.progressOf,
     reporter: createReporter({ pullLog, metrics: metrics?.reporter, cluster, hub, logger }),
@@ -110,6 +114,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     .catch(err => logger.error({ err }, 'the work for the cluster cannot start'))
   placeCredentials({ config, env, logger })
   reportLinking({ config, linking, signal, logger })
+  disk.watch({ stages, signal })
 
   await aborted(signal)
   logger.info({ reason: signal.reason }, 'stopping')

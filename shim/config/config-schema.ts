@@ -4,6 +4,7 @@ import { MAX_SHIM_LEASE_MS } from '../../kube/resources/lease.ts'
 import { formatSize } from '../../lib/text/units.ts'
 import { nameRules } from '../../recipes/names/name-rules.ts'
 import { LAYER_MODES } from '../containerd/services/constants.ts'
+import { collectGarbage } from './collect-garbage.ts'
 import { DEFAULT_SOCKET } from './defaults.ts'
 import { policyRule } from './policy-rule.ts'
 import { share } from './share.ts'
@@ -117,6 +118,10 @@ const nix = v.strictObject({
       v.metadata({ type: 'map of Nix settings' }),
       v.description('Nix settings, passed to every nix as `--option NAME VALUE`. Secrets are rejected here.'),
     ),
+    {},
+  ),
+  collectGarbage: v.optional(
+    v.pipe(collectGarbage, v.description('Has Nix free space when the disk of the store runs low.')),
     {},
   ),
   credentials: v.optional(

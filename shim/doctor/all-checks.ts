@@ -13,6 +13,7 @@ import { checkSocket } from './check-socket.ts'
 import { checkState } from './check-state.ts'
 import { checkCluster } from './cluster/check-cluster.ts'
 import { checkKubelet, checkRestart } from './kubelet/check-kubelet.ts'
+import { checkCollection } from './nix/check-collection.ts'
 import { checkNix } from './nix/check-nix.ts'
 import { type Check, failed, ok, skipped } from './probes/finding.ts'
 import { checkShare } from './share/check-share.ts'
@@ -51,7 +52,7 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorOption
       ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), ...checkNames(read)],
       ...[checkState(read), checkCredentials(read)],
       ...[checkLayers(read, { env, proc: PROC }), checkImages(read)],
-      ...[...checkMirrors(read, { proc: PROC }), checkDisk(read)],
+      ...[...checkMirrors(read, { proc: PROC }), checkDisk(read), checkCollection(read, { env, proc: PROC })],
       ...[checkCgroup(PROC), ...cluster.checks],
       ...checkShare(read, { env, proc: PROC }),
     ],

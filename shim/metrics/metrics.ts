@@ -9,6 +9,7 @@ import type { PullReporter } from '../pull/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
 import type { ShimFacts } from '../status/status-message.ts'
 import { createCallMetrics } from './call-metrics.ts'
+import { addCollectionMetrics, type CollectionMetricsOptions, type CountCollection } from './collection-metrics.ts'
 import { addNodeMetrics, type ContainerdImages, createContainerdView } from './node-metrics.ts'
 import { countPulls } from './pull-metrics.ts'
 
@@ -17,12 +18,14 @@ export interface MetricsOptions {
   readonly images: () => Promise<ContainerdImages>
   readonly shim: ShimFacts
   readonly pullLog: PullLog
+  readonly store: CollectionMetricsOptions
 }
 
 /** The metrics and the observers that count them. */
 export interface Metrics {
   readonly onCall: CallObserver
   readonly reporter: PullReporter
+  readonly countCollection: CountCollection
   /**
    * Serves /metrics, /healthz and /readyz until the signal aborts. Never throws: the kubelet depends on the rest of the
    * shim.
@@ -35,7 +38,7 @@ export interface ServePlan {
   readonly logger: Logger
 }
 
-export function createMetrics({ listen, shim, pullLog, images }: MetricsOptions): Metrics {
+export function createMetrics({ listen, shim, pullLog, images, store }: MetricsOptions): Metrics {
   const registry = new Registry()
   const containerd = createContainerdView(images)
   addProcessMetrics(registry)
@@ -47,6 +50,7 @@ export function createMetrics({ listen, shim, pullLog, images }: MetricsOptions)
   return {
     onCall: createCallMetrics(registry),
     reporter: countPulls(pullLog, registry),
+    countCollection: addCollectionMetrics(store, registry),
     async serve({ signal, logger }) {
       try {
         const server = await serveHttp({

@@ -3,6 +3,12 @@ import { createFairGate, type FairGate, shareOf } from '../../lib/queues/fair-ga
 import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { createBuildHelpers } from './build-helpers.ts'
 import { createSourceCaches } from './caches/source-caches.ts'
+import { type CollectionEnd, createCollector } from './collect/collector.ts'
+import { findOtherCollector } from './collect/other-collector.ts'
+import type { CollectionLimits } from './collect/plan-collection.ts'
+import { runCollection } from './collect/run-collection.ts'
+import { createStoreGuard } from './collect/store-guard.ts'
+import { storeRoom } from './collect/store-room.ts'
 import type { BuildCall, Builder } from './contract.ts'
 import { checkNixKnows } from './evaluate/flake-address.ts'
 import type { BuildJob } from './helper/messages.ts'
@@ -31,6 +37,8 @@ export interface BuilderOptions {
     readonly maxBuilds: number
     readonly credentials?: CredentialFiles
   }
+  /** When Nix collects garbage. If missing, it does not. */
+  readonly collection?: CollectionOptions | undefined
   /** Shares what is built with other nodes. If missing, this node builds everything. */
   readonly sharing?: PathSharing | undefined
   /** Has no effect without `sharing`. */
@@ -42,10 +50,19 @@ export interface BuilderOptions {
   readonly env?: Readonly<NodeJS.ProcessEnv>
 }
 
+export interface CollectionOptions extends CollectionLimits {
+  /** Whether to collect although something else does. */
+  readonly always: boolean
+  readonly onEnd?: ((end: CollectionEnd, freed: number) => void) | undefined
+  /** Ends what is being collected. */
+  readonly stopping: AbortSignal
+}
+
 /** Throws BuildUserUnknown, StateDirNotWritable, StateDirUnsafe or DiskFull. */
 export async function createBuilder({
   stateDir,
   nix,
+  collection,
   sharing,
   share = {},
   isIdle,
@@ -70,6 +87,17 @@ export async function createBuilder({
   const helpers = createBuildHelpers({ isIdle, compileCache: await emptyCompileCache(dir) })
   const active = createActiveKeys()
   const pruneLogs = createPruneLogs(dir.logs, log)
+  const guard = createStoreGuard()
+  const collector =
+    collection &&
+    createCollector({
+      limits: collection,
+      room: storeRoom,
+      otherCollector: async signal => (collection.always ? undefined : findOtherCollector({ nix, user }, signal)),
+      collect: (bytes, signal) => guard.collect(signal, () => runCollection({ nix, user }, bytes, signal)),
+      onEnd: collection.onEnd,
+      logger: log,
+    })
   const inTurnOf =
     (gate: FairGate) =>
     async <Result>(call: BuildCall, run: () => Promise<Result>) => {
@@ -92,7 +120,8 @@ export async function createBuilder({
       const version = isFlakeRecipe(recipe) ? await nixVersion() : ''
       if (isFlakeRecipe(recipe)) checkNixKnows(recipe.flake, version)
       const nix = { ...settings, leadingDot: supportsLeadingDot(version) }
-      return use({ dir, user: { ...cached, env }, nix, recipe, namespaces, logLevel: logger.level })
+      const job = { dir, user: { ...cached, env }, nix, recipe, namespaces, logLevel: logger.level }
+      return guard.use(call.signal, () => use(job))
     })
   }
   const withContent = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
@@ -126,6 +155,7 @@ export async function createBuilder({
     findResult: recipe => findLocked(results, recipe),
     announce: storePath => sharing?.has(storePath),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
+    collectGarbage: async ({ isNew }) => collection && collector?.collectIfLow(collection.stopping, isNew),
     pathInfo: (paths, query) => queryPathInfo({ dir, user, nix, logger: log }, paths, query),
   }
 }

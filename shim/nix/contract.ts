@@ -40,6 +40,11 @@ export interface Builder {
   /** Removes the gc roots and results of every recipe whose key is not in `keys`. */
   keepOnly(keys: ReadonlySet<string>): Promise<void>
   /**
+   * Has Nix collect garbage if the disk of the store is low. Never rejects, and takes a bounded time. `isNew`: gc roots were removed, so
+   * there may be garbage that the last collection did not find.
+   */
+  collectGarbage(query: { readonly isNew: boolean }): Promise<void>
+  /**
    * Asks Nix about paths of this node's store; binary caches are not asked. Returns each path once, in no order. Paths that are not
    * valid are left out; a recursive query throws StorePathMissing instead.
    */

@@ -37,8 +37,13 @@ export class AnswerPipe {
     releaseRequest(this.#stream)
   }
 
-  /** Calls `onEnd` once when the answer has ended in order. Throws if node rejects the headers. */
-  pass(up: ClientHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[], onEnd: (s: GrpcStatus) => void) {
+  /** Calls `onEnd` once when the answer has ended in order; the caller's ends when its promise is settled. Throws if node rejects the headers. */
+  pass(
+    up: ClientHttp2Stream,
+    headers: IncomingHttpHeaders,
+    raw: readonly string[],
+    onEnd: (status: GrpcStatus) => Promise<void> | undefined,
+  ) {
     const stream = this.#stream
     stream.respond(toHeaders(raw, headers), HEADERS_THEN_TRAILERS)
     this.#up = up
@@ -53,8 +58,9 @@ export class AnswerPipe {
       // Node also ends the readable side of a stream that was cut off.
       if (this.#trailers === undefined && (up.rstCode !== constants.NGHTTP2_NO_ERROR || up.session === undefined))
         return
-      stream.end()
-      onEnd(statusOf(this.#trailers ?? {}))
+      const held = onEnd(statusOf(this.#trailers ?? {}))
+      if (held) void held.finally(() => stream.end())
+      else stream.end()
     })
   }
 

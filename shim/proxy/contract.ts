@@ -18,8 +18,11 @@ export interface UnaryCall {
 export type UnaryOutcome =
   | {
       readonly kind: 'forward'
-      /** Called once when the call has ended, with the gRPC status code that the caller got. */
-      readonly afterwards?: (grpcStatus: number) => void
+      /**
+       * Called once when the answer is complete, with its gRPC status code. The caller gets the end of the answer when the promise is
+       * settled, which must not reject, or when the time for that is over.
+       */
+      readonly afterwards?: (grpcStatus: number) => Promise<void> | void
     }
   | { readonly kind: 'reply'; readonly message: Buffer }
 

@@ -1,9 +1,11 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
+import { within } from '../../lib/async/bounded-wait.ts'
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import { MAX_TIMER_MS } from '../../lib/text/units.ts'
 import { AnswerPipe, statusOf } from './answer.ts'
 import { deadlineOf, formatTimeout } from './deadline.ts'
 import { CANCELLED, type Incoming, ignoreError, toHeaders } from './incoming.ts'
+import type { OnEnd } from './intercept.ts'
 import type { RequestBody } from './request-body.ts'
 import { type Failure, shouldResend } from './resend.ts'
 import { type Connection, isLost, type Upstream } from './upstream.ts'
@@ -11,6 +13,10 @@ import { type Connection, isLost, type Upstream } from './upstream.ts'
 /** The pause before a call is sent again starts at 0 and grows by a step up to the limit. */
 const RESEND_STEP_MS = 50
 const RESEND_LIMIT_MS = 250
+/** Longest time for which the end of an answer is held. The kubelet gives up after two minutes. */
+const HOLD_LIMIT_MS = 60_000
+/** The time before the caller's deadline that an answer needs to reach it. */
+const HOLD_MARGIN_MS = 500
 /** `grpc-timeout` stays unchanged if a call is passed on within this time. */
 const UNNOTICED_MS = 5
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = constants
@@ -24,7 +30,7 @@ export class Forward {
   readonly #upstream: Upstream
   readonly #body: RequestBody
   readonly #answer: AnswerPipe
-  readonly #onEnd: (status: GrpcStatus) => void
+  readonly #onEnd: OnEnd
   #try: { readonly up: ClientHttp2Stream; readonly connection: Connection } | undefined
   #answering = false
   #ended = false
@@ -34,7 +40,7 @@ export class Forward {
   #pause: NodeJS.Timeout | undefined
   #deadline: NodeJS.Timeout | undefined
 
-  constructor(incoming: Incoming, upstream: Upstream, body: RequestBody, onEnd: (status: GrpcStatus) => void) {
+  constructor(incoming: Incoming, upstream: Upstream, body: RequestBody, onEnd: OnEnd) {
     this.#incoming = incoming
     this.#upstream = upstream
     this.#body = body
@@ -156,8 +162,9 @@ export class Forward {
     this.#end(CANCELLED)
   }
 
-  #end(status: GrpcStatus): void {
-    if (this.#ended) return
+  /** The promise holds the end of the answer. */
+  #end(status: GrpcStatus): Promise<void> | undefined {
+    if (this.#ended) return undefined
     this.#ended = true
     this.#stopWaiting?.()
     clearTimeout(this.#pause)
@@ -165,7 +172,14 @@ export class Forward {
     // The answer came before the whole request was sent. The upstream needs no more of it, and node would keep the stream.
     if (this.#try?.up.writableFinished === false) this.#try.up.destroy()
     this.#body.forget()
-    this.#onEnd(status)
+    const held = this.#onEnd(status)
+    return held ? this.#hold(held) : undefined
+  }
+
+  /** Resolves when the promise is settled, or when the answer must go to its caller. */
+  async #hold(promise: Promise<void>): Promise<void> {
+    const left = (deadlineOf(this.#incoming) ?? Number.POSITIVE_INFINITY) - performance.now() - HOLD_MARGIN_MS
+    await within(Math.max(0, Math.min(left, HOLD_LIMIT_MS)), promise)
   }
 }
 

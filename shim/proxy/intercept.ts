@@ -6,8 +6,11 @@ import type { Incoming } from './incoming.ts'
 import { OwnCall } from './own-call.ts'
 import { RequestBody } from './request-body.ts'
 
-/** Called once when the call has ended, with the status that the caller got. */
-export type OnEnd = (status: GrpcStatus) => void
+/**
+ * Called once when the call has ended, with the status that the caller gets. A promise that it returns, which must not reject, holds the
+ * end of an answer.
+ */
+export type OnEnd = (status: GrpcStatus) => Promise<void> | void
 
 export interface InterceptOptions {
   readonly interceptor: UnaryInterceptor
@@ -31,7 +34,7 @@ export function intercept(incoming: Incoming, { interceptor, forward, onEnd, onR
     if (outcome.kind === 'forward')
       return forward(incoming, RequestBody.whole(body), status => {
         onEnd(status)
-        outcome.afterwards?.(status.code)
+        return outcome.afterwards?.(status.code)
       })
     answerMessage(incoming, outcome.message)
     onEnd({ code: STATUS.OK, message: '' })

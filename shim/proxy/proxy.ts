@@ -55,7 +55,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const forward = (incoming: Incoming, body: RequestBody, onEnd: OnEnd) => {
     const call = new Forward(incoming, upstreams.of(incoming.path), body, status => {
       running.delete(call)
-      onEnd(status)
+      return onEnd(status)
     })
     running.add(call)
     call.start()

@@ -23,6 +23,8 @@ export interface ImageServiceParts {
   /** Longest time that a pull of a pod waits. Undefined means no limit. */
   readonly holdMs: number | undefined
   readonly progressOf: (recipe: Recipe) => PullProgress | undefined
+  /** Whether garbage should be collected now. */
+  readonly isDiskLow: () => Promise<boolean>
   /** Never throws. */
   readonly reporter: () => Promise<PullReporter>
   readonly hub: ProgressHub
@@ -78,17 +80,22 @@ export function createImageService(parts: ImageServiceParts): ImageService {
       logger.warn({ err }, 'unused gc roots cannot be removed')
     }
   }
+  async function collectGarbage(): Promise<void> {
+    const made = await stages().catch(() => undefined)
+    await made?.builder.collectGarbage({ isNew: true })
+  }
   async function onImageRemoved(): Promise<void> {
     const { imagesChanged } = await reporter()
     imagesChanged()
     await cleanUpRoots()
+    await collectGarbage()
   }
 
   return {
     intercept: new Map([
       [PULL_IMAGE_PATH, ifRecipe(async () => (await pulls()).intercept)],
       [IMAGE_STATUS_PATH, ifRecipe(imageStatus)],
-      [REMOVE_IMAGE_PATH, interceptRemoveImage(onImageRemoved)],
+      [REMOVE_IMAGE_PATH, interceptRemoveImage(onImageRemoved, parts.isDiskLow)],
     ]),
     streams: new Map([[WATCH_PULLS_PATH, createWatchPulls(hub)]]),
     pullImage: async (request, signal) => (await pulls()).pullImage(request, signal),

@@ -1,15 +1,44 @@
+import { within } from '../../lib/async/bounded-wait.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 import type { Builder } from '../nix/contract.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import type { ImageRecords } from './contract.ts'
 import { RECIPE_LABEL } from './image-of-recipe.ts'
 
-/** Forwards RemoveImage to containerd, and calls `onRemoved` when it has succeeded. */
-export function interceptRemoveImage(onRemoved: () => void): UnaryInterceptor {
-  const afterwards = (status: number) => {
-    if (status === STATUS.OK) onRemoved()
+/**
+ * Forwards RemoveImage to containerd, and calls `onRemoved` when it has succeeded. The caller gets its answer when that is done if the
+ * disk is low: the kubelet evicts pods if there is no more space after it has removed all images.
+ */
+export function interceptRemoveImage(
+  onRemoved: () => Promise<void>,
+  isDiskLow: () => Promise<boolean>,
+): UnaryInterceptor {
+  const budget = createHoldBudget()
+  const afterwards = async (status: number) => {
+    if (status !== STATUS.OK) return
+    const done = onRemoved()
+    if (await isDiskLow()) await budget.hold(done)
   }
   return async () => ({ kind: 'forward', afterwards })
+}
+
+const HOLD_MS = 60_000
+/** Of the time since the last hold. */
+const REFILL = 0.5
+
+/** The kubelet removes images one by one, and looks after no pod meanwhile: all holds together are limited. */
+function createHoldBudget() {
+  let leftMs = HOLD_MS
+  let endedAt = performance.now()
+  return {
+    async hold(promise: Promise<void>): Promise<void> {
+      const startedAt = performance.now()
+      leftMs = Math.min(HOLD_MS, leftMs + REFILL * (startedAt - endedAt))
+      await within(Math.max(0, leftMs), promise)
+      endedAt = performance.now()
+      leftMs -= endedAt - startedAt
+    },
+  }
 }
 
 export interface UnusedRootsParts {

@@ -14,7 +14,7 @@ export interface ClusterNode extends AsyncDisposable {
   readonly shim: Shim
 }
 
-export interface NodeOptions extends Pick<BedOptions, 'nixSettings'> {
+export interface NodeOptions extends Pick<BedOptions, 'nixSettings' | 'storeDisk'> {
   /** Overrides keys of the KubeletConfiguration. */
   readonly kubeletConfig?: Readonly<Record<string, unknown>>
   readonly shim?: ShimOptions
@@ -34,9 +34,9 @@ export interface NodePlan extends NodeOptions {
 
 /** Starts all parts of a node. When it resolves, the API server knows the node, which may not be Ready yet. */
 export async function startNode(plan: NodePlan): Promise<ClusterNode> {
-  const { mirrors, nixSettings, withoutShim } = plan
+  const { mirrors, nixSettings, storeDisk, withoutShim } = plan
   const containerd = { programs: NEWER_CONTAINERD.dir, network: await podNetwork(), mirrors }
-  const bed = await startBed({ nixSettings, containerd, without: withoutShim ? ['nix'] : [] })
+  const bed = await startBed({ nixSettings, storeDisk, containerd, without: withoutShim ? ['nix'] : [] })
   try {
     return await startParts(bed, plan)
   } catch (error) {

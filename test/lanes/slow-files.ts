@@ -6,6 +6,7 @@ export const SLOW_FILES = [
   'test/cluster/two-nodes.test.ts',
   'test/controller/process.test.ts',
   'test/cluster/abandoned.test.ts',
+  'test/cluster/full-disk.test.ts',
   'test/cluster/removed-image.test.ts',
   'test/shim/nix/builder.test.ts',
   'test/shim/nix/shared-build.test.ts',

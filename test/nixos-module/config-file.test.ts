@@ -20,6 +20,7 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
+const NIX = { collectGarbage: { when: 'auto' } }
 const POLICY = [
   { namespaces: ['team-*'], images: ['registry.example/team/*'], flakes: ['git+https://git.example/team/*'] },
 ]
@@ -49,19 +50,19 @@ describe('the config file', () => {
       },
     ],
     ['own-socket', { listen: '/run/other/shim.sock' }],
-    ['own-user', { nix: { user: 'builder' } }],
+    ['own-user', { nix: { user: 'builder', ...NIX } }],
     ['metrics', { metrics: { address: '[::]:9100' } }],
-    ['root-builds', { nix: { user: null } }],
+    ['root-builds', { nix: { user: null, ...NIX } }],
     [
       'credentials',
-      { nix: { user: 'enbi-shim', credentials: { netrc: '/run/secrets/netrc', sshKey: '/run/secrets/key' } } },
+      { nix: { user: 'enbi-shim', ...NIX, credentials: { netrc: '/run/secrets/netrc', sshKey: '/run/secrets/key' } } },
     ],
   ])('holds the options of %s over the defaults, and the shim accepts it', async (name, settings) => {
     const defaults = {
       listen: '/run/enbi-shim/enbi-shim.sock',
       stateDir: '/var/lib/enbi-shim',
       containerd: { address: '/run/containerd/containerd.sock' },
-      nix: { user: 'enbi-shim' },
+      nix: { user: 'enbi-shim', ...NIX },
       import: { layers: 'linked', trustStore: false },
       policy: POLICY,
       names: [],

@@ -49,6 +49,8 @@ export interface Bed extends AsyncDisposable {
 }
 
 export interface BedOptions {
+  /** Makes a disk of this size, such as `300m`, for both /nix and the images of containerd. They are in memory. */
+  readonly storeDisk?: string | undefined
   /** With false there is no nix-daemon, and the build user owns /nix. */
   readonly daemon?: boolean
   /** Override settings of the bed's nix.conf. */
@@ -60,7 +62,7 @@ export interface BedOptions {
 
 /** Needs root. Several beds can run concurrently. */
 export async function startBed(options: BedOptions = {}): Promise<Bed> {
-  const namespace = await startNamespace()
+  const namespace = await startNamespace(options)
   try {
     return await furnish(namespace, options)
   } catch (error) {
@@ -78,7 +80,10 @@ async function furnish(namespace: Namespace, options: BedOptions): Promise<Bed> 
   const buildHome = await makeFolder(dir, 'build-home', buildUser)
   if (!viaDaemon) await chown(join(dir, 'nix'), buildUser.uid, buildUser.gid)
 
-  const containerd = await createContainerd(namespace, env, options.containerd)
+  const containerd = await createContainerd(namespace, env, {
+    ...(options.storeDisk !== undefined && { root: '/nix/containerd' }),
+    ...options.containerd,
+  })
   const nixDaemon = createNixDaemon(namespace, env)
   await Promise.all([
     without.includes('containerd') ? undefined : containerd.daemon.start(),

@@ -12,6 +12,8 @@ export interface Containerd {
 }
 
 export interface ContainerdOptions {
+  /** Folder of the content store, of snapshots and metadata. */
+  readonly root?: string
   /** The folder of `containerd` and its helper programs. By default Debian's. */
   readonly programs?: string
   /** A CNI network list. By default it only has a loopback interface, for pods on the host's network. */
@@ -34,14 +36,15 @@ const CNI_PLUGINS = '/usr/lib/cni'
 export async function createContainerd(
   namespace: Namespace,
   env: NodeJS.ProcessEnv,
-  { programs, network = LOOPBACK, mirrors, maxMessage = MAX_MESSAGE }: ContainerdOptions = {},
+  { programs, root: given, network = LOOPBACK, mirrors, maxMessage = MAX_MESSAGE }: ContainerdOptions = {},
 ): Promise<Containerd> {
   const dir = join(namespace.dir, 'containerd')
+  const root = given ?? join(dir, 'root')
   const cniConfig = join(dir, 'cni')
   await mkdir(cniConfig, { recursive: true })
   await writeFile(join(cniConfig, '10-network.conflist'), JSON.stringify(network))
   const configPath = join(dir, 'config.toml')
-  await writeFile(configPath, config(dir, { cniConfig, mirrors, maxMessage }))
+  await writeFile(configPath, config(dir, { root, cniConfig, mirrors, maxMessage }))
   const socket = join(dir, 'containerd.sock')
   const daemon = createDaemon({
     name: 'containerd',
@@ -51,7 +54,7 @@ export async function createContainerd(
     logPath: join(dir, 'log'),
     ready: signal => waitForCri(socket, signal),
   })
-  return { daemon, socket, root: join(dir, 'root') }
+  return { daemon, socket, root }
 }
 
 /** containerd listens shortly before its CRI plugin serves. */
@@ -61,6 +64,7 @@ async function waitForCri(socket: string, signal: AbortSignal): Promise<void> {
 }
 
 interface ConfigPlan extends Pick<ContainerdOptions, 'mirrors'> {
+  readonly root: string
   readonly cniConfig: string
   readonly maxMessage: number
 }
@@ -69,10 +73,10 @@ interface ConfigPlan extends Pick<ContainerdOptions, 'mirrors'> {
  * Version 2 of containerd's configuration, which 2.x converts by itself.
  * `restrict_oom_score_adj`: in a container the score may not be lowered. AppArmor and `opt` would leave traces on the machine.
  */
-function config(dir: string, { cniConfig, mirrors, maxMessage }: ConfigPlan): string {
+function config(dir: string, { root, cniConfig, mirrors, maxMessage }: ConfigPlan): string {
   const quote = JSON.stringify
   return `version = 2
-root = ${quote(join(dir, 'root'))}
+root = ${quote(root)}
 state = ${quote(join(dir, 'state'))}
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing", "io.containerd.nri.v1.nri",
   "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",

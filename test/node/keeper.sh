@@ -1,12 +1,12 @@
 #!/bin/sh
 # Runs a private namespace (namespace.sh) for as long as standard input is held open, then removes every trace of it.
 # Lives in a session of its own: it cleans up after Ctrl-C and after SIGKILL of whoever started it, too.
-# Usage: keeper.sh DIR PROGRAMS
+# Usage: keeper.sh DIR PROGRAMS SIZE
 dir=$1
 here=$(dirname "$0")
 
 exec 3<&0
-unshare --mount --pid --fork --kill-child --propagation private sh "$here/namespace.sh" "$dir" "$2" <&3 &
+unshare --mount --pid --fork --kill-child --propagation private sh "$here/namespace.sh" "$dir" "$2" "$3" <&3 &
 unshare=$!
 # Who reads what the namespace says is to see its end.
 exec >&-

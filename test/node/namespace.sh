@@ -2,11 +2,13 @@
 # The first process of a private mount and pid namespace. Its root is a mirror of the machine's, but for its own /nix
 # (the machine may have none, and gets none) and its own /run (containerd's shims put their sockets below /run/containerd).
 # Prints "ready PID", the PID as the machine sees it; ends, and with it the whole namespace, at the end of its input.
-# Usage: namespace.sh DIR PROGRAMS
+# Usage: namespace.sh DIR PROGRAMS SIZE
 # PROGRAMS: a folder with a `usr` that is laid over the machine's, if it is there.
+# SIZE: makes /nix a disk of this size, in memory. By default it is a folder.
 set -eu
 dir=$1
 programs=$2
+size=$3
 root=$dir/root
 
 # mirror FROM TO EXCEPT...: every entry of one folder bound into another
@@ -39,7 +41,11 @@ if [ -d "$programs/usr" ]; then
   (cd "$programs" && mount -t overlay -o lowerdir=usr:/usr overlay "$root/usr")
 fi
 mkdir "$root/nix" "$root/run" "$root/proc" "$root/.old"
-mount --bind "$dir/nix" "$root/nix"
+if [ -n "$size" ]; then
+  mount -t tmpfs -o "mode=755,size=$size" tmpfs "$root/nix"
+else
+  mount --bind "$dir/nix" "$root/nix"
+fi
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 mirror /run "$root/run" containerd runc netns cni nix enbi-shim
 mount --bind /proc "$root$dir/hostproc"

@@ -20,11 +20,16 @@ export interface Namespace extends AsyncDisposable {
   readonly enter: readonly string[]
 }
 
+export interface NamespaceOptions {
+  /** Makes /nix a disk of this size, such as `300m`. */
+  readonly storeDisk?: string | undefined
+}
+
 /** Needs root. Its processes, mounts, cgroups and files are removed when it is disposed of or this process ends. */
-export async function startNamespace(): Promise<Namespace> {
+export async function startNamespace({ storeDisk = '' }: NamespaceOptions = {}): Promise<Namespace> {
   const dir = await mkdtemp(join(tmpdir(), 'enbi-'))
   await chmod(dir, 0o755) // for the unprivileged build user
-  const keeper = spawn('sh', [join(import.meta.dirname, 'keeper.sh'), dir, UNPACKED], {
+  const keeper = spawn('sh', [join(import.meta.dirname, 'keeper.sh'), dir, UNPACKED, storeDisk], {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   })

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import * as v from 'valibot'
 import { stringify } from 'yaml'
 import { connectCri } from './cri.ts'
 import { createDaemon, type Daemon } from './daemon.ts'
@@ -30,6 +31,8 @@ export interface ShimOptions {
   readonly command?: readonly string[]
 }
 
+const nixSection = v.optional(v.record(v.string(), v.unknown()), {})
+
 interface Surroundings {
   readonly namespace: Namespace
   readonly name: string
@@ -42,13 +45,15 @@ export async function startShim(around: Surroundings, options: ShimOptions = {})
   const dir = join(around.namespace.dir, around.name)
   await mkdir(dir)
   const configPath = join(dir, 'config.yaml')
+  const { nix, ...rest } = options.config ?? {}
   const config = {
     listen: join(dir, 'shim.sock'),
     containerd: { address: around.containerdSocket },
     stateDir: join(dir, 'state'),
-    nix: { user: around.buildUser.name },
+    // What is free on the disk of the machine must not matter to tests.
+    nix: { user: around.buildUser.name, collectGarbage: { when: 'never' }, ...v.parse(nixSection, nix) },
     policy: [{ namespaces: ['*'], images: ['**'], flakes: ['**', 'path:/**', 'git+file:/**', 'tarball+file:/**'] }],
-    ...options.config,
+    ...rest,
   }
   await writeFile(configPath, stringify(config))
   const daemon = createDaemon({

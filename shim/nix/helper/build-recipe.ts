@@ -78,18 +78,40 @@ async function buildPackage(
   if (step?.kind === 'leave') return undefined
   if (step?.kind === 'kept') return madeOf(recipe, evaluation, { storePath: step.storePath, output: 'out' })
   return madeOf(recipe, evaluation, {
-    storePath: await realise(setup, recipe, session, evaluation.derivation),
+    storePath: await realiseEvaluated(setup, recipe, session, { evaluation, evaluateAgain: evaluateNow }),
     output,
   })
 }
 
 /** Nix may have collected the derivation while the run waited. Then it is evaluated again. */
-async function stillThere(evaluated: Evaluated | undefined): Promise<Evaluated | undefined> {
+async function stillThere<Known extends Pick<Evaluation, 'derivation'>>(
+  evaluated: Known | undefined,
+): Promise<Known | undefined> {
   if (evaluated === undefined) return undefined
   return lstat(evaluated.derivation.drvPath).then(
     () => evaluated,
     () => undefined,
   )
+}
+
+interface Realisation {
+  readonly evaluation: Evaluation
+  readonly evaluateAgain: () => Promise<Evaluation>
+}
+
+/** Nothing holds a derivation between the command that evaluates it and the one that builds it: Nix may collect it there. */
+async function realiseEvaluated(
+  setup: NixSetup,
+  recipe: FlakeRecipe,
+  session: NixSession,
+  { evaluation, evaluateAgain }: Realisation,
+): Promise<string> {
+  try {
+    return await realise(setup, recipe, session, evaluation.derivation)
+  } catch (error) {
+    if (session.signal.aborted || (await stillThere(evaluation))) throw error
+    return realise(setup, recipe, session, (await evaluateAgain()).derivation)
+  }
 }
 
 async function evaluateFirst(

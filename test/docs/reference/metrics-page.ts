@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { createMetrics } from '../../../controller/metrics.ts'
 import { addProcessMetrics } from '../../../lib/http/gauges.ts'
 import { createCallMetrics } from '../../../shim/metrics/call-metrics.ts'
+import { addCollectionMetrics } from '../../../shim/metrics/collection-metrics.ts'
 import { addNodeMetrics } from '../../../shim/metrics/node-metrics.ts'
 import { countPulls } from '../../../shim/metrics/pull-metrics.ts'
 import { createPullLog } from '../../../shim/pull/pull-log.ts'
@@ -40,6 +41,7 @@ const SHIM_REMARKS = `
 - A pull that gets a remembered failure does not count again in \`enbi_shim_pulls_total\`.
 - A pull that fails has the \`grpc_code\` \`Unknown\`, because the kubelet shows only the message of
   that code.
+- The \`result\` of a garbage collection is \`freed\`, \`nothing\` (less than 1 MiB) or \`failed\`.
 - The shim keeps at most 64 methods apart; all further methods are \`other\`.
 `
 
@@ -68,6 +70,8 @@ function shimMetrics(): Registry {
   const registry = new Registry()
   createCallMetrics(registry)
   countPulls(createPullLog(), registry)
+  const limits = { below: { share: 0 }, upTo: { share: 0 } }
+  addCollectionMetrics({ room: async () => ({ total: 0, free: 0 }), limits }, registry)
   const shim = { version: '', startedAt: 0, containerd: '', rules: 0, maxBuilds: 1, logs: '' }
   const containerd = { problem: async () => undefined, countImages: async () => 0 }
   addNodeMetrics({ shim, containerd }, registry)

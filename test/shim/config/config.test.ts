@@ -20,6 +20,16 @@ describe('a config', () => {
     })
   })
 
+  it('has Nix collect garbage by shares of the disk or by sizes', () => {
+    expect(parseConfig('', 'config.yaml').nix.collectGarbage).toEqual({
+      when: 'auto',
+      below: { share: 0.2 },
+      upTo: { share: 0.25 },
+    })
+    const { nix } = parseConfig('nix: { collectGarbage: { below: 50GiB, upTo: 33.5% } }', 'config.yaml')
+    expect(nix.collectGarbage).toMatchObject({ below: { bytes: 50 * 2 ** 30 }, upTo: { share: 0.335 } })
+  })
+
   it('may have another image service, but not the shim itself', () => {
     const withService = (path: string) => parseConfig(`containerd: { imageService: ${path} }`, 'config.yaml')
     expect(withService('/run/other.sock').containerd.imageService).toBe('/run/other.sock')
@@ -136,6 +146,16 @@ describe('a mistake in a config is named with its key', () => {
       'no flakes although an image is not a store path',
       'policy: [{ namespaces: [a], images: ["nix:0/**", b] }]',
       'policy.0.flakes: missing',
+    ],
+    [
+      'an invalid part of the disk',
+      'nix: { collectGarbage: { below: 100% } }',
+      'nix.collectGarbage.below: expected a size',
+    ],
+    [
+      'a collection that ends before it begins',
+      'nix: { collectGarbage: { upTo: 10% } }',
+      'nix.collectGarbage.upTo: expected at least as much as below',
     ],
     ['an invalid duration', 'nix: { timeout: 1 hour }', 'nix.timeout: expected a duration such as 30s, 5m or 1h'],
     [

@@ -21,6 +21,7 @@ export type HostRequest =
   | { id: number; op: 'abort'; build: number }
   | { id: number; op: 'find'; recipe: Recipe }
   | { id: number; op: 'keepOnly'; keys: string[] }
+  | { id: number; op: 'collectGarbage' }
   | ({ id: number; op: 'pathInfo'; paths: string[] } & Omit<PathQuery, 'signal'>)
   | { id: number; op: 'memory' }
   | { id: number; op: 'sharing' }
@@ -44,9 +45,14 @@ export interface HostDone {
 const logger = pino(pino.destination({ dest: 2, sync: true }))
 const aborts = new Map<number, AbortController>()
 
-const { cluster, ...options } = JSON.parse(process.argv[2] ?? '{}')
+const { cluster, collection, ...options } = JSON.parse(process.argv[2] ?? '{}')
 const fake = cluster && fakeSharing(cluster)
-const creating = createBuilder({ ...options, sharing: fake?.sharing, logger })
+const creating = createBuilder({
+  ...options,
+  sharing: fake?.sharing,
+  collection: collection && { ...collection, stopping: new AbortController().signal },
+  logger,
+})
 creating.catch(() => {})
 
 for await (const line of createInterface(process.stdin)) void answer(JSON.parse(line))
@@ -74,6 +80,9 @@ async function handle(request: HostRequest): Promise<HostDone> {
       return { output: await builder.findResult(request.recipe) }
     case 'keepOnly':
       await builder.keepOnly(new Set(request.keys))
+      return {}
+    case 'collectGarbage':
+      await builder.collectGarbage({ isNew: true })
       return {}
     case 'pathInfo':
       return { infos: await builder.pathInfo(request.paths, { ...request, signal: new AbortController().signal }) }

@@ -89,6 +89,18 @@ export function describeBuilds({
       expect(await builder.findResult(recipe)).toEqual({ storePath, runId })
     })
 
+    test('survives a garbage collection of the shim, which frees the rest', async () => {
+      const full = { below: { bytes: 2 ** 60 }, upTo: { bytes: 2 ** 61 }, always: true }
+      await using collecting = startBuilder(bed, { nix: { command: nix }, collection: full })
+      const [kept, dropped] = [recipeOf(flake.url, 'base'), recipeOf(flake.url, 'streamed')]
+      const { storePath: keptPath } = await collecting.build(kept)
+      const { storePath: droppedPath } = await collecting.build(dropped)
+      await collecting.keepOnly([recipeKey(kept)])
+      await collecting.collectGarbage()
+      await bed.run('ls', [keptPath])
+      await expect(bed.run('ls', [droppedPath])).rejects.toThrow()
+    })
+
     test('of a store path that no binary cache has is retryable', async () => {
       const storePath = `/nix/store/${'0'.repeat(32)}-nobody-has-it`
       await expect(builder.build({ image: `nix:0${storePath}:latest`, storePath })).rejects.toMatchObject({

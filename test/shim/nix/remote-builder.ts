@@ -7,7 +7,7 @@ import type { ImageProgram } from '../../../recipes/built-package.ts'
 import { type FlakeUrl, parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import type { FlakeRecipe, Recipe } from '../../../recipes/recipe.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
-import type { BuilderOptions } from '../../../shim/nix/builder.ts'
+import type { BuilderOptions, CollectionOptions } from '../../../shim/nix/builder.ts'
 import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
 import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
 import type { BuildResult } from '../../../shim/nix/store/results.ts'
@@ -32,6 +32,7 @@ export interface RemoteBuilder extends AsyncDisposable {
   runProgram(recipe: Recipe, program: ImageProgram): Promise<string>
   findResult(recipe: Recipe): Promise<BuildResult | undefined>
   keepOnly(keys: readonly string[]): Promise<void>
+  collectGarbage(): Promise<void>
   pathInfo(paths: readonly string[], query?: Omit<PathQuery, 'signal'>): Promise<readonly StorePathInfo[]>
   /** What the builder has asked and told the cluster. */
   sharingEvents(): Promise<readonly SharingEvent[]>
@@ -44,6 +45,7 @@ export interface RemoteBuilderOptions {
   readonly nix?: Partial<BuilderOptions['nix']>
   readonly cluster?: FakeCluster
   readonly share?: BuilderOptions['share']
+  readonly collection?: Omit<CollectionOptions, 'onEnd' | 'stopping'>
   /** Prefix of the argument vector, in place of the bed's own. */
   readonly enter?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
@@ -54,7 +56,10 @@ const HEAP_FLAGS = ['--max-semi-space-size=2', '--max-old-space-size=256']
 
 let builders = 0
 
-export function startBuilder(bed: Bed, { nix, cluster, share, ...options }: RemoteBuilderOptions = {}): RemoteBuilder {
+export function startBuilder(
+  bed: Bed,
+  { nix, cluster, share, collection, ...options }: RemoteBuilderOptions = {},
+): RemoteBuilder {
   builders += 1
   const stateDir = options.stateDir ?? join(bed.dir, `builder-${builders}`)
   const defaults = {
@@ -73,7 +78,7 @@ export function startBuilder(bed: Bed, { nix, cluster, share, ...options }: Remo
       process.execPath,
       ...HEAP_FLAGS,
       BUILDER_HOST,
-      JSON.stringify({ stateDir, cluster, share, nix: { ...defaults, ...nix } }),
+      JSON.stringify({ stateDir, cluster, share, collection, nix: { ...defaults, ...nix } }),
     ],
     { env: { ...bed.env, ...options.env }, stdio: ['pipe', 'pipe', 'ignore'] },
   )
@@ -94,6 +99,7 @@ export function startBuilder(bed: Bed, { nix, cluster, share, ...options }: Remo
       (await request({ op: 'archive', recipe, program, namespace: 'default' })).text ?? '',
     findResult: async recipe => (await request({ op: 'find', recipe })).output,
     keepOnly: async keys => void (await request({ op: 'keepOnly', keys: [...keys] })),
+    collectGarbage: async () => void (await request({ op: 'collectGarbage' })),
     pathInfo: async (paths, query = { recursive: false }) =>
       (await request({ op: 'pathInfo', paths: [...paths], ...query })).infos ?? [],
     sharingEvents: async () => (await request({ op: 'sharing' })).events ?? [],

@@ -50,7 +50,7 @@ describe('an intercepted call that is forwarded', () => {
     const statuses: number[] = []
     interceptor = async call => {
       seen.push(call)
-      return { kind: 'forward', afterwards: status => statuses.push(status) }
+      return { kind: 'forward', afterwards: status => void statuses.push(status) }
     }
     const body = frame(Buffer.from('request'))
     const answered = await client.call(PULL, { headers: { 'x-data-bin': ['AA', 'BB'] }, body })
@@ -64,10 +64,30 @@ describe('an intercepted call that is forwarded', () => {
 
   test('reports the status of its answer afterwards', async () => {
     const statuses: number[] = []
-    interceptor = async () => ({ kind: 'forward', afterwards: status => statuses.push(status) })
+    interceptor = async () => ({ kind: 'forward', afterwards: status => void statuses.push(status) })
     onCall = ({ stream }) => stream.respond({ ':status': 200, 'grpc-status': '5' }, { endStream: true })
     expect(statusOf(await client.call(PULL))).toBe(5)
     expect(statuses).toEqual([5])
+  })
+
+  test('ends for its caller when the work afterwards is done', async () => {
+    const work = Promise.withResolvers<void>()
+    const order: string[] = []
+    interceptor = async () => ({ kind: 'forward', afterwards: () => work.promise })
+    const answered = client.call(PULL).then(answer => {
+      order.push('answered')
+      return answer
+    })
+    await vi.waitFor(() => expect(bodies).toHaveLength(1), PATIENT)
+    order.push('work')
+    work.resolve()
+    expect(statusOf(await answered)).toBe(0)
+    expect(order).toEqual(['work', 'answered'])
+  })
+
+  test('ends for its caller in time although the work afterwards takes longer', async () => {
+    interceptor = async () => ({ kind: 'forward', afterwards: () => new Promise(() => {}) })
+    expect(statusOf(await client.call(PULL, { headers: { 'grpc-timeout': '1500m' } }))).toBe(0)
   })
 
   test('is decompressed for the interceptor and forwarded compressed, as it came', async () => {

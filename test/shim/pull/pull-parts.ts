@@ -26,7 +26,7 @@ export function pullParts(options: PullPartsOptions = {}): PullImageParts {
   const images = { find: async () => undefined, withLabel: notUsed, present: async () => undefined, usable: notUsed }
   const builder = {
     ...{ build, announce: () => {}, findResult: async () => undefined },
-    ...{ withArchive: notUsed, keepOnly: notUsed, pathInfo: notUsed },
+    ...{ withArchive: notUsed, keepOnly: notUsed, collectGarbage: notUsed, pathInfo: notUsed },
   }
   return {
     policy: createPolicy(rules),

@@ -1,0 +1,61 @@
+import * as v from 'valibot'
+import { parseSize } from '../../lib/text/units.ts'
+
+/** Disk space: bytes, or a share of the disk. */
+export type Amount = { readonly bytes: number } | { readonly share: number }
+
+const PERCENT = /^(\d{1,2}(?:\.\d{1,2})?)%$/
+
+function parseAmount(text: string): Amount | undefined {
+  const percent = Number(PERCENT.exec(text)?.[1] ?? 0)
+  if (percent > 0) return { share: percent / 100 }
+  const bytes = parseSize(text)
+  return bytes === undefined ? undefined : { bytes }
+}
+
+const amount = v.pipe(
+  v.string(),
+  v.rawTransform<string, Amount>(({ dataset, addIssue, NEVER }) => {
+    const parsed = parseAmount(dataset.value)
+    if (parsed) return parsed
+    addIssue({ message: 'expected a size such as 20GiB, or a part of the disk such as 20%' })
+    return NEVER
+  }),
+  v.metadata({ type: 'size or percentage' }),
+)
+
+/** When the shim has Nix collect garbage. */
+export const collectGarbage = v.pipe(
+  v.strictObject({
+    when: v.optional(
+      v.pipe(
+        v.picklist(['auto', 'always', 'never']),
+        v.description(
+          '`auto`: unless something else collects, which is `min-free` in nix.conf, or a systemd timer such as that of NixOS (`nix.gc.automatic`).',
+        ),
+      ),
+      'auto',
+    ),
+    below: v.optional(
+      v.pipe(amount, v.description('Nix collects garbage when the disk of the store has less free space than this.')),
+      '20%',
+    ),
+    upTo: v.optional(v.pipe(amount, v.description('Nix stops when this much is free.')), '25%'),
+  }),
+  v.forward(
+    v.partialCheck(
+      [['below'], ['upTo']],
+      ({ below, upTo }) => !isLess(upTo, below),
+      'expected at least as much as below',
+    ),
+    ['upTo'],
+  ),
+)
+
+/** Amounts of different kinds cannot be compared without a disk. */
+function isLess(one: Amount, other: Amount): boolean {
+  if ('bytes' in one) return 'bytes' in other && one.bytes < other.bytes
+  return 'share' in other && one.share < other.share
+}
+
+export type CollectGarbage = Readonly<v.InferOutput<typeof collectGarbage>>
