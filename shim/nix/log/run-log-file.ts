@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createStream } from 'rotating-file-stream'
 import { findFairExcess } from '../../../lib/queues/fair-excess.ts'
+import { maskSecrets } from '../../../lib/text/mask-secrets.ts'
 
 /** The complete log of one run. If it cannot be written, the run continues. */
 export interface RunLog {
@@ -72,7 +73,7 @@ export function openRunLog(dir: string, runId: string, logger: Logger): RunLog {
   }
   return {
     async write(line) {
-      pending += `${line}\n`
+      pending += `${maskSecrets(line)}\n`
       timer ??= setTimeout(flush, FLUSH_AFTER_MS)
       if (pending.length < FLUSH_LENGTH || flush()) return
       await Promise.race([once(stream, 'drain').catch(() => {}), closed])

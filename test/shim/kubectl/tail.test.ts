@@ -17,7 +17,7 @@ it('a mark stands for lines that came and went in between', () => {
   ])
 })
 
-it('another run begins anew', () => {
+it('another run starts from its first line', () => {
   const reader = createTailReader()
   reader({ logTail: 'a\nb', buildJobName: '1' })
   expect(reader({ logTail: 'a', buildJobName: '2' })).toEqual(['a'])
