@@ -93,7 +93,8 @@ function fieldsPatch(
   fields: NonNullable<MainStatus['fields']>,
 ): StatusPatch {
   // The node takes the log of an image back after a while.
-  const isLogKept = phase === 'Succeeded' && fields.logTail === undefined && fields.buildNode === written.buildNode
+  const isSameRun = fields.buildNode === written.buildNode && fields.buildJobName === written.buildJobName
+  const isLogKept = phase === 'Succeeded' && fields.logTail === undefined && isSameRun
   const changed = BUILD_FIELDS.filter(field =>
     field === 'logTail' ? logId(fields.logTail) !== writtenLog && !isLogKept : fields[field] !== written[field],
   )

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { createKube } from '../../kube/client/client.ts'
-import type { Kube } from '../../kube/client/contract.ts'
+import type { Kube, NodeLogs } from '../../kube/client/contract.ts'
 import { namespaceOf } from '../../kube/client/kubeconfig.ts'
 
 export interface UserKubeArguments {
@@ -13,7 +13,7 @@ export interface UserKubeArguments {
 
 /** The API server with the rights of the user who runs a command. */
 export interface UserKube {
-  readonly kube: Kube
+  readonly kube: Kube & NodeLogs
   readonly namespace: string
 }
 

@@ -31,8 +31,12 @@ export function explainPod(facts: PodFacts): string {
 
 /** Errors quote logs, which have lines and dots of their own. */
 function oneParagraph(text: string): string {
-  return cleanText(text)
-    .replace(/\s*\n\s*/g, ' | ')
+  const lines = cleanText(text)
+    .split('\n')
+    .map(line => line.trim())
+  return lines
+    .filter(line => line !== '')
+    .join(' | ')
     .replace(/([.!?…])\.(?= |$)/g, '$1')
 }
 

@@ -61,6 +61,19 @@ program
   })
 
 program
+  .command('logs')
+  .description('show the log of a build: the whole one if you may read logs of its node, else its last lines')
+  .argument('<name>', 'NixBuild, or pod/NAME for those of its images')
+  .option('-f, --follow', 'show the log as it grows, from whichever node builds, until the build ends')
+  .addOption(where().namespace)
+  .addOption(where().kubeconfig)
+  .action(async (target, { namespace, kubeconfig, follow = false }) => {
+    const { showLogs } = await import('./logs.ts')
+    const io = { output: process.stdout, notes: process.stderr, signal: terminationSignal() }
+    await showLogs({ target, namespace, kubeconfig, follow }, io)
+  })
+
+program
   .command('why')
   .description('say what a pod waits for, and the way out')
   .argument('<pod>', 'pod/NAME')

@@ -42,10 +42,13 @@ export async function startShim(around: Surroundings, options: ShimOptions = {})
   const dir = join(around.namespace.dir, around.name)
   await mkdir(dir)
   const configPath = join(dir, 'config.yaml')
+  const { stateDir = join(dir, 'state') } = options.config ?? {}
   const config = {
     listen: join(dir, 'shim.sock'),
     containerd: { address: around.containerdSocket },
-    stateDir: join(dir, 'state'),
+    stateDir: String(stateDir),
+    // Several shims run on the machine of the tests.
+    logDir: `${stateDir}/logs`,
     nix: { user: around.buildUser.name },
     policy: [{ namespaces: ['*'], images: ['**'], flakes: ['**', 'path:/**', 'git+file:/**', 'tarball+file:/**'] }],
     ...options.config,

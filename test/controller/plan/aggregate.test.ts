@@ -240,6 +240,7 @@ describe('the end of the log', () => {
     expect(join({ a: { ...present, logTail: 'more' } }, written).patch).toMatchObject({ logTail: 'more' })
     expect(join({ a: present }, written).patch).not.toHaveProperty('logTail')
     expect(join({ b: present }, written).patch).toMatchObject({ logTail: null })
+    expect(join({ a: { ...present, buildJobName: 'another' } }, written).patch).toMatchObject({ logTail: null })
   })
 })
 

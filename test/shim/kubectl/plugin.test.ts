@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Kube, ObjectName } from '../../../kube/client/contract.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
@@ -14,6 +15,7 @@ let namespace: string
 let dir: string
 /** Runs the plugin in the real kubectl, as a user with the role `view` in the namespace. */
 let plugin: (...args: string[]) => Promise<string>
+let pluginWithNotes: (...args: string[]) => Promise<{ readonly stdout: string; readonly stderr: string }>
 
 beforeAll(async () => {
   cluster = await useCluster()
@@ -34,6 +36,8 @@ beforeAll(async () => {
   ])
   plugin = (command, ...args) =>
     cluster.kubectl(['nixbuild', command, ...args, '-n', namespace], { plugins, kubeconfig })
+  pluginWithNotes = (command, ...args) =>
+    execa(join(plugins, 'kubectl-nixbuild'), [command, ...args, '-n', namespace, '--kubeconfig', kubeconfig])
 })
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]()
@@ -113,6 +117,22 @@ describe('kubectl nixbuild, for a user with the role view', () => {
       stdout: expect.stringMatching(/\| compiling\n +\| linking\n.*building 3 of 7, hello/),
       stderr: expect.stringContaining('(--timeout)'),
     })
+  })
+
+  it('logs shows the last lines, follows them, and says which right is missing for more', async () => {
+    const run = { status: 'Building', buildNode: 'node-1', buildJobName: '20260101T000000Z-0a1b2c3d' }
+    const build = await addBuild('logged', { ...run, logTail: 'compiling\nlinking' })
+    const { stdout, stderr } = await pluginWithNotes('logs', 'logged')
+    expect(stdout).toBe('compiling\nlinking')
+    expect(stderr).toContain('the whole log takes the right to get nodes/proxy')
+
+    const following = plugin('logs', '-f', 'logged')
+    await setStatus(build, { ...run, logTail: 'linking\nstripping' })
+    await setStatus(build, { status: 'Succeeded', logTail: 'stripping\ndone' })
+    expect((await following).split('\n').slice(-2)).toEqual(['stripping', 'done'])
+    // A node may have written any name of a run, which becomes part of a path.
+    await addBuild('hostile', { ...run, status: 'Failed', buildJobName: '../../exec/kube-system/etcd/etcd' })
+    expect((await pluginWithNotes('logs', 'hostile')).stderr).toMatch(/^the NixBuild hostile has no lines of a log/)
   })
 
   it('why says what a pod waits for, and the way out', async () => {
