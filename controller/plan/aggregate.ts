@@ -234,7 +234,7 @@ function atWork({ builder, failed, failure }: Found): MainStatus | undefined {
   }
   if (message === undefined)
     return { phase: 'Pending', fields: { progress }, result: undecided('Queued', `queued on ${node}`) }
-  const fields = { ...run, progress: progress ?? 'waiting for another attempt' }
+  const fields = { ...run, progress: progress ?? 'waiting for another attempt', logTail }
   return { phase: 'Pending', fields, result: undecided('Retrying', message) }
 }
 

@@ -91,7 +91,7 @@ function createLogView(user: UserKube, { output, notes, signal }: LogsIo): LogVi
   function logOf(run: LoggedRun): WholeLog {
     if (current?.run.node === run.node && current.run.runId === run.runId) return current.log
     if (current !== undefined) notes.write(`the log of another run follows, on ${run.node}\n`)
-    const log = createWholeLog({ run, user, write, signal })
+    const log = createWholeLog({ run, kube: user.kube, write, signal })
     current = { run, log }
     return log
   }

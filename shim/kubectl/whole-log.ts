@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
+import type { NodeLogs } from '../../kube/client/contract.ts'
 import { cleanText } from '../../lib/text/text.ts'
-import type { UserKube } from '../commands/user-kube.ts'
 import { LOG_FOLDER } from '../wire/run-id.ts'
 
 /** A run on a node, with its log. */
@@ -11,7 +11,7 @@ export interface LoggedRun {
 
 export interface WholeLogOptions {
   readonly run: LoggedRun
-  readonly user: Pick<UserKube, 'kube'>
+  readonly kube: NodeLogs
   /** Resolves when more can be taken. */
   readonly write: (text: string) => Promise<void>
   readonly signal: AbortSignal
@@ -23,10 +23,10 @@ export interface WholeLog {
   writeNew(): Promise<boolean>
 }
 
-export function createWholeLog({ run: { node, runId }, user, write, signal }: WholeLogOptions): WholeLog {
+export function createWholeLog({ run: { node, runId }, kube, write, signal }: WholeLogOptions): WholeLog {
   let from = 0
   let isBegun = false
-  const ask = (name: string, from: number) => user.kube.nodeLog({ node, path: [LOG_FOLDER, name], from, signal })
+  const ask = (name: string, from: number) => kube.nodeLog({ node, path: [LOG_FOLDER, name], from, signal })
 
   /** Returns the number of bytes; undefined if there is no file. */
   async function copy(name: string, from: number): Promise<number | undefined> {

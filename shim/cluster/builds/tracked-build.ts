@@ -71,8 +71,8 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
 
   function describe(): NodeBuild | undefined {
     const build = describeWhole()
-    const startedAt = run?.state().startedAt
-    return build && startedAt !== undefined && now() - startedAt < LOG_AFTER_MS ? withoutLog(build) : build
+    const isYoung = build?.startTime !== undefined && now() - Date.parse(build.startTime) < LOG_AFTER_MS
+    return run && isYoung ? withoutLog(build) : build
   }
 
   /** With the log of a run that has just begun. */
