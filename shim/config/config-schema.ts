@@ -179,7 +179,7 @@ export const configFields = v.strictObject({
     v.pipe(
       absolutePath,
       v.description(
-        'Folder for the logs of builds, which only root may read. The kubelet serves what is below `/var/log` to whoever may read the logs of the node. Logs are in `stateDir` if it cannot be used.',
+        'Folder for the logs of builds, which only root may read. The kubelet serves what is below `/var/log` to everyone who may read the logs of the node. Logs are in `stateDir` if it cannot be used.',
       ),
     ),
     '/var/log/enbi-shim',

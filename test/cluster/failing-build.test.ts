@@ -69,7 +69,7 @@ test("a build that fails shows the builder's last lines in the pod, and its NixB
     .poll(() => imageBuilt(cluster, pod), PATIENT)
     .toMatchObject({ status: 'False', reason: 'Failed', message: expect.stringContaining(REASON) })
 
-  // The kubelet serves the log to whoever may read logs of the node, and the plugin shows it.
+  // The kubelet serves the log to everyone who may read logs of the node, and the plugin shows it.
   const log = `/api/v1/nodes/${node.name}/proxy/logs/enbi-shim/${nixBuild?.status.buildJobName}.log`
   const whole = await cluster.kubectl(['get', '--raw', log])
   expect(whole).toMatch(/> step 1\n.*> step 2\n/)
