@@ -15,7 +15,13 @@ open {
   stateDir = mkOption {
     type = absolutePath;
     default = "/var/lib/enbi-shim";
-    description = "Folder for gc roots, results, caches and build logs.";
+    description = "Folder for gc roots, results and caches.";
+  };
+
+  logDir = mkOption {
+    type = absolutePath;
+    default = "/var/log/enbi-shim";
+    description = "Folder for the logs of builds. The kubelet serves what is below `/var/log`.";
   };
 
   containerd = mkOption {

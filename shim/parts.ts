@@ -45,6 +45,8 @@ export function imagesPart({ containerd, import: { layers } }: Config): ImagesPa
 
 export interface StagesOptions {
   readonly config: Config
+  /** Folder of the run logs. */
+  readonly logs: string
   readonly images: () => Promise<ImageRecords>
   /** Whether there is memory for a process that starts before it is needed. */
   readonly isIdle: () => boolean
@@ -68,6 +70,7 @@ export interface LinkingIdentity {
 /** Makes the builder with the first pull: the shim forwards calls even while builds are impossible. */
 export function stagesPart({
   config,
+  logs,
   images,
   isIdle,
   linking,
@@ -83,6 +86,7 @@ export function stagesPart({
     const { createImporter } = await import('./import/importer.ts')
     const builder = await createBuilder({
       stateDir,
+      logDir: logs,
       nix: {
         command: nix.command,
         user: nix.user,

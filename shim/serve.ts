@@ -8,7 +8,7 @@ import { hostSystem } from '../recipes/system.ts'
 import { readConfig } from './config/config.ts'
 import { createLinkingLogger } from './import/check-linking.ts'
 import { createIdentity } from './import/identity.ts'
-import { foldersOf } from './nix/user/state-dir.ts'
+import { chooseLogFolder } from './nix/log/log-folder.ts'
 import {
   clusterPart,
   diskPart,
@@ -41,13 +41,14 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const { containerd, nix, stateDir } = config
   const logger = createLogger(config.log.level)
   const system = hostSystem()
+  const logs = await chooseLogFolder({ logDir: config.logDir, stateDir, logger })
   const shim = {
     version: version(),
     startedAt: Date.now(),
     containerd: containerd.address,
     rules: config.policy.length,
     maxBuilds: nix.maxBuilds,
-    logs: foldersOf(stateDir).logs,
+    logs,
   }
 
   const { images, close: closeImages } = imagesPart(config)
@@ -60,6 +61,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const sharing = sharingPart({ config, env, cluster, logger })
   const stages = stagesPart({
     config,
+    logs,
     images,
     isIdle,
     linking,
@@ -92,7 +94,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     logger,
   })
   const builder = async () => (await stages()).builder
-  const status = statusPart({ shim, pullLog, images, builder, stateDir, stopping: signal })
+  const status = statusPart({ shim, pullLog, images, builder, stateDir, logs, stopping: signal })
   const proxy = createProxy({
     upstream: containerd.address,
     imageService: containerd.imageService,

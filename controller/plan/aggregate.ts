@@ -183,7 +183,7 @@ function succeeded({ build, isFetchOnly }: NodeReports, found: Found): MainStatu
 
 function successFields(build: NixBuildView, report: Report) {
   const { details, at, since } = report.entry
-  const { imageDigest, imageSize, storePath, lockedFlakeUrl } = details
+  const { imageDigest, imageSize, storePath, lockedFlakeUrl, logTail } = details
   const { buildJobName, startTime, progress } = runFields(build, report)
   return {
     buildNode: report.node,
@@ -195,6 +195,7 @@ function successFields(build: NixBuildView, report: Report) {
     lockedFlakeUrl,
     completionTime: apiTime(at * 1000),
     progress: progress ?? summarizeSuccess(since, startTime, imageSize),
+    logTail,
   }
 }
 
@@ -219,7 +220,7 @@ function runFields({ buildNode, fields }: NixBuildView, { node, entry: { details
 function atWork({ builder, failed, failure }: Found): MainStatus | undefined {
   if (builder === undefined) return undefined
   const { node, entry } = builder
-  const { message, lockedFlakeUrl, startTime, buildJobName, progress } = entry.details
+  const { message, lockedFlakeUrl, startTime, buildJobName, progress, logTail } = entry.details
   const problem = describeFailures(failed, failure)
   const undecided = (reason: string, text: string): NixBuildResult => ({
     kind: 'Undecided',
@@ -229,11 +230,11 @@ function atWork({ builder, failed, failure }: Found): MainStatus | undefined {
   const run = { buildNode: node, buildJobName, startTime, lockedFlakeUrl, progress }
   if (entry.state !== 'Queued') {
     const phase = entry.state === 'Importing' ? 'Importing' : 'Building'
-    return { phase, fields: run, result: undecided(phase, `${phase} on ${node}`) }
+    return { phase, fields: { ...run, logTail }, result: undecided(phase, `${phase} on ${node}`) }
   }
   if (message === undefined)
     return { phase: 'Pending', fields: { progress }, result: undecided('Queued', `queued on ${node}`) }
-  const fields = { ...run, progress: progress ?? 'waiting for another attempt' }
+  const fields = { ...run, progress: progress ?? 'waiting for another attempt', logTail }
   return { phase: 'Pending', fields, result: undecided('Retrying', message) }
 }
 

@@ -9,7 +9,7 @@ import {
   nixBuildConditions,
   removeFields,
 } from '../../kube/resources/nixbuild-status.ts'
-import { type NixBuildView, NODE_GROUPS } from '../views/nixbuild.ts'
+import { logId, type NixBuildView, NODE_GROUPS } from '../views/nixbuild.ts'
 import type { Aggregate, MainStatus } from './aggregate.ts'
 import type { NixBuildAction, StatusPatch } from './nixbuild-facts.ts'
 import { waitingReason } from './plan-assignment.ts'
@@ -88,13 +88,15 @@ function textsOf(conditions: readonly Condition[]): string {
 }
 
 function fieldsPatch(
-  { phase: before, fields: written }: NixBuildView,
+  { fields: written, logId: writtenLog }: NixBuildView,
   phase: MainStatus['phase'],
   fields: NonNullable<MainStatus['fields']>,
 ): StatusPatch {
+  // The node takes the log of an image back after a while.
+  const isSameRun = fields.buildNode === written.buildNode && fields.buildJobName === written.buildJobName
+  const isLogKept = phase === 'Succeeded' && fields.logTail === undefined && isSameRun
   const changed = BUILD_FIELDS.filter(field =>
-    // The log of a failure is not kept in memory.
-    field === 'logTail' ? fields.logTail !== undefined || phase !== before : fields[field] !== written[field],
+    field === 'logTail' ? logId(fields.logTail) !== writtenLog && !isLogKept : fields[field] !== written[field],
   )
   return Object.fromEntries(changed.map(field => [field, fields[field] ?? null]))
 }

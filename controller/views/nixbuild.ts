@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Condition } from '../../kube/resources/condition.ts'
 import { type LabelMatcher, labelMatcher } from '../../kube/resources/label-selector.ts'
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
@@ -61,6 +62,8 @@ export interface NixBuildView {
   /** When it finished, by the controller's clock. */
   readonly finishedAt: number | undefined
   readonly fields: StatusFields
+  /** Stands for the end of the log that is written, see `logId`. */
+  readonly logId: string | undefined
   readonly attempts: readonly NixBuildAttempt[]
   readonly conditions: readonly Condition[]
 }
@@ -87,7 +90,7 @@ export const NODE_GROUPS = [
 export function nixBuildView(nixBuild: NixBuild): NixBuildView {
   const { metadata, spec, status } = nixBuild
   const { namespace = '', name, uid, resourceVersion, generation } = metadata
-  const { logTail: _, status: phase, conditions, attempts, ...fields } = status
+  const { logTail, status: phase, conditions, attempts, ...fields } = status
   const createdBy = creatorOf(nixBuild)
   const recipe = readRecipe(nixBuild)
   return {
@@ -110,9 +113,15 @@ export function nixBuildView(nixBuild: NixBuild): NixBuildView {
     buildNode: fields.buildNode,
     finishedAt: finishedAt(nixBuild),
     fields,
+    logId: logId(logTail),
     attempts,
     conditions: conditions.map(withShortMessage),
   }
+}
+
+/** A hash: the log itself is not kept in memory. */
+export function logId(logTail: string | undefined): string | undefined {
+  return logTail === undefined ? undefined : createHash('sha256').update(logTail).digest('base64').slice(0, 12)
 }
 
 export function recipeView(recipe: FlakeRecipe): RecipeView {

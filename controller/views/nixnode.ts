@@ -141,13 +141,14 @@ function entryOf(node: string, build: NodeBuild, { ofRecipe, isWatched, now }: K
 }
 
 function detailsOf(node: string, build: NodeBuild, known: readonly NodeEntry[]): EntryDetails {
-  const { recipe, startTime, progress, buildJobName, imageDigest, imageSize, storePath, lockedFlakeUrl } = build
+  const { recipe, startTime, progress, buildJobName, imageDigest, imageSize, storePath, lockedFlakeUrl, logTail } =
+    build
   const image = { imageDigest, imageSize, storePath, lockedFlakeUrl }
   if (build.state === 'Present') {
     const same = known.find(({ state, details }) => state === 'Present' && isSameImage(details, build))
-    return same?.details ?? { node, recipe, startTime, progress, buildJobName, ...image, pods: podsOf(build) }
+    return same?.details ?? { node, recipe, startTime, progress, buildJobName, ...image, logTail, pods: podsOf(build) }
   }
-  const { message, retryable, logTail } = build
+  const { message, retryable } = build
   const logs = known.filter(({ details }) => details.node !== node && details.logTail !== undefined)
   return {
     node,
@@ -167,13 +168,14 @@ function podsOf({ namespace, pods }: NodeBuild): readonly WaitingPod[] {
   return pods.length === 0 ? NO_PODS : pods.map(({ name, uid }) => ({ namespace, name, uid }))
 }
 
-/** A node whose pods wait for an image that is present is checking it: its entry is its own. */
+/** A node whose pods wait for an image that is present is checking it: its entry is its own. So is one with a log. */
 function isSameImage(details: EntryDetails, build: NodeBuild): boolean {
   return (
     details.imageDigest === build.imageDigest &&
     details.imageSize === build.imageSize &&
     details.storePath === build.storePath &&
     details.lockedFlakeUrl === build.lockedFlakeUrl &&
+    details.logTail === build.logTail &&
     isDeepStrictEqual(details.recipe, build.recipe) &&
     details.pods.length === 0 &&
     build.pods.length === 0

@@ -2,9 +2,10 @@ import { FinalError, messageOf } from '../../lib/errors.ts'
 import { type ApiCall, call, collectionPath, describeObject, objectPath } from './api-call.ts'
 import { ApiStatus, isObjectMissing } from './api-error.ts'
 import { createConnection } from './connection.ts'
-import type { CallOptions, Kind, Kube, ObjectName, PatchOptions } from './contract.ts'
+import type { CallOptions, Kind, Kube, NodeLogs, ObjectName, PatchOptions } from './contract.ts'
 import { loadKubeconfig } from './kubeconfig.ts'
 import { listPages } from './list.ts'
+import { readNodeLog } from './node-log.ts'
 import { watchEvents } from './watch.ts'
 
 const PATCH_TYPES = {
@@ -21,7 +22,7 @@ export interface KubeOptions {
 }
 
 /** Throws ConfigInvalid. */
-export function createKube({ kubeconfig, component = 'enbi' }: KubeOptions = {}): Kube {
+export function createKube({ kubeconfig, component = 'enbi' }: KubeOptions = {}): Kube & NodeLogs {
   const connection = createConnection(loadKubeconfig(kubeconfig), component)
 
   async function send<T>(kind: Kind<T>, request: ApiCall, options: CallOptions | undefined): Promise<T> {
@@ -65,6 +66,7 @@ export function createKube({ kubeconfig, component = 'enbi' }: KubeOptions = {})
       await unlessMissing(deleted, status => isConditional && status.status === 409)
     },
     watch: (kind, options) => watchEvents(connection, kind, options),
+    nodeLog: call => readNodeLog(connection, call),
     close: () => connection.close(),
   }
 }

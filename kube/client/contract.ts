@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream'
+
 /** A kind of API object, reduced to the fields that the project reads. */
 export interface Kind<T> {
   /** Such as `v1` or `enbi.hrzn.ee/v1alpha1`. */
@@ -106,3 +108,26 @@ export interface Kube {
   watch(kind: Kind<unknown>, call: WatchCall): AsyncGenerator<WatchEvent>
   close(): Promise<void>
 }
+
+/** Logs of nodes, for the commands of users. */
+export interface NodeLogs {
+  /**
+   * Part of a file below `/var/log` of a node, from its kubelet. Needs the right to get `nodes/proxy`. Undefined if there
+   * is no such file. The caller must read or destroy the body.
+   */
+  nodeLog(call: NodeLogCall): Promise<NodeLogPart | undefined>
+}
+
+export interface NodeLogCall {
+  readonly node: string
+  /** Below `/var/log`. */
+  readonly path: readonly string[]
+  /** In bytes. */
+  readonly from: number
+  readonly signal: AbortSignal
+}
+
+export type NodeLogPart =
+  | { readonly body: Readable }
+  /** It ends before `from`, or there. In bytes. */
+  | { readonly body: undefined; readonly size: number }

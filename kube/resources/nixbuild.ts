@@ -74,7 +74,7 @@ const statusSchema = v.object({
   completionTime: optionalText,
   /** For people, such as `building 3 of 7: hello-2.12`. */
   progress: optionalText,
-  /** Last lines of the log of a failed build. */
+  /** The last lines of the log of a build that lasts, has lasted or has failed. */
   logTail: optionalText,
   /** Nodes that have the image. */
   ready: v.optional(nodeCountSchema),

@@ -78,7 +78,7 @@ export const nodeBuildSchema = v.object({
   message: optionalText,
   /** Another attempt may succeed. */
   retryable: v.optional(v.boolean()),
-  /** Last lines of the log of a failed build. */
+  /** The last lines of the log of a build that lasts or has failed, and for a while of one that has lasted. */
   logTail: optionalText,
   /** Attempts of an assigned build so far. */
   attempts: v.optional(v.number()),

@@ -40,6 +40,12 @@ export async function checkOwnFolder(path: string): Promise<void> {
   if (fault) throw new RetryableError('StateDirUnsafe', `${fault.what}: ${fault.wayOut}`)
 }
 
+/** The same for a folder that is open. */
+export function checkOwnStats(path: string, stats: Stats): void {
+  const fault = faultOf(path, stats)
+  if (fault) throw new RetryableError('StateDirUnsafe', `${fault.what}: ${fault.wayOut}`)
+}
+
 export interface FolderFault {
   readonly what: string
   readonly wayOut: string
@@ -48,7 +54,11 @@ export interface FolderFault {
 /** How another user can change what is read from the folder. Undefined if nobody can, or if there is no folder. */
 export async function findFolderFault(path: string): Promise<FolderFault | undefined> {
   const stats = await look(path)
-  if (stats === undefined || isOwnFolder(stats)) return undefined
+  return stats && faultOf(path, stats)
+}
+
+function faultOf(path: string, stats: Stats): FolderFault | undefined {
+  if (isOwnFolder(stats)) return undefined
   if (stats.isSymbolicLink())
     return { what: `${path} is a symlink, which the shim does not follow`, wayOut: 'replace it with a folder' }
   if (!stats.isDirectory()) return { what: `${path} is not a folder`, wayOut: 'remove it' }

@@ -1,7 +1,3 @@
-import { homedir } from 'node:os'
-import { join } from 'node:path'
-import { createKube } from '../../kube/client/client.ts'
-import { namespaceOf } from '../../kube/client/kubeconfig.ts'
 import { type Preparation, prepareImage } from '../../kube/prepare-image.ts'
 import { type LabelSelector, parseLabelSelector } from '../../kube/resources/label-selector.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
@@ -12,6 +8,7 @@ import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import { linuxSystem } from '../../recipes/system.ts'
 import type { WireProgress } from '../wire/progress.ts'
 import { chooseView, type PullIo } from './choose-view.ts'
+import { withUserKube } from './user-kube.ts'
 
 export interface NodesArguments {
   readonly image: string
@@ -39,15 +36,13 @@ export async function pullOnNodes(args: NodesArguments, { json, output, signal }
   const view = chooseView({ image, output }, json)
   const late = AbortSignal.timeout(timeoutMs)
   try {
-    const [recipe, nodes, kubeconfig] = [readRecipe(args), readNodes(args.nodes), kubeconfigOf(args)]
-    const wanted = { recipe, nodes, namespace: args.namespace ?? namespaceOf(kubeconfig) }
-    const kube = createKube({ kubeconfig, component: 'enbi-shim' })
-    try {
+    const [recipe, nodes] = [readRecipe(args), readNodes(args.nodes)]
+    const imageId = await withUserKube(args, ({ kube, namespace }) => {
       const onProgress = (preparation: Preparation) => view.progress(progressOf(preparation))
-      view.done(await prepareImage(wanted, { kube, onProgress, signal: AbortSignal.any([signal, late]) }))
-    } finally {
-      await kube.close()
-    }
+      const wanted = { recipe, nodes, namespace }
+      return prepareImage(wanted, { kube, onProgress, signal: AbortSignal.any([signal, late]) })
+    })
+    view.done(imageId)
   } catch (cause) {
     const error = late.aborted && !signal.aborted ? tooLate(timeoutMs) : toShimError(cause)
     view.failed(error)
@@ -80,12 +75,6 @@ function readNodes(text: string): LabelSelector {
   } catch (cause) {
     throw new FinalError('RecipeInvalid', `--nodes: ${messageOf(cause)}`, { cause })
   }
-}
-
-/** Of several files in the environment, the first. */
-function kubeconfigOf({ kubeconfig }: NodesArguments): string {
-  const [first = ''] = (process.env.KUBECONFIG ?? '').split(':')
-  return kubeconfig ?? (first === '' ? join(homedir(), '.kube', 'config') : first)
 }
 
 function progressOf({ selected = 0, ready, text }: Preparation): WireProgress {

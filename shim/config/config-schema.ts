@@ -177,8 +177,17 @@ export const configFields = v.strictObject({
     DEFAULT_SOCKET,
   ),
   stateDir: v.optional(
-    v.pipe(absolutePath, v.description('Folder for gc roots, results, caches and build logs.')),
+    v.pipe(absolutePath, v.description('Folder for gc roots, results and caches.')),
     '/var/lib/enbi-shim',
+  ),
+  logDir: v.optional(
+    v.pipe(
+      absolutePath,
+      v.description(
+        'Folder for the logs of builds, which only root may read. The kubelet serves what is below `/var/log` to everyone who may read the logs of the node. Logs are in `stateDir` if it cannot be used.',
+      ),
+    ),
+    '/var/log/enbi-shim',
   ),
   shutdownTimeout: v.optional(
     v.pipe(duration, v.description('How long running calls may continue after SIGTERM.')),

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { runCommandLine } from '../../lib/run-command-line.ts'
 import { terminationSignal } from '../../lib/termination-signal.ts'
+import { parseDuration } from '../../lib/text/units.ts'
 import { version } from '../../lib/version.ts'
 import { checkRecipeOptions, readNodesOptions, recipeOptions } from '../commands/recipe-options.ts'
 
@@ -21,6 +22,67 @@ export const program = new Command('kubectl nixbuild')
   .exitOverride()
 
 const recipe = recipeOptions()
+const where = () => ({
+  namespace: new Option('-n, --namespace <namespace>', "namespace (default: that of the kubeconfig's context)"),
+  kubeconfig: new Option(
+    '--kubeconfig <file>',
+    'kubeconfig of the API server (default: $KUBECONFIG or ~/.kube/config)',
+  ),
+})
+
+program
+  .command('get')
+  .description('list NixBuilds with their nodes and progress')
+  .argument('[name]', 'NixBuild, or pod/NAME for those of its images (default: all of the namespace)')
+  .addOption(where().namespace)
+  .option('-A, --all-namespaces', 'those of all namespaces')
+  .addOption(where().kubeconfig)
+  .addOption(new Option('--json', 'print one NixBuild per line as JSON'))
+  .action(async (target, { namespace, kubeconfig, allNamespaces = false, json = false }) => {
+    const { getBuilds } = await import('./get.ts')
+    const io = { json, output: process.stdout, signal: terminationSignal() }
+    await getBuilds({ target, namespace, kubeconfig, allNamespaces }, io)
+  })
+
+program
+  .command('wait')
+  .description('show the progress of a build until it ends')
+  .argument('<name>', 'NixBuild, or pod/NAME for all of its images')
+  .addOption(where().namespace)
+  .addOption(where().kubeconfig)
+  .option('--timeout <duration>', 'how long to wait; the nodes continue after it', '1h')
+  .addOption(new Option('--json', 'print one JSON object per line'))
+  .action(async (target, { namespace, kubeconfig, timeout, json = false }, command) => {
+    const timeoutMs = parseDuration(timeout)
+    if (timeoutMs === undefined) return command.error('error: --timeout is a duration such as 30m')
+    const { waitForBuilds } = await import('./wait.ts')
+    const io = { json, output: process.stdout, signal: terminationSignal() }
+    await waitForBuilds({ target, namespace, kubeconfig, timeoutMs }, io)
+  })
+
+program
+  .command('logs')
+  .description('show the log of a build: the whole one if you may read logs of its node, else its last lines')
+  .argument('<name>', 'NixBuild, or pod/NAME for those of its images')
+  .option('-f, --follow', 'show the log as it grows, from whichever node builds, until the build ends')
+  .addOption(where().namespace)
+  .addOption(where().kubeconfig)
+  .action(async (target, { namespace, kubeconfig, follow = false }) => {
+    const { showLogs } = await import('./logs.ts')
+    const io = { output: process.stdout, notes: process.stderr, signal: terminationSignal() }
+    await showLogs({ target, namespace, kubeconfig, follow }, io)
+  })
+
+program
+  .command('why')
+  .description('say what a pod waits for, and the way out')
+  .argument('<pod>', 'pod/NAME')
+  .addOption(where().namespace)
+  .addOption(where().kubeconfig)
+  .action(async (target, { namespace, kubeconfig }) => {
+    const { why } = await import('./why.ts')
+    process.stdout.write(`${await why({ target, namespace, kubeconfig }, terminationSignal())}\n`)
+  })
 
 program
   .command('prepull')

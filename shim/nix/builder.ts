@@ -25,8 +25,10 @@ import { emptyCompileCache, foldersOf, guardState, prepareStateDir } from './use
 import { createUserConfig, gitAccess } from './user/user-config.ts'
 
 export interface BuilderOptions {
-  /** Absolute. Contains gc roots, results, logs and the build user's home. */
+  /** Absolute. Contains gc roots, results and the build user's home. */
   readonly stateDir: string
+  /** Absolute. For the run logs; by default within the state folder. */
+  readonly logDir?: string
   readonly nix: NixOptions & {
     /** `null`: nix runs as the user of the shim. */
     readonly user: string | null
@@ -61,6 +63,7 @@ export interface CollectionOptions extends CollectionLimits {
 /** Throws BuildUserUnknown, StateDirNotWritable, StateDirUnsafe or DiskFull. */
 export async function createBuilder({
   stateDir,
+  logDir,
   nix,
   collection,
   sharing,
@@ -69,7 +72,7 @@ export async function createBuilder({
   logger,
   env = process.env,
 }: BuilderOptions): Promise<Builder> {
-  const dir = foldersOf(stateDir)
+  const dir = foldersOf(stateDir, logDir)
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   const log = logger.child({ stage: 'build' })
   await prepareStateDir(dir, user, log)
@@ -86,7 +89,7 @@ export async function createBuilder({
   const copies = gateOf(MAX_COPIES, 'copy')
   const helpers = createBuildHelpers({ isIdle, compileCache: await emptyCompileCache(dir) })
   const active = createActiveKeys()
-  const pruneLogs = createPruneLogs(dir.logs, log)
+  const pruneLogs = createPruneLogs([dir.logs, foldersOf(stateDir).logs], log)
   const guard = createStoreGuard()
   const collector =
     collection &&
@@ -172,11 +175,11 @@ function gateOf(count: number, what: string): FairGate {
 }
 
 /** Starts pruning unless it is running. */
-function createPruneLogs(logs: string, log: Logger): () => void {
+function createPruneLogs(folders: readonly string[], log: Logger): () => void {
   let isPruning = false
   const prune = async () => {
     isPruning = true
-    await pruneRunLogs(logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
+    await pruneRunLogs(...folders).catch(err => log.warn({ err }, 'removing old build logs failed'))
     isPruning = false
   }
   return () => {

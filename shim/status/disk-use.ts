@@ -6,7 +6,6 @@ import { messageOf } from '../../lib/errors.ts'
 import { isStorePath } from '../../recipes/store-path.ts'
 import { importerFolders } from '../import/identity.ts'
 import type { Builder } from '../nix/contract.ts'
-import { foldersOf } from '../nix/user/state-dir.ts'
 import { createKeptImages, type KeptImages, type KeptImagesOptions } from './kept-images.ts'
 
 export interface StoreUseOptions {
@@ -31,6 +30,8 @@ export interface FolderUse {
 export interface DiskUseOptions extends KeptImagesOptions, StoreUseOptions {
   /** Absolute path. */
   readonly stateDir: string
+  /** Folder of the run logs. */
+  readonly logs: string
 }
 
 /** Disk space that the shim uses, and the images that it made. */
@@ -42,11 +43,10 @@ export interface DiskUse extends KeptImages {
 }
 
 /** Takes a bounded time and never throws. Concurrent calls share one measurement. */
-export function createDiskUse({ stateDir, ...options }: DiskUseOptions): () => Promise<DiskUse> {
+export function createDiskUse({ stateDir, logs, ...options }: DiskUseOptions): () => Promise<DiskUse> {
   const keptImages = createKeptImages(options)
   const storeUse = createStoreUse(options)
   const { digests, plans } = importerFolders(stateDir)
-  const { logs } = foldersOf(stateDir)
   return shareAnswer(async () => {
     const kept = await keptImages()
     return {

@@ -1,6 +1,7 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import { createDaemon, type Daemon } from '../node/daemon.ts'
 import type { Namespace } from '../node/namespace.ts'
 import { kubernetesProgram } from '../node/programs.ts'
@@ -31,7 +32,7 @@ export async function createApiServer(
   await mkdir(dir)
   const port = await claimPort()
   const token = randomUUID()
-  const keys = await writeKeys(dir)
+  const keys = await writeKeys(namespace.dir, dir)
   const tokens = join(dir, 'tokens.csv')
   await writeFile(tokens, `${token},admin,admin,"system:masters"\n`, { mode: 0o600 })
   const server = `https://127.0.0.1:${port}`
@@ -53,6 +54,8 @@ export async function createApiServer(
     'allow-privileged': true,
     // Kubelets listen on the loopback address, to which the names of their nodes resolve (control-plane.ts).
     'kubelet-preferred-address-types': 'Hostname',
+    'kubelet-client-certificate': clientOfKubelets(namespace.dir),
+    'kubelet-client-key': keys.clientKey,
     profiling: false,
     ...moreFlags,
   }
@@ -76,7 +79,19 @@ export async function createApiServer(
   }
 }
 
-async function writeKeys(dir: string): Promise<{ privateKey: string; publicKey: string }> {
+/** The certificate of the API server as a client of kubelets. `dir`: the control plane's temp folder. */
+export function clientOfKubelets(dir: string): string {
+  return join(dir, 'client-of-kubelets.crt')
+}
+
+interface Keys {
+  readonly privateKey: string
+  readonly publicKey: string
+  /** Belongs to the certificate `clientOfKubelets`. */
+  readonly clientKey: string
+}
+
+async function writeKeys(parent: string, dir: string): Promise<Keys> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
     privateKeyEncoding: { type: 'sec1', format: 'pem' },
@@ -85,5 +100,16 @@ async function writeKeys(dir: string): Promise<{ privateKey: string; publicKey: 
   const files = { privateKey: join(dir, 'service-accounts.key'), publicKey: join(dir, 'service-accounts.pub') }
   await writeFile(files.privateKey, privateKey, { mode: 0o600 })
   await writeFile(files.publicKey, publicKey)
-  return files
+  const clientKey = join(dir, 'client-of-kubelets.key')
+  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30']
+  await execa('openssl', [
+    ...request,
+    '-subj',
+    '/CN=api-server',
+    '-keyout',
+    clientKey,
+    '-out',
+    clientOfKubelets(parent),
+  ])
+  return { ...files, clientKey }
 }

@@ -74,8 +74,8 @@ async function nameNodes({ dir, enter }: Namespace): Promise<void> {
 }
 
 /** Makes the name of a new node resolve in the API server. */
-export async function addNodeName({ dir }: Access, name: string): Promise<void> {
-  await appendFile(hostsFile(dir), `127.0.0.1 ${name}\n`)
+export async function addNodeName({ dir }: Access, name: string, address = '127.0.0.1'): Promise<void> {
+  await appendFile(hostsFile(dir), `${address} ${name}\n`)
 }
 
 function hostsFile(dir: string): string {

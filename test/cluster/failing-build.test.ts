@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { copyExample } from '../node/example.ts'
@@ -6,7 +6,9 @@ import type { PodRecipe } from '../node/recipe-pull.ts'
 import { PATIENT, PATIENT_BY_PROGRAM } from '../patience.ts'
 import { listNixBuilds, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { countBuilds } from '../shim/pull/builds.ts'
+import { makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
+import { installPlugin } from './kubectl-plugin.ts'
 import type { ClusterNode } from './node.ts'
 import { type PodName, podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
 import { useWholeCluster } from './use-cluster.ts'
@@ -24,7 +26,10 @@ beforeAll(async () => {
     { namespaces: ['*'], images: ['registry.example/pinned/*'], flakes: ['github:team/*'], requireLocked: true },
   ]
   const nix = { user: 'nobody', rememberFailures: '1ms' }
-  node = await cluster.addNode({ shim: { config: { policy, nix } } })
+  node = await cluster.addNode({ servesLogs: true, shim: { config: { policy, nix } } })
+  const logs = join(node.shim.stateDir, 'logs')
+  await node.bed.run('mkdir', ['--parents', logs])
+  await node.bed.run('mount', ['--bind', logs, '/var/log/enbi-shim'])
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
@@ -63,6 +68,30 @@ test("a build that fails shows the builder's last lines in the pod, and its NixB
   await expect
     .poll(() => imageBuilt(cluster, pod), PATIENT)
     .toMatchObject({ status: 'False', reason: 'Failed', message: expect.stringContaining(REASON) })
+
+  // The kubelet serves the log to everyone who may read logs of the node, and the plugin shows it.
+  const log = `/api/v1/nodes/${node.name}/proxy/logs/enbi-shim/${nixBuild?.status.buildJobName}.log`
+  const whole = await cluster.kubectl(['get', '--raw', log])
+  expect(whole).toMatch(/> step 1\n.*> step 2\n/)
+  expect(whole).toContain(REASON)
+  const plugins = await installPlugin(await mkdtemp(join(node.bed.dir, 'plugin-')))
+  const shown = await cluster.kubectl(['nixbuild', 'logs', `pod/${pod.name}`, '-n', pod.namespace], { plugins })
+  expect(shown).toBe(whole.trimEnd())
+})
+
+test('the log of a build that lasts is live, for those who may read logs of nodes and for others', async () => {
+  const flake = await makeGatedFlake(cluster)
+  const pod = { namespace: await cluster.createNamespace(), name: 'lasting' }
+  await applyPod(pod, flake.recipe('registry.example/team/lasting:1'))
+  const [building] = await untilNixBuilds(cluster, pod.namespace, { status: 'Building', buildNode: node.name })
+  const plugins = await installPlugin(await mkdtemp(join(node.bed.dir, 'plugin-')))
+  const following = cluster.kubectl(['nixbuild', 'logs', '-f', `pod/${pod.name}`, '-n', pod.namespace], { plugins })
+  await untilNixBuilds(cluster, pod.namespace, { logTail: expect.stringContaining('waiting for the gate') })
+  await flake.open()
+  expect(await following).toContain('waiting for the gate')
+  const [built] = await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded' })
+  expect(built?.metadata.name).toBe(building?.metadata.name)
+  expect(built?.status.logTail).toContain('waiting for the gate')
 })
 
 test('after the flake is fixed a new pod runs, and the failed pod runs after its next pull', async () => {

@@ -39,7 +39,7 @@ own() {
 }
 
 own /var/lib cni kubelet
-own /var/log containers pods
+own /var/log containers enbi-shim pods
 
 # The kubelet expects the cgroup of all of its pods to be there.
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then

@@ -7,11 +7,19 @@ import { kubernetesProgram } from '../node/programs.ts'
 import { claimPort } from './claims.ts'
 import { waitUntilHealthy } from './health.ts'
 
+/** A kubelet that listens on an address of the machine, for one client only. */
+export interface ServedKubelet {
+  readonly address: string
+  /** Path of a self-signed certificate: no other client is let in. */
+  readonly clientCertificate: string
+}
+
 export interface KubeletPlan {
   readonly nodeName: string
   readonly kubeconfig: string
   /** By default the socket of the container runtime. */
   readonly imageSocket?: string | undefined
+  readonly served?: ServedKubelet | undefined
   /** Overrides keys of the KubeletConfiguration. */
   readonly config?: Readonly<Record<string, unknown>> | undefined
 }
@@ -23,9 +31,17 @@ export async function createKubelet(bed: Bed, plan: KubeletPlan): Promise<Daemon
   const dir = join(bed.dir, 'kubelet')
   await mkdir(dir)
   await bed.run('sh', [MOUNTS, dir, basename(bed.dir)])
-  const port = await claimPort()
+  const [port, healthPort] = [await claimPort(), await claimPort()]
   const configPath = join(dir, 'config.yaml')
-  await writeFile(configPath, stringify({ ...configuration(bed, dir, port, plan.imageSocket), ...plan.config }))
+  await writeFile(
+    configPath,
+    stringify({
+      ...configuration(bed, dir, port, plan.imageSocket),
+      healthzPort: healthPort,
+      ...(plan.served && serving(plan.served)),
+      ...plan.config,
+    }),
+  )
   const flags = {
     config: configPath,
     kubeconfig: plan.kubeconfig,
@@ -39,13 +55,22 @@ export async function createKubelet(bed: Bed, plan: KubeletPlan): Promise<Daemon
     command: [kubernetesProgram('kubelet'), ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`)],
     env: bed.env,
     logPath: join(dir, 'log'),
-    ready: signal => waitUntilHealthy(`https://127.0.0.1:${port}/healthz`, signal),
+    ready: signal => waitUntilHealthy(`http://127.0.0.1:${healthPort}/healthz`, signal),
   })
 }
 
 /** The folder of a node's pod logs: NAMESPACE_POD_UID/CONTAINER/RESTARTS.log. */
 export function podLogsDir(bed: Bed): string {
   return join(bed.dir, 'pod-logs')
+}
+
+function serving({ address, clientCertificate }: ServedKubelet): object {
+  const authentication = {
+    anonymous: { enabled: false },
+    webhook: { enabled: false },
+    x509: { clientCAFile: clientCertificate },
+  }
+  return { address, authentication }
 }
 
 function configuration(bed: Bed, dir: string, port: number, imageSocket: string | undefined): object {
@@ -62,7 +87,6 @@ function configuration(bed: Bed, dir: string, port: number, imageSocket: string 
     address: '127.0.0.1',
     port,
     readOnlyPort: 0,
-    healthzPort: 0,
     authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },
     authorization: { mode: 'AlwaysAllow' },
     podLogsDir: podLogsDir(bed),

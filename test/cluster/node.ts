@@ -3,7 +3,7 @@ import type { Daemon } from '../node/daemon.ts'
 import { NEWER_CONTAINERD } from '../node/programs.ts'
 import type { Shim, ShimOptions } from '../node/shim.ts'
 import { claimSubnet } from './claims.ts'
-import { createKubelet } from './kubelet.ts'
+import { createKubelet, type ServedKubelet } from './kubelet.ts'
 
 /** A node with its own containerd, Nix, shim and kubelet. Each part can be stopped, killed and restarted. */
 export interface ClusterNode extends AsyncDisposable {
@@ -26,6 +26,7 @@ export interface NodeOptions extends Pick<BedOptions, 'nixSettings' | 'storeDisk
 
 export interface NodePlan extends NodeOptions {
   readonly name: string
+  readonly served?: ServedKubelet | undefined
   /** Path of the kubelet's kubeconfig file. */
   readonly kubeconfig: string
   /** Called after the node has ended. */
@@ -47,8 +48,8 @@ export async function startNode(plan: NodePlan): Promise<ClusterNode> {
 
 async function startParts(bed: Bed, plan: NodePlan): Promise<ClusterNode> {
   const [shim] = await Promise.all([plan.withoutShim ? undefined : bed.startShim(plan.shim), bed.importPauseImage()])
-  const { name: nodeName, kubeconfig, kubeletConfig: config } = plan
-  const kubelet = await createKubelet(bed, { nodeName, kubeconfig, config, imageSocket: shim?.socket })
+  const { name: nodeName, kubeconfig, kubeletConfig: config, served } = plan
+  const kubelet = await createKubelet(bed, { nodeName, kubeconfig, config, served, imageSocket: shim?.socket })
   await kubelet.start()
   return {
     name: nodeName,

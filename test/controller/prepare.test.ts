@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -7,7 +7,8 @@ import type { ObjectName } from '../../kube/client/contract.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { runKubectl } from '../cluster/kubectl.ts'
-import { KUBECTL_MAIN, SHIM_MAIN } from '../node/own-programs.ts'
+import { installPlugin } from '../cluster/kubectl-plugin.ts'
+import { SHIM_MAIN } from '../node/own-programs.ts'
 import { PATIENT } from '../patience.ts'
 import { firstBuild } from './first-build.ts'
 import { pending } from './views.ts'
@@ -197,11 +198,7 @@ describe('a NixBuild that selects nodes', () => {
     const dir = await mkdtemp(join(tmpdir(), 'enbi-kubectl-'))
     await using kept = new AsyncDisposableStack()
     kept.defer(() => rm(dir, { recursive: true }))
-    // The one file is all that there is of it, under the name that kubectl looks for.
-    const plugins = join(dir, 'bin')
-    await mkdir(plugins)
-    await copyFile(KUBECTL_MAIN, join(plugins, 'kubectl-nixbuild'))
-    await chmod(join(plugins, 'kubectl-nixbuild'), 0o755)
+    const plugins = await installPlugin(dir)
 
     const namespace = await world.createNamespace()
     const inContext = join(dir, 'kubeconfig')

@@ -60,7 +60,7 @@ const ELSEWHERE = new Set(['docs/architecture.md'])
 it.each([
   ['enbi-shim', SHIM_MAIN, ['', 'serve', 'pull', 'status', 'doctor', 'keys', 'name', 'check-config']],
   ['enbi-controller', CONTROLLER_MAIN, ['']],
-  ['kubectl nixbuild', KUBECTL_MAIN, ['', 'prepull']],
+  ['kubectl nixbuild', KUBECTL_MAIN, ['', 'get', 'wait', 'logs', 'why', 'prepull']],
 ])('%s has every command and option that the pages name', async (program, main, commands) => {
   const named = [...TEXTS.values()].flatMap(text => commandsIn(text, program))
   expect(named.length).toBeGreaterThan(0)

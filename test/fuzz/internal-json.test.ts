@@ -68,6 +68,7 @@ it('arbitrary log lines of Nix lead to bounded and clean progress, and to a Shim
         recipe: recipeOf('github:owner/repo', 'app'),
         runId: 'run',
         stateDir: '/var/lib/enbi-shim',
+        logs: '/var/lib/enbi-shim/logs',
         step: 'building',
         maxEvalMemory: 2 ** 32,
         exit: { exitCode: 1, killedBy: undefined },

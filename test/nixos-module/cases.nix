@@ -90,7 +90,7 @@ in
   own-package = kubelet ({ pkgs, ... }: { services.enbi-shim.package = pkgs.own-shim; });
   own-socket = kubelet { services.enbi-shim.settings.listen = "/run/other/shim.sock"; };
   own-folders = kubelet {
-    services.enbi-shim.settings.stateDir = "/srv/enbi-shim";
+    services.enbi-shim.settings = { stateDir = "/srv/enbi-shim"; logDir = "/srv/logs"; };
     virtualisation.containerd.settings.root = "/srv/containerd";
     fileSystems = { "/" = disk "/dev/a"; "/srv" = disk "/dev/b"; "/nix" = bind "/srv/nix"; };
   };

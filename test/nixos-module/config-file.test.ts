@@ -61,6 +61,7 @@ describe('the config file', () => {
     const defaults = {
       listen: '/run/enbi-shim/enbi-shim.sock',
       stateDir: '/var/lib/enbi-shim',
+      logDir: '/var/log/enbi-shim',
       containerd: { address: '/run/containerd/containerd.sock' },
       nix: { user: 'enbi-shim', ...NIX },
       import: { layers: 'linked', trustStore: false },

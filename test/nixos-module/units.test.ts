@@ -69,11 +69,14 @@ describe('the units of the NixOS module', () => {
   it('may write to configured folders', () => {
     expect(shimOf('own-state-below-var-lib')?.serviceConfig).toMatchObject({ StateDirectory: 'images/shim' })
     const { serviceConfig } = shimOf('own-folders') ?? {}
-    expect(serviceConfig).toMatchObject({ ReadWritePaths: ['-/srv/containerd', '/srv/enbi-shim'] })
+    expect(serviceConfig).toMatchObject({ ReadWritePaths: ['-/srv/containerd', '/srv/enbi-shim', '/srv/logs'] })
     expect(serviceConfig).not.toHaveProperty('StateDirectory')
+    expect(serviceConfig).not.toHaveProperty('LogsDirectory')
+    expect(shimOf('kubelet')?.serviceConfig).toMatchObject({ LogsDirectory: 'enbi-shim', LogsDirectoryMode: '0750' })
     expect(machine('own-folders').tmpfiles.rules).toEqual([
       'd /srv/containerd 0700 root root',
       'd /srv/enbi-shim 0711 root root',
+      'd /srv/logs 0750 root root',
     ])
   })
 

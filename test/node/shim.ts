@@ -45,11 +45,13 @@ export async function startShim(around: Surroundings, options: ShimOptions = {})
   const dir = join(around.namespace.dir, around.name)
   await mkdir(dir)
   const configPath = join(dir, 'config.yaml')
-  const { nix, ...rest } = options.config ?? {}
+  const { nix, stateDir = join(dir, 'state'), ...rest } = options.config ?? {}
   const config = {
     listen: join(dir, 'shim.sock'),
     containerd: { address: around.containerdSocket },
-    stateDir: join(dir, 'state'),
+    stateDir: String(stateDir),
+    // Several shims run on the machine of the tests.
+    logDir: `${stateDir}/logs`,
     // What is free on the disk of the machine must not matter to tests.
     nix: { user: around.buildUser.name, collectGarbage: { when: 'never' }, ...v.parse(nixSection, nix) },
     policy: [{ namespaces: ['*'], images: ['**'], flakes: ['**', 'path:/**', 'git+file:/**', 'tarball+file:/**'] }],

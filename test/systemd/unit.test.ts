@@ -90,6 +90,8 @@ test('the service builds and imports an archive that then runs, and drops its gc
   const imageId = await pull('registry.example/archive:1', formats, 'docker-archive')
   const { output } = await node.runPod({ imageId })
   expect(output).toBe('hello from a Nix-built image\n')
+  const { stdout } = await node.run('find', ['/var/log/enbi-shim', '-printf', '%y %m %u\n'])
+  expect([...new Set(stdout.split('\n'))].sort()).toEqual(['d 750 root', 'f 640 root'])
   const before = await gcRoots()
   await node.cri(SOCKET).removeImage('registry.example/archive:1')
   await vi.waitFor(async () => expect(await gcRoots()).toBe(before - 1), PATIENT)

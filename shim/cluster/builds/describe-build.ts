@@ -36,10 +36,25 @@ export function waitingBuild(subject: BuildSubject, since: number): NodeBuild {
   return { ...withRecipe(subject), state: 'Queued', since: apiTime(since), progress: 'starting', pods: [] }
 }
 
+/** Builds that end sooner need no live log. */
+export const LOG_AFTER_MS = 30_000
+
 /** A run that has not ended. */
 export function runningBuild(subject: BuildSubject, run: ReportedRunState): NodeBuild {
-  const { phase, phaseSince, progress } = run
-  return { ...withRecipe(subject), state: phase, since: apiTime(phaseSince), ...runFields(run), progress, pods: [] }
+  const { phase, phaseSince, progress, logTail } = run
+  return {
+    ...withRecipe(subject),
+    state: phase,
+    since: apiTime(phaseSince),
+    ...runFields(run),
+    progress,
+    ...(logTail !== undefined && { logTail }),
+    pods: [],
+  }
+}
+
+export function withoutLog({ logTail: _, ...build }: NodeBuild): NodeBuild {
+  return build
 }
 
 /** The result after a run or a request has ended; undefined if nothing is left to report. */
@@ -72,8 +87,13 @@ function presentBuild({ subject, run, before, isTold }: Conclusion, outcome: Suc
     imageSize: imageSize ?? known?.imageSize,
     storePath: run.storePath ?? known?.storePath,
     lockedFlakeUrl: run.lockedFlakeUrl ?? known?.lockedFlakeUrl,
+    ...(hasLiveLog(run, at) && !outcome.present && { logTail: run.logTail }),
     pods: [],
   }
+}
+
+function hasLiveLog({ startedAt, logTail }: ReportedRunState, at: number): boolean {
+  return logTail !== undefined && at - startedAt >= LOG_AFTER_MS
 }
 
 function summarizeSuccess({ startedAt }: ReportedRunState, { present, at, imageSize }: Success): string {

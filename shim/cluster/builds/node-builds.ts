@@ -2,6 +2,7 @@ import type { NodeBuild } from '../../../kube/resources/nixnode.ts'
 import { recipeKey } from '../../../recipes/recipe.ts'
 import type { ImageRequest } from '../../pull/contract.ts'
 import { type BoundedBuild, BUILDS_ROOM, findExcessBuilds } from './bound-builds.ts'
+import { withoutLog } from './describe-build.ts'
 import type { ReportedRun, ReportedRunState } from './reported-run.ts'
 import { createTrackedBuild, type TrackedBuild } from './tracked-build.ts'
 
@@ -118,7 +119,7 @@ export function createNodeBuilds({ node, now, onPresent }: NodeBuildsOptions): N
       for (const build of tracked.values())
         if (build.result?.state === 'Present' && build.result.key === key) build.conclude(state)
     },
-    present: () => [...results.values()].filter(({ state }) => state === 'Present'),
+    present: () => [...results.values()].filter(({ state }) => state === 'Present').map(withoutLog),
     restore(builds) {
       for (const build of builds) {
         const known = track(build.namespace, build.key)

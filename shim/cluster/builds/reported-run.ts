@@ -1,10 +1,10 @@
 import { NIXNODE_LIMITS } from '../../../kube/resources/nixnode.ts'
 import type { ErrorCode, ShimError } from '../../../lib/errors.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
-import { copyStart, pushBounded } from '../../../lib/text/text.ts'
 import { isFlakeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 import type { PullOutcome, RunReport } from '../../pull/contract.ts'
 import { describePull, type PullProgress } from '../../pull/progress.ts'
+import { createLogTail } from './log-tail.ts'
 
 /** The current state of a run. Times are in milliseconds since 1970. */
 export interface ReportedRunState {
@@ -23,6 +23,8 @@ export interface ReportedRunState {
   /** Missing before nix has started, and for a run that does not need nix. */
   readonly runId?: string | undefined
   readonly storePath?: string | undefined
+  /** The last lines of builders; missing if they have written nothing. */
+  readonly logTail?: string | undefined
   /** Missing while the run continues. */
   readonly outcome?: RunOutcome | undefined
 }
@@ -76,12 +78,11 @@ interface CancelledRun extends At {
 
 interface FailedAt {
   readonly at: number
-  readonly lines?: readonly string[]
+  readonly logTail?: string
 }
 
-/** Limits of the kept end of a run's log. The length of a line is in characters. */
-const MAX_LINES = 20
-const MAX_LINE_LENGTH = 200
+/** A builder may write tens of thousands of lines a second, and nothing is written that often. */
+const LOG_NEWS_MS = 1000
 /** In characters. */
 const MAX_MESSAGE = 4096
 
@@ -89,12 +90,12 @@ const CANCELLED: readonly ErrorCode[] = ['Cancelled', 'ShuttingDown']
 
 export function createReportedRun(recipe: Recipe, { now, imageSize }: ReportedRunOptions): ReportedRun {
   const startedAt = now()
-  const lines: string[] = []
+  const log = createLogTail()
   const listeners = new Set<() => void>()
   const { promise: ended, resolve } = Promise.withResolvers<ReportedRunState>()
   const ownLock = isFlakeRecipe(recipe) && recipe.flake.locked ? recipe.flake.url : undefined
   let latest: PullProgress | undefined
-  let known: Omit<ReportedRunState, 'progress'> = {
+  let known: Omit<ReportedRunState, 'progress' | 'logTail'> = {
     lockedFlakeUrl: ownLock,
     startedAt,
     phase: 'Queued',
@@ -102,10 +103,19 @@ export function createReportedRun(recipe: Recipe, { now, imageSize }: ReportedRu
     isWorking: false,
   }
 
-  const state = (): ReportedRunState => ({ ...known, progress: latest ? describe(latest) : 'starting' })
+  const state = (): ReportedRunState => {
+    const logTail = log.text()
+    return { ...known, ...(logTail && { logTail }), progress: latest ? describe(latest) : 'starting' }
+  }
+  let logTimer: NodeJS.Timeout | undefined
+  const notify = () => {
+    clearTimeout(logTimer)
+    logTimer = undefined
+    for (const listener of listeners) listener()
+  }
   const update = (change: Partial<typeof known>) => {
     known = { ...known, ...change }
-    for (const listener of listeners) listener()
+    notify()
   }
   const end = (outcome: RunOutcome, change: Partial<typeof known> = {}) => {
     update({ ...change, outcome })
@@ -119,7 +129,11 @@ export function createReportedRun(recipe: Recipe, { now, imageSize }: ReportedRu
       return () => listeners.delete(listener)
     },
     progress(event) {
-      if (event.phase === 'log') return void pushBounded(lines, copyStart(event.line, MAX_LINE_LENGTH), MAX_LINES)
+      if (event.phase === 'log') {
+        log.push(event.line)
+        logTimer ??= setTimeout(notify, LOG_NEWS_MS).unref()
+        return
+      }
       latest = event
       const phase = phaseOf(event)
       update({
@@ -141,7 +155,7 @@ export function createReportedRun(recipe: Recipe, { now, imageSize }: ReportedRu
         runId: runId ?? known.runId,
       })
     },
-    failed: (error: ShimError) => end(failed(error, { at: now(), lines }), { lockedFlakeUrl: ownLock }),
+    failed: (error: ShimError) => end(failed(error, { at: now(), logTail: log.text() }), { lockedFlakeUrl: ownLock }),
   }
 }
 
@@ -151,10 +165,10 @@ export function refusal(error: ShimError, at: number): ReportedRunState {
   return { startedAt: at, phase: 'Queued', phaseSince: at, isWorking: false, progress: '', outcome }
 }
 
-function failed(error: ShimError, { at, lines = [] }: FailedAt): Failure | CancelledRun {
+function failed(error: ShimError, { at, logTail = '' }: FailedAt): Failure | CancelledRun {
   const message = cutLines(error.message, MAX_MESSAGE)
   if (isCancelled(error)) return { kind: 'Cancelled', at, message }
-  return { kind: 'Failed', at, message, logTail: lines.join('\n'), final: !error.retryable }
+  return { kind: 'Failed', at, message, logTail, final: !error.retryable }
 }
 
 export function isCancelled({ code }: ShimError): boolean {

@@ -1,6 +1,13 @@
 import { NIXNODE_LIMITS, type NodeBuild } from '../../../kube/resources/nixnode.ts'
 import type { Attempt, ImageRequest } from '../../pull/contract.ts'
-import { type BuildSubject, concludedBuild, runningBuild, waitingBuild } from './describe-build.ts'
+import {
+  type BuildSubject,
+  concludedBuild,
+  LOG_AFTER_MS,
+  runningBuild,
+  waitingBuild,
+  withoutLog,
+} from './describe-build.ts'
 import type { ReportedRun, ReportedRunState } from './reported-run.ts'
 import { dueAt, type LastWrite, lastWriteOf } from './write-schedule.ts'
 
@@ -63,8 +70,20 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
   }
 
   function describe(): NodeBuild | undefined {
+    const build = describeWhole()
+    const isYoung = build?.startTime !== undefined && now() - Date.parse(build.startTime) < LOG_AFTER_MS
+    return run && isYoung ? withoutLog(build) : build
+  }
+
+  /** With the log of a run that has just begun. */
+  function describeWhole(): NodeBuild | undefined {
+    if (result?.state === 'Present' && result.logTail !== undefined && isLogTold(result)) result = withoutLog(result)
     const build = describeWork() ?? result
     return build && { ...build, pods: podsOf(run ? [...requests, ...expected] : requests) }
+  }
+
+  function isLogTold({ since }: NodeBuild): boolean {
+    return now() - Date.parse(since) > LOG_KEPT_MS
   }
 
   function describeWork(): NodeBuild | undefined {
@@ -148,7 +167,7 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
     dueAt() {
       const isActive = describeWork() !== undefined
       const since = run?.state().phaseSince ?? waitingSince
-      return dueAt({ build: describe(), isActive, since, changedAt }, written)
+      return dueAt({ build: describeWhole(), isActive, since, changedAt }, written)
     },
     written(build, at) {
       written = lastWriteOf(build, written, at)
@@ -156,6 +175,12 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
     },
   }
 }
+
+/**
+ * The controller has the log of an image by then. The logs of all images of a node would take the room of its NixNode.
+ * What is kept is taken back with the next write.
+ */
+const LOG_KEPT_MS = 60_000
 
 function podsOf(requests: Iterable<ImageRequest>): NodeBuild['pods'] {
   const pods = new Map<string, NodeBuild['pods'][number]>()

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { NodeBuild } from '../../../kube/resources/nixnode.ts'
+import { LOG_AFTER_MS, withoutLog } from './describe-build.ts'
 
 /** Work shorter than this is not reported until it ends. */
 export const FIRST_AFTER_MS = 300
@@ -11,6 +12,8 @@ const IMPORT_AFTER_MS = 3000
 const PODS_AFTER_MS = 2000
 /** Pauses between writes of progress grow from the first to the last. */
 const PROGRESS_AFTER_MS = { first: 5000, last: 30_000 }
+/** Shortest pause between writes of a log that grows. */
+const LOG_PAUSE_MS = 10_000
 
 /** What is to be written of one build. Times are in milliseconds since 1970. */
 export interface Pending {
@@ -34,7 +37,7 @@ export interface LastWrite {
 
 /** When the next write is due, in milliseconds since 1970; undefined if there is nothing new. */
 export function dueAt({ build, isActive, since, changedAt }: Pending, written?: LastWrite): number | undefined {
-  const before = written?.build
+  const before = isLogTakenBack(build, written?.build) ? withoutLog(written.build) : written?.build
   if (isDeepStrictEqual(build, before)) return undefined
   if (build && before && isDeepStrictEqual(withoutPods(build), withoutPods(before))) return changedAt + PODS_AFTER_MS
   if (!build || !isActive) return changedAt
@@ -42,7 +45,15 @@ export function dueAt({ build, isActive, since, changedAt }: Pending, written?: 
   if (!written || !before) return since + (build.state === 'Queued' ? STATE_AFTER_MS : FIRST_AFTER_MS)
   if (build.state !== before.state)
     return Math.max(since, written.at) + (build.state === 'Importing' ? IMPORT_AFTER_MS : STATE_AFTER_MS)
-  return written.at + Math.min(PROGRESS_AFTER_MS.first * 2 ** written.times, PROGRESS_AFTER_MS.last)
+  const progressAt = written.at + Math.min(PROGRESS_AFTER_MS.first * 2 ** written.times, PROGRESS_AFTER_MS.last)
+  if (build.logTail === before.logTail) return progressAt
+  const logAt = Math.max(Date.parse(build.startTime ?? '') + LOG_AFTER_MS || 0, written.at + LOG_PAUSE_MS)
+  return isDeepStrictEqual(withoutLog(build), withoutLog(before)) ? logAt : Math.min(logAt, progressAt)
+}
+
+/** The log of an image goes with the next write, and is no reason for one. */
+function isLogTakenBack(build: NodeBuild | undefined, before: NodeBuild | undefined): before is NodeBuild {
+  return build?.state === 'Present' && build.logTail === undefined && before?.state === 'Present'
 }
 
 function withoutPods({ pods, ...build }: NodeBuild): object {

@@ -28,6 +28,8 @@ export interface FailedRun {
   readonly recipe: Recipe
   readonly runId: string
   readonly stateDir: string
+  /** Folder of the run logs. */
+  readonly logs: string
   readonly step: 'evaluating' | 'building'
   /** What is at work, if it is not the recipe itself. */
   readonly subject?: string | undefined
@@ -103,8 +105,8 @@ function explainBuilder(run: FailedRun, { drvPath, how, diskFull }: FailedBuilde
 }
 
 /** Names the log file for people. */
-export function pointToLog({ stateDir, runId }: Pick<FailedRun, 'stateDir' | 'runId'>): string {
-  return `(the whole log: ${runLogFile(stateDir, runId)} on the node)`
+export function pointToLog({ logs, runId }: Pick<FailedRun, 'logs' | 'runId'>): string {
+  return `(the whole log: ${runLogFile(logs, runId)} on the node)`
 }
 
 /** Uses only what nix knows about the builder, not what the builder wrote. */
@@ -132,8 +134,8 @@ function explainNix(run: FailedQuery, { what, cause, found, otherwise }: NixFail
 }
 
 /** The log has the traces of an evaluation, too. A query has none. */
-function withLog({ stateDir, runId }: FailedQuery, message: string): string {
-  return runId === undefined ? message : `${message}\n${pointToLog({ stateDir, runId })}`
+function withLog({ logs, runId }: FailedQuery, message: string): string {
+  return logs === undefined || runId === undefined ? message : `${message}\n${pointToLog({ logs, runId })}`
 }
 
 /** If nix aborts, the C++ runtime prints the uncaught error. */

@@ -126,7 +126,7 @@ interface NixCommand extends Pick<NixRunCall, 'signal' | 'onProgress'>, CommandD
 async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCommand): Promise<string> {
   const { args, signal, timeLimit, log, step, runId, onProgress } = call
   const output = createNixOutput(log, onProgress)
-  const aborted = { timeLimit, runId, output, stateDir: dir.root, timeoutMs: nix.timeoutMs }
+  const aborted = { timeLimit, runId, output, logs: dir.logs, timeoutMs: nix.timeoutMs }
   if (signal.aborted) throw explainAbort(recipe, aborted)
   const { stdout, ...exit } = await runNix({
     command: nix.command,
@@ -141,7 +141,8 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
   const { errors, foreign, builderTail } = output
   const { isUntrusted = false, subject } = call
   const known = { errors, foreign, builderTail, ignored: output.ignored, isUntrusted, subject }
-  throw explainFailure({ recipe, runId, stateDir: dir.root, step, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
+  const { root: stateDir, logs } = dir
+  throw explainFailure({ recipe, runId, stateDir, logs, step, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
 }
 
 /** The variable is read by nix's garbage collector (Boehm), which holds all values of an evaluation. */
@@ -151,13 +152,13 @@ function limitMemory(user: BuildUser, bytes: number): BuildUser {
 
 interface AbortedRun extends Pick<NixCommand, 'timeLimit' | 'runId'> {
   readonly output: NixOutput
-  readonly stateDir: string
+  readonly logs: string
   readonly timeoutMs: number
 }
 
-function explainAbort(recipe: Recipe, { timeLimit, output, runId, stateDir, timeoutMs }: AbortedRun): ShimError {
+function explainAbort(recipe: Recipe, { timeLimit, output, runId, logs, timeoutMs }: AbortedRun): ShimError {
   if (!timeLimit.aborted) return new RetryableError('Cancelled', `${describeWork(recipe)} was cancelled`)
   const tail = output.builderTail()
-  const words = tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n${pointToLog({ stateDir, runId })}`
+  const words = tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n${pointToLog({ logs, runId })}`
   return buildTimedOut(recipe, timeoutMs, `.${words}`)
 }

@@ -1,4 +1,5 @@
 import { setBounded } from '../../../lib/queues/set-bounded.ts'
+import { maskSecrets } from '../../../lib/text/mask-secrets.ts'
 import { copyStart, pushBounded } from '../../../lib/text/text.ts'
 import type { BuildProgress } from './build-progress.ts'
 import { createNixLogReader } from './nix-log.ts'
@@ -46,6 +47,11 @@ export function createNixOutput(log: RunLog, onProgress: (progress: BuildProgres
     const tail = tails.get(derivation) ?? []
     setBounded(tails, derivation, pushBounded(tail, copyTail(line), MAX_TAIL_LINES), MAX_BUILDERS)
   }
+  const readBuilderLine = (derivation: string, line: string) => {
+    remember(derivation, line)
+    onProgress({ phase: 'log', line: copyStart(line, MAX_PROGRESS_LINE_LENGTH) })
+    return log.write(`${derivation}> ${line}`)
+  }
   return {
     errors,
     ignored,
@@ -55,16 +61,14 @@ export function createNixOutput(log: RunLog, onProgress: (progress: BuildProgres
       const entry = readNixLog(line)
       switch (entry?.phase) {
         case 'builder':
-          remember(entry.derivation, entry.line)
-          onProgress({ phase: 'log', line: copyStart(entry.line, MAX_PROGRESS_LINE_LENGTH) })
-          return log.write(`${entry.derivation}> ${entry.line}`)
+          return readBuilderLine(entry.derivation, maskSecrets(entry.line))
         case 'message':
           if (entry.severity === 'error')
             pushBounded(errors, { text: copyStart(entry.text, MAX_ERROR_LENGTH), own: entry.own }, MAX_ERRORS)
           if (entry.severity === 'warning') noteIgnored(ignored, entry.text)
           return log.write(`${entry.severity}: ${entry.text}`)
         case 'foreign':
-          if (!entry.line.startsWith(OF_SERVER)) pushBounded(foreign, copyTail(entry.line), MAX_TAIL_LINES)
+          if (!entry.line.startsWith(OF_SERVER)) pushBounded(foreign, copyTail(maskSecrets(entry.line)), MAX_TAIL_LINES)
           return log.write(entry.line)
         case 'building':
         case 'fetching':

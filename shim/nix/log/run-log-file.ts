@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { createStream } from 'rotating-file-stream'
+import { hasCode } from '../../../lib/error-code.ts'
 import { findFairExcess } from '../../../lib/queues/fair-excess.ts'
+import { maskSecrets } from '../../../lib/text/mask-secrets.ts'
+import { parseRunId } from '../../wire/run-id.ts'
+import { openOwnLogFiles } from './own-log-files.ts'
 
 /** The complete log of one run. If it cannot be written, the run continues. */
 export interface RunLog {
@@ -16,8 +18,8 @@ export interface RunLog {
 /** For commands that are not part of a run. */
 export const NO_LOG: RunLog = { write: async () => {}, close: async () => {} }
 
-/** Larger logs are rotated: `RUN.log`, and `RUN.log.1` with what came before. */
-const MAX_FILE_SIZE = '16M'
+/** Larger logs are rotated: `RUN.log`, and `RUN.log.1` with what came before. In bytes. */
+const MAX_FILE_SIZE = 16 * 1024 ** 2
 /** Limit for all runs together, shared fairly between namespaces. */
 const ROOM = { count: 400, bytes: 1024 ** 3 }
 
@@ -25,7 +27,7 @@ const ROOM = { count: 400, bytes: 1024 ** 3 }
 const FLUSH_LENGTH = 32_768
 const FLUSH_AFTER_MS = 200
 
-const LOG_NAME = /^((\d{8})T(\d{6})Z((?:-[0-9a-f]{20}){0,3})-[0-9a-f]{8})\.log(?:\.1)?$/
+const LOG_NAME = /^(.{1,255})\.log(?:\.1)?$/
 
 /** Long enough that a namespace with the same hash cannot be found by trying. */
 const ACCOUNT_LENGTH = 20
@@ -45,54 +47,51 @@ function accountOf(owner: string): string {
 
 /** Opens `<dir>/<runId>.log`. */
 export function openRunLog(dir: string, runId: string, logger: Logger): RunLog {
-  const name = `${runId}.log`
-  const stream = createStream(index => (index ? `${name}.1` : name), {
-    path: dir,
-    size: MAX_FILE_SIZE,
-    rotate: 1,
-    mode: 0o640,
-  })
+  const opened = openOwnLogFiles({ dir, name: `${runId}.log`, maxSize: MAX_FILE_SIZE })
   let broken = false
-  const closed = new Promise<void>(resolve => stream.once('close', resolve))
-  stream.on('error', err => {
-    if (!broken) logger.warn({ err, runId }, 'writing the build log failed')
-    broken = true
-    stream.destroy()
-  })
-
   let pending = ''
   let timer: NodeJS.Timeout | undefined
-  /** Returns false if the stream's buffer is full. */
-  const flush = (): boolean => {
+  let writing: Promise<void> = guard(async () => void (await opened))
+
+  async function guard(write: () => Promise<void>): Promise<void> {
+    try {
+      if (!broken) await write()
+    } catch (err) {
+      broken = true
+      logger.warn({ err, runId }, 'writing the build log failed')
+    }
+  }
+
+  function flush(): Promise<void> {
     clearTimeout(timer)
     timer = undefined
     const text = pending
     pending = ''
-    return broken || text === '' || stream.write(text)
+    writing = writing.then(() => guard(async () => (text === '' ? undefined : (await opened).append(text))))
+    return writing
   }
+
   return {
     async write(line) {
-      pending += `${line}\n`
+      pending += `${maskSecrets(line)}\n`
       timer ??= setTimeout(flush, FLUSH_AFTER_MS)
-      if (pending.length < FLUSH_LENGTH || flush()) return
-      await Promise.race([once(stream, 'drain').catch(() => {}), closed])
+      if (pending.length >= FLUSH_LENGTH) await flush()
     },
     async close() {
-      flush()
-      stream.end()
-      await closed
+      await flush()
+      await opened.then(files => files.close()).catch(() => {})
     },
   }
 }
 
-/** Removes logs beyond a number and a total size: the oldest logs of the namespaces that have the most. */
-export async function pruneRunLogs(dir: string): Promise<void> {
-  for (const { names } of findFairExcess(await listLogs(dir), ROOM))
-    for (const name of names) await rm(join(dir, name), { force: true })
+/** Removes logs beyond a number and a total size of all folders together: the oldest logs of the namespaces that have the most. */
+export async function pruneRunLogs(...dirs: readonly string[]): Promise<void> {
+  const logs = await Promise.all([...new Set(dirs)].map(listLogs))
+  for (const { paths } of findFairExcess(logs.flat(), ROOM)) for (const path of paths) await rm(path, { force: true })
 }
 
 interface RunFiles {
-  readonly names: string[]
+  readonly paths: string[]
   readonly owners: readonly string[]
   readonly usedAt: number
   bytes: number
@@ -100,15 +99,22 @@ interface RunFiles {
 
 async function listLogs(dir: string): Promise<RunFiles[]> {
   const runs = new Map<string, RunFiles>()
-  for (const name of await readdir(dir)) {
-    const [, runId, date, time, accounts = ''] = LOG_NAME.exec(name) ?? []
-    if (runId === undefined) continue
-    const owners = accounts.split('-').slice(1)
-    const run = runs.get(runId) ?? { names: [], owners, usedAt: Number(`${date}${time}`), bytes: 0 }
-    run.names.push(name)
+  for (const name of await readdir(dir).catch(unlessMissing)) {
+    const [, runId = ''] = LOG_NAME.exec(name) ?? []
+    const parsed = parseRunId(runId)
+    if (parsed === undefined) continue
+    const { owners, time } = parsed
+    const run = runs.get(runId) ?? { paths: [], owners, usedAt: time, bytes: 0 }
+    run.paths.push(join(dir, name))
     // Another run may remove it at the same time.
     run.bytes += (await stat(join(dir, name)).catch(() => ({ size: 0 }))).size
     runs.set(runId, run)
   }
   return [...runs.values()]
+}
+
+/** An earlier version of the shim, or another config, had its logs there. */
+function unlessMissing(error: unknown): string[] {
+  if (hasCode(error, 'ENOENT')) return []
+  throw error
 }

@@ -26,19 +26,20 @@ export interface StateDir {
   readonly config: string
   /** Fetch caches of nix and git for each source: see source-caches.ts. */
   readonly caches: string
+  /** May be elsewhere: see log-folder.ts. */
   readonly logs: string
   readonly results: string
 }
 
 /** Paths only: prepareStateDir creates the folders. */
-export function foldersOf(root: string): StateDir {
+export function foldersOf(root: string, logs = join(root, 'logs')): StateDir {
   return {
     root,
     gcroots: join(root, 'gcroots'),
     home: join(root, 'build-home'),
     config: join(root, 'build-config'),
     caches: join(root, 'caches'),
-    logs: join(root, 'logs'),
+    logs,
     results: join(root, 'results'),
   }
 }
@@ -49,8 +50,8 @@ export function credentialsFolder(root: string): string {
 }
 
 /** The complete output of nix and its builders in a run. */
-export function runLogFile(root: string, runId: string): string {
-  return join(foldersOf(root).logs, `${runId}.log`)
+export function runLogFile(logs: string, runId: string): string {
+  return join(logs, `${runId}.log`)
 }
 
 type Ids = Pick<BuildUser, 'uid' | 'gid'>
@@ -66,7 +67,10 @@ export async function prepareStateDir(dir: StateDir, user: Ids, logger?: Pick<Lo
     await checkOwnFolder(await realpath(root))
     const { mode } = await stat(root)
     if (user.uid !== undefined && (mode & WALK_THROUGH) === 0) await chmod(root, (mode & 0o7777) | WALK_THROUGH)
-    for (const path of [logs, results]) await makeOwnFolder(path, { mode: 0o750 })
+    await makeOwnFolder(results, { mode: 0o750 })
+    const logsMade = makeOwnFolder(logs, { mode: 0o750 })
+    // Without logs elsewhere, a build continues.
+    await (logs === foldersOf(root).logs ? logsMade : logsMade.catch(() => {}))
     await makeOwnFolder(caches, { mode: 0o711 })
     await makeGcroots(gcroots, user)
     if (await isFolderOfOthers(home)) await setAside(home, logger)

@@ -225,6 +225,25 @@ describe('a node that builds nothing', () => {
   })
 })
 
+describe('the end of the log', () => {
+  const building = { state: 'Building', logTail: 'log' } as const
+  const written = { status: 'Building', buildNode: 'a', logTail: 'log' } as const
+  const present = { state: 'Present', imageDigest: 'sha256:1' } as const
+
+  it('is written while a node builds, once for each change', () => {
+    expect(join({ a: building }).patch).toMatchObject({ logTail: 'log' })
+    expect(join({ a: building }, written).patch).not.toHaveProperty('logTail')
+    expect(join({ a: { ...building, logTail: 'more' } }, written).patch).toMatchObject({ logTail: 'more' })
+  })
+
+  it('stays afterwards, also if the node that has built the image takes it back', () => {
+    expect(join({ a: { ...present, logTail: 'more' } }, written).patch).toMatchObject({ logTail: 'more' })
+    expect(join({ a: present }, written).patch).not.toHaveProperty('logTail')
+    expect(join({ b: present }, written).patch).toMatchObject({ logTail: null })
+    expect(join({ a: { ...present, buildJobName: 'another' } }, written).patch).toMatchObject({ logTail: null })
+  })
+})
+
 describe('a NixBuild that has failed', () => {
   const failure = { state: 'Failed', since: at(5), message: 'no space', logTail: 'log', buildJobName: 'run' } as const
   const failed = {

@@ -44,6 +44,13 @@ describe('the entry of a node', () => {
     expect(read('a', { since: '9999-01-01T00:00:00Z' }).at * 1000).toBe(NOW)
   })
 
+  it('has the log of an image until the node takes it back', () => {
+    const logged = read('a', { state: 'Present', logTail: 'log' })
+    expect(logged.details.logTail).toBe('log')
+    expect(read('a', { state: 'Present' }, withOthers(logged)).details.logTail).toBeUndefined()
+    expect(read('b', { state: 'Present' }, withOthers(logged)).details.logTail).toBeUndefined()
+  })
+
   it('has the log of a failure only if few other nodes have', () => {
     const failed = { state: 'Failed', logTail: 'log' }
     const others = ['a', 'b'].map(node => read(node, failed))

@@ -5,6 +5,7 @@ import { FinalError, RetryableError } from '../../../../lib/errors.ts'
 import { recipeKey } from '../../../../recipes/recipe.ts'
 import { createNodeBuilds } from '../../../../shim/cluster/builds/node-builds.ts'
 import { createClusterReporter } from '../../../../shim/cluster/cluster-reporter.ts'
+import { PATIENT } from '../../../patience.ts'
 import { IMAGE_ID, NODE, NOW, recipe, requestOf } from './runs.ts'
 
 /** A reporter, and the builds that it reports to. */
@@ -83,6 +84,30 @@ describe('what the node reports of a pull', () => {
     expect(bed.write().map(({ state, recipe }) => ({ state, recipe }))).toEqual([{ state: 'Present', recipe: told }])
     expect(bed.builds.dueAt()).toBeUndefined()
     expect(bed.builds.present().map(build => build.recipe)).toEqual([told])
+  })
+
+  it('has the end of the log from the 30th second on, and of the image until a minute later', async () => {
+    const bed = begin()
+    const report = bed.reporter.waiting(requestOf('web'))
+    const run = bed.reporter.started(recipe())
+    run.progress({ phase: 'building', done: 1, expected: 2 })
+    run.progress({ phase: 'log', line: 'compiling' })
+    expect(bed.write()[0]).not.toHaveProperty('logTail')
+    expect(bed.builds.dueAt()).toBe(NOW + 30_000)
+    bed.pass(30_000)
+    expect(bed.write()).toMatchObject([{ state: 'Building', logTail: 'compiling' }])
+    run.progress({ phase: 'log', line: 'linking' })
+    await expect.poll(() => bed.builds.dueAt(), PATIENT).toBe(NOW + 40_000)
+    bed.pass(10_000)
+    expect(bed.write()).toMatchObject([{ logTail: 'compiling\nlinking' }])
+    run.done(done)
+    report.done()
+    await settled()
+    expect(bed.write()).toMatchObject([{ state: 'Present', logTail: 'compiling\nlinking' }])
+    expect(bed.builds.present()[0]).not.toHaveProperty('logTail')
+    bed.pass(61_000)
+    expect(bed.builds.dueAt()).toBeUndefined()
+    expect(bed.shown()[0]).not.toHaveProperty('logTail')
   })
 
   it('names every pod that waits, also of a recipe that all pods of the node want', () => {

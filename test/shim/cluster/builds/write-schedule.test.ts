@@ -26,6 +26,10 @@ function pending(facts: Partial<NodeBuild> = {}, rest: Partial<Pending> = {}): P
 const result = (shown: NodeBuild | undefined) => pending({}, { build: shown, isActive: false })
 const written: LastWrite = { build: build(), at: NOW, times: 0 }
 
+const started = { startTime: '2026-01-01T00:00:00Z' }
+const startedBefore: LastWrite = { build: build(started), at: NOW + 2000, times: 9 }
+const logged = build({ ...started, logTail: 'a' })
+
 const queued: LastWrite = { build: build({ state: 'Queued' }), at: NOW, times: 0 }
 
 describe('a build is written', () => {
@@ -49,6 +53,19 @@ describe('a build is written', () => {
     ['immediately when there is nothing left to report', result(undefined), written, NOW - 100],
     ['never if it was not written and there is nothing to report', result(undefined), undefined, undefined],
     ['never after its result', result(present), { ...written, build: present }, undefined],
+    ['30 s after its start if its log has begun', pending({ ...started, logTail: 'a' }), startedBefore, NOW + 30_000],
+    [
+      '10 s after the last write if its log grows, also if its progress could wait longer',
+      pending({ ...started, logTail: 'b', progress: 'building' }),
+      { build: logged, at: NOW + 60_000, times: 9 },
+      NOW + 70_000,
+    ],
+    [
+      'never because the log of an image is taken back',
+      result(present),
+      { ...written, build: { ...present, logTail: 'a' } },
+      undefined,
+    ],
     ['two seconds after only its pods have changed', pending({ pods }), written, NOW + 1900],
   ])('%s', (_name, facts, before, at) => {
     expect(dueAt(facts, before)).toBe(at)

@@ -20,6 +20,7 @@ async function explain(lines: readonly string[], more: Partial<FailedRun> = {}):
     recipe,
     runId: RUN_ID,
     stateDir: '/var/lib/enbi-shim',
+    logs: '/var/lib/enbi-shim/logs',
     step: 'evaluating',
     maxEvalMemory: 2 ** 32,
     exit,

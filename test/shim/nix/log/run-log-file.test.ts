@@ -1,4 +1,4 @@
-import { mkdtempDisposable, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtempDisposable, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -53,4 +53,68 @@ test('pruning keeps the latest logs, and what is no log', async () => {
   for (const name of [...names, `${names[0]}.1`, 'notes.txt']) await writeFile(join(dir.path, name), '')
   await pruneRunLogs(dir.path)
   expect((await readdir(dir.path)).sort()).toEqual([...names.slice(10), 'notes.txt'])
+})
+
+test('pruning counts the logs of several folders together, and a missing folder is empty', async () => {
+  await using dir = await makeDir()
+  const [old, now] = ['old', 'now'].map(name => join(dir.path, name)) as [string, string]
+  for (const [folder, month] of [
+    [old, '01'],
+    [now, '02'],
+  ] as const) {
+    await mkdir(folder)
+    const names = Array.from(
+      { length: 300 },
+      (_, index) => `2026${month}01T000${String(index).padStart(3, '0')}Z-00000000.log`,
+    )
+    for (const name of names) await writeFile(join(folder, name), '')
+  }
+  await pruneRunLogs(now, old, join(dir.path, 'missing'))
+  expect([(await readdir(old)).length, (await readdir(now)).length]).toEqual([100, 300])
+})
+
+test('a secret is masked', async () => {
+  await using dir = await makeDir()
+  const log = openRunLog(dir.path, 'run', logger)
+  await log.write('git clone https://me:secret@git.example/app')
+  await log.close()
+  expect(await readFile(join(dir.path, 'run.log'), 'utf8')).toBe('git clone https://…@git.example/app\n')
+})
+
+test('only its group may read a log, and no symlink is followed, whatever another process puts there', async () => {
+  await using dir = await makeDir()
+  const [target, folder] = [join(dir.path, 'target'), join(dir.path, 'logs')]
+  await writeFile(target, 'as it was')
+  await mkdir(folder)
+  await symlink(target, join(folder, 'linked.log'))
+  const linked = openRunLog(folder, 'linked', logger)
+  await linked.write('a line')
+  await linked.close()
+  expect(await readFile(target, 'utf8')).toBe('as it was')
+
+  const log = openRunLog(folder, 'run', logger)
+  await log.write('before')
+  await expect.poll(() => readdir(folder)).toContain('run.log')
+  expect((await stat(join(folder, 'run.log'))).mode & 0o777).toBe(0o640)
+  // The folder is replaced by a link to another one.
+  await rename(folder, `${folder}-moved`)
+  await mkdir(join(dir.path, 'other'))
+  await symlink(join(dir.path, 'other'), folder)
+  for (let count = 0; count < 200; count += 1) await log.write('x'.repeat(100_000))
+  await log.close()
+  expect(await readdir(join(dir.path, 'other'))).toEqual([])
+  expect((await readdir(`${folder}-moved`)).sort()).toEqual(['linked.log', 'run.log', 'run.log.1'])
+  const next = openRunLog(folder, 'next', logger)
+  await next.write('a line')
+  await next.close()
+  expect(await readdir(join(dir.path, 'other'))).toEqual([])
+})
+
+test('nothing is written to a folder that other users can write to', async () => {
+  await using dir = await makeDir()
+  await chmod(dir.path, 0o777)
+  const log = openRunLog(dir.path, 'run', logger)
+  await log.write('a line')
+  await log.close()
+  expect(await readdir(dir.path)).toEqual([])
 })

@@ -1,0 +1,73 @@
+import { constants } from 'node:fs'
+import { type FileHandle, open, rename } from 'node:fs/promises'
+import { checkOwnFolder, checkOwnStats } from '../../../lib/files/own-files.ts'
+
+/** The files of one log: `NAME`, and `NAME.1` with what came before. */
+export interface OwnLogFiles {
+  append(text: string): Promise<void>
+  close(): Promise<void>
+}
+
+export interface OwnLogOptions {
+  /** Only the shim can write to it. */
+  readonly dir: string
+  readonly name: string
+  /** A larger file is rotated, in bytes. */
+  readonly maxSize: number
+}
+
+/**
+ * Opens or continues a log. A pod with the host's `/var/log` can put symlinks there, also in place of the folder. So the
+ * folder is opened once, and neither symlinks nor files with other names are followed. Throws StateDirUnsafe.
+ */
+export async function openOwnLogFiles({ dir, name, maxSize }: OwnLogOptions): Promise<OwnLogFiles> {
+  await checkOwnFolder(dir)
+  const folder = await open(dir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  try {
+    checkOwnStats(dir, await folder.stat())
+    const path = `/proc/self/fd/${folder.fd}/${name}`
+    return createFiles({ folder, path, maxSize, file: await openFile(path) })
+  } catch (error) {
+    await folder.close()
+    throw error
+  }
+}
+
+interface OpenLog {
+  readonly folder: FileHandle
+  /** Through the open folder. */
+  readonly path: string
+  readonly maxSize: number
+  readonly file: FileHandle
+}
+
+async function createFiles({ folder, path, maxSize, file: first }: OpenLog): Promise<OwnLogFiles> {
+  let file = first
+  let { size } = await file.stat()
+  return {
+    async append(text) {
+      const bytes = Buffer.from(text)
+      if (size > 0 && size + bytes.length > maxSize) {
+        await rename(path, `${path}.1`)
+        await file.close()
+        file = await openFile(path)
+        size = 0
+      }
+      size += bytes.length
+      await file.appendFile(bytes)
+    },
+    async close() {
+      await file.close()
+      await folder.close()
+    },
+  }
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants
+  const file = await open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o640)
+  const stats = await file.stat()
+  if (stats.isFile() && stats.nlink === 1 && stats.uid === process.geteuid?.()) return file
+  await file.close()
+  throw new Error('another process has put something in place of the log')
+}

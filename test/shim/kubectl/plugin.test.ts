@@ -1,0 +1,147 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Kube, ObjectName } from '../../../kube/client/contract.ts'
+import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
+import type { Cluster } from '../../cluster/cluster.ts'
+import { installPlugin } from '../../cluster/kubectl-plugin.ts'
+import { useCluster } from '../../cluster/use-cluster.ts'
+
+let cluster: Cluster
+let admin: Kube
+let namespace: string
+let dir: string
+/** Runs the plugin in the real kubectl, as a user with the role `view` in the namespace. */
+let plugin: (...args: string[]) => Promise<string>
+let pluginWithNotes: (...args: string[]) => Promise<{ readonly stdout: string; readonly stderr: string }>
+
+beforeAll(async () => {
+  cluster = await useCluster()
+  admin = cluster.client()
+  namespace = await cluster.createNamespace()
+  dir = await mkdtemp(join(tmpdir(), 'enbi-kubectl-'))
+  const plugins = await installPlugin(dir)
+  const viewer = { name: `viewer-of-${namespace}` }
+  const kubeconfig = await cluster.kubeconfig(viewer)
+  await cluster.kubectl([
+    'create',
+    'rolebinding',
+    'viewer',
+    '--clusterrole=view',
+    `--user=${viewer.name}`,
+    '-n',
+    namespace,
+  ])
+  plugin = (command, ...args) =>
+    cluster.kubectl(['nixbuild', command, ...args, '-n', namespace], { plugins, kubeconfig })
+  pluginWithNotes = (command, ...args) =>
+    execa(join(plugins, 'kubectl-nixbuild'), [command, ...args, '-n', namespace, '--kubeconfig', kubeconfig])
+})
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]()
+  if (dir) await rm(dir, { recursive: true })
+})
+
+const recipeOf = (name: string) => ({
+  flakeUrl: 'github:team/app',
+  imageTag: `registry.example/team/${name}:1`,
+  packageName: name,
+  system: 'x86_64-linux',
+})
+
+async function addBuild(name: string, status: object): Promise<ObjectName> {
+  const build = { namespace, name }
+  await admin.create(nixBuilds, { ...build, body: { spec: recipeOf(name) } })
+  await setStatus(build, status)
+  return build
+}
+
+/** As the controller does. */
+async function setStatus(build: ObjectName, status: object): Promise<void> {
+  const object = { ...build, body: { status } }
+  await admin.patch(nixBuilds, object, { type: 'merge', subresource: 'status', fieldManager: 'test' })
+}
+
+async function addPod(name: string): Promise<void> {
+  const { imageTag: image } = recipeOf(name)
+  const spec = { nodeName: 'none', containers: [{ name: 'app', image }] }
+  await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace }, spec })
+}
+
+const condition = (type: string, status: string, message: string) => ({
+  ...{ type, status, message, reason: 'Test', lastTransitionTime: '2026-01-01T00:00:00Z' },
+})
+
+describe('kubectl nixbuild, for a user with the role view', () => {
+  it('get shows NixBuilds with their nodes and progress', async () => {
+    await addBuild('listed', { status: 'Building', buildNode: 'node-1', progress: 'building 3 of 7, hello' })
+    const lines = (await plugin('get')).split('\n')
+    expect(lines[0]).toMatch(/^NAME +IMAGE +STATUS +NODE +AGE +PROGRESS$/)
+    expect(lines).toContainEqual(
+      expect.stringMatching(
+        /^listed +registry\.example\/team\/listed:1 +Building +node-1 +\d+ s +building 3 of 7, hello$/,
+      ),
+    )
+    const [object = ''] = (await plugin('get', 'listed', '--json')).split('\n')
+    expect(JSON.parse(object)).toMatchObject({ metadata: { name: 'listed' }, status: { buildNode: 'node-1' } })
+    await expect(plugin('get', 'missing')).rejects.toMatchObject({
+      exitCode: 1,
+      stderr: `kubectl nixbuild: there is no NixBuild missing in the namespace ${namespace}`,
+    })
+    await expect(plugin('get', 'node/missing')).rejects.toMatchObject({ exitCode: 2 })
+  })
+
+  it('wait shows the progress and the log until the build of a pod has ended', async () => {
+    await addPod('waiting')
+    const running = plugin('wait', 'pod/waiting', '--json')
+    const build = await addBuild('waiting', {
+      ...{ status: 'Building', buildNode: 'node-1', buildJobName: 'run', progress: 'building 3 of 7, hello' },
+      logTail: 'compiling\nlinking',
+    })
+    await setStatus(build, { status: 'Succeeded', imageDigest: 'sha256:1' })
+    const events = (await running).split('\n').map(line => JSON.parse(line))
+    expect(events.at(-1)).toEqual({ phase: 'done', image: 'registry.example/team/waiting:1', imageId: 'sha256:1' })
+    await setStatus(build, { status: 'Failed', conditions: [condition('Success', 'False', 'no such package')] })
+    await expect(plugin('wait', 'waiting')).rejects.toMatchObject({
+      exitCode: 1,
+      stderr: 'kubectl nixbuild: no such package',
+    })
+  })
+
+  it('wait gives up after its timeout, having shown how far the build is', async () => {
+    await addBuild('slow', { status: 'Building', progress: 'building 3 of 7, hello', logTail: 'compiling\nlinking' })
+    await expect(plugin('wait', 'slow', '--timeout=2s')).rejects.toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringMatching(/\| compiling\n +\| linking\n.*building 3 of 7, hello/),
+      stderr: expect.stringContaining('(--timeout)'),
+    })
+  })
+
+  it('logs shows the last lines, follows them, and says which right is missing for more', async () => {
+    const run = { status: 'Building', buildNode: 'node-1', buildJobName: '20260101T000000Z-0a1b2c3d' }
+    const build = await addBuild('logged', { ...run, logTail: 'compiling\nlinking' })
+    const { stdout, stderr } = await pluginWithNotes('logs', 'logged')
+    expect(stdout).toBe('compiling\nlinking')
+    expect(stderr).toContain('the whole log takes the right to get nodes/proxy')
+
+    const following = plugin('logs', '-f', 'logged')
+    await setStatus(build, { ...run, logTail: 'linking\nstripping' })
+    await setStatus(build, { status: 'Succeeded', logTail: 'stripping\ndone' })
+    expect((await following).split('\n').slice(-2)).toEqual(['stripping', 'done'])
+    // A node may have written any name of a run, which becomes part of a path.
+    await addBuild('hostile', { ...run, status: 'Failed', buildJobName: '../../exec/kube-system/etcd/etcd' })
+    expect((await pluginWithNotes('logs', 'hostile')).stderr).toMatch(/^the NixBuild hostile has no lines of a log/)
+  })
+
+  it('why says what a pod waits for, and the way out', async () => {
+    await addPod('puzzling')
+    await addBuild('puzzling', { status: 'Building', buildNode: 'node-1', progress: 'building 3 of 7, hello' })
+    expect(await plugin('why', 'pod/puzzling')).toBe(
+      'pod/puzzling waits for its image: registry.example/team/puzzling:1 is being built on node-1 (building 3 of 7, hello). It starts by itself afterwards; kubectl nixbuild logs -f pod/puzzling shows the log.',
+    )
+    await expect(plugin('why', 'pod/missing')).rejects.toMatchObject({ exitCode: 1 })
+    await expect(plugin('why', 'puzzling')).rejects.toMatchObject({ exitCode: 2 })
+  })
+})
