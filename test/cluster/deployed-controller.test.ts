@@ -55,7 +55,7 @@ test('the DaemonSet for tokens, whose image is built on pull before the shim has
 })
 
 test('`kubectl apply -k` starts the controller, whose image is built on pull from this flake', async () => {
-  await waitForRollout(cluster, { namespace: SYSTEM_NAMESPACE, name: `deployment/${CONTROLLER}` })
+  await waitForRollout(cluster, { namespace: SYSTEM_NAMESPACE, name: CONTROLLER })
   const image = 'registry.example/team/served:1'
   const { url: flakeUrl } = await copyExample('hello', node.bed.dir)
   const recipe = { image, flakeUrl, packageName: 'image' }

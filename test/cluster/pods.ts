@@ -63,17 +63,14 @@ export async function waitForPhase(cluster: Cluster, pod: PodName, phase: 'Runni
   }
 }
 
-/**
- * Waits for a `deployment/NAME` or a `daemonset/NAME`. Rejects with the state of the pods of the namespace if it takes
- * too long.
- */
+/** Rejects with the state of the pods of the namespace if it takes too long. */
 export async function waitForRollout(cluster: Cluster, { namespace, name }: PodName): Promise<void> {
   const inNamespace = `--namespace=${namespace}`
   try {
-    await cluster.kubectl(['rollout', 'status', name, inNamespace, `--timeout=${PATIENCE}`])
+    await cluster.kubectl(['rollout', 'status', `deployment/${name}`, inNamespace, `--timeout=${PATIENCE}`])
   } catch (cause) {
     const description = await cluster.kubectl(['describe', 'pods', inNamespace]).catch(String)
-    const log = await cluster.kubectl(['logs', name, inNamespace, '--tail=20']).catch(String)
+    const log = await cluster.kubectl(['logs', `deployment/${name}`, inNamespace, '--tail=20']).catch(String)
     throw new Error(`the pods of ${name} are not available\n${description}\n${log}`, { cause })
   }
 }
