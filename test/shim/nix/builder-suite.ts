@@ -17,6 +17,9 @@ export interface SuiteOptions {
   readonly command?: (bed: Bed) => Promise<string>
 }
 
+/** Limits of a garbage collection, for which every disk is full. */
+const FULL = { below: { bytes: 2 ** 60 }, upTo: { bytes: 2 ** 61 } }
+
 /** What builds with every version of Nix must do. */
 export function describeBuilds({
   prepare = async () => {},
@@ -90,8 +93,7 @@ export function describeBuilds({
     })
 
     test('survives a garbage collection of the shim, which frees the rest', async () => {
-      const full = { below: { bytes: 2 ** 60 }, upTo: { bytes: 2 ** 61 }, always: true }
-      await using collecting = startBuilder(bed, { nix: { command: nix }, collection: full })
+      await using collecting = startBuilder(bed, { nix: { command: nix }, collection: { ...FULL, always: true } })
       const [kept, dropped] = [recipeOf(flake.url, 'base'), recipeOf(flake.url, 'streamed')]
       const { storePath: keptPath } = await collecting.build(kept)
       const { storePath: droppedPath } = await collecting.build(dropped)
@@ -99,6 +101,15 @@ export function describeBuilds({
       await collecting.collectGarbage()
       await bed.run('ls', [keptPath])
       await expect(bed.run('ls', [droppedPath])).rejects.toThrow()
+    })
+
+    test('leaves garbage in the store if Nix has min-free', async () => {
+      const env = { NIX_CONFIG: 'min-free = 1' }
+      await using leaving = startBuilder(bed, { nix: { command: nix }, env, collection: { ...FULL, always: false } })
+      const { storePath } = await leaving.build(recipeOf(flake.url, 'streamed'))
+      await leaving.keepOnly([])
+      await leaving.collectGarbage()
+      await bed.run('ls', [storePath])
     })
 
     test('of a store path that no binary cache has is retryable', async () => {

@@ -84,6 +84,13 @@ test('the gc root of a running build is kept', async () => {
   await expectInStore([storePath])
 })
 
+test('a derivation that is collected before its build begins is evaluated again', async () => {
+  await using builder = startBuilder(bed, { nix: { command: await makeCollector() } })
+  const { storePath } = await builder.build(recipeOf(lockedUrl, 'streamed'))
+  await expectInStore([storePath])
+  expect(await readFile(join(bed.dir, 'has-collected'), 'utf8')).toContain('store paths deleted')
+})
+
 test('a result that is looked up while others are removed is either kept or not found', async () => {
   const recipe = recipeOf(lockedUrl, 'hello')
   const { stateDir } = await buildOnce(recipe)
@@ -256,4 +263,13 @@ async function rewrite(path: string, from: string, to: string): Promise<void> {
 
 async function expectInStore(paths: readonly string[]): Promise<void> {
   await bed.run('ls', ['-d', ...paths])
+}
+
+/** A nix that collects all garbage before its first build. */
+async function makeCollector(): Promise<string> {
+  const marker = join(bed.dir, 'has-collected')
+  await writeFile(marker, '')
+  await chown(marker, bed.buildUser.uid, bed.buildUser.gid)
+  const collect = `[ -s ${marker} ] || { nix-store --gc >${marker} 2>&1; }`
+  return makeProgram('collector', `#!/bin/sh\n[ "$1" != build ] || ${collect}\nexec nix "$@"\n`)
 }
