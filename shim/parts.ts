@@ -122,13 +122,13 @@ export function stagesPart({
   })
 }
 
-/** Undefined if the shim never collects. */
+/** Undefined if the shim never collects. One that may build nothing leaves the store alone. */
 function collectionOf(
-  { nix: { collectGarbage } }: Config,
+  { nix: { collectGarbage }, policy }: Config,
   rest: Pick<CollectionOptions, 'onEnd' | 'stopping'>,
 ): CollectionOptions | undefined {
   const { when, ...limits } = collectGarbage
-  return when === 'never' ? undefined : { ...limits, always: when === 'always', ...rest }
+  return when === 'never' || policy.length === 0 ? undefined : { ...limits, always: when === 'always', ...rest }
 }
 
 export interface DiskPart {

@@ -1,6 +1,7 @@
 import { stringify } from 'yaml'
 import { formatListenAddress } from '../../lib/http/listen-address.ts'
 import { formatDuration, formatSize } from '../../lib/text/units.ts'
+import { type CollectGarbage, formatAmount } from '../config/collect-garbage.ts'
 import { readConfig } from '../config/config.ts'
 import { warnOfOptions } from '../doctor/nix/nix-options.ts'
 
@@ -18,12 +19,21 @@ export async function checkConfig(file: string): Promise<CheckedConfig> {
     ...rest,
     policy: policy.map(rule => ({ ...rule, maxImageSize: formatSize(rule.maxImageSize) })),
     shutdownTimeout: formatDuration(shutdownTimeout),
-    nix: { ...nix, ...formatDurations(nix, NIX_DURATIONS), maxEvalMemory: formatSize(nix.maxEvalMemory) },
+    nix: {
+      ...nix,
+      ...formatDurations(nix, NIX_DURATIONS),
+      maxEvalMemory: formatSize(nix.maxEvalMemory),
+      collectGarbage: formatCollection(nix.collectGarbage),
+    },
     ...(kubernetes && { kubernetes: { ...kubernetes, ...formatDurations(kubernetes, KUBERNETES_DURATIONS) } }),
     ...(share && { share: { ...share, ...formatDurations(share, SHARE_DURATIONS) } }),
     ...(metrics && { metrics: { address: formatListenAddress(metrics.address) } }),
   })
   return { text, warning: warnOfOptions(nix.options) }
+}
+
+function formatCollection({ when, below, upTo }: CollectGarbage) {
+  return { when, below: formatAmount(below), upTo: formatAmount(upTo) }
 }
 
 const NIX_DURATIONS = ['timeout', 'abandonAfter', 'holdPulls', 'rememberFailures'] as const

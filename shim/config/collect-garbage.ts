@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { parseSize } from '../../lib/text/units.ts'
+import { formatSize, parseSize } from '../../lib/text/units.ts'
 
 /** Disk space: bytes, or a share of the disk. */
 export type Amount = { readonly bytes: number } | { readonly share: number }
@@ -11,6 +11,10 @@ function parseAmount(text: string): Amount | undefined {
   if (percent > 0) return { share: percent / 100 }
   const bytes = parseSize(text)
   return bytes === undefined ? undefined : { bytes }
+}
+
+export function formatAmount(amount: Amount): string {
+  return 'share' in amount ? `${Number((amount.share * 100).toFixed(2))}%` : formatSize(amount.bytes)
 }
 
 const amount = v.pipe(

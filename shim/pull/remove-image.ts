@@ -29,14 +29,21 @@ const REFILL = 0.5
 /** The kubelet removes images one by one, and looks after no pod meanwhile: all holds together are limited. */
 function createHoldBudget() {
   let leftMs = HOLD_MS
-  let endedAt = performance.now()
+  let countedAt = performance.now()
+  let holds = 0
+  const count = () => {
+    const now = performance.now()
+    const ms = now - countedAt
+    leftMs = Math.max(0, Math.min(HOLD_MS, leftMs + (holds > 0 ? -ms : REFILL * ms)))
+    countedAt = now
+  }
   return {
     async hold(promise: Promise<void>): Promise<void> {
-      const startedAt = performance.now()
-      leftMs = Math.min(HOLD_MS, leftMs + REFILL * (startedAt - endedAt))
-      await within(Math.max(0, leftMs), promise)
-      endedAt = performance.now()
-      leftMs -= endedAt - startedAt
+      count()
+      holds += 1
+      await within(leftMs, promise)
+      count()
+      holds -= 1
     },
   }
 }

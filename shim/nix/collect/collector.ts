@@ -27,7 +27,7 @@ export interface Collector {
   collectIfLow(signal: AbortSignal, isNew: boolean): Promise<void>
 }
 
-/** After a collection that freed nothing, or while somebody else collects. */
+/** After a collection that freed nothing or all that there was, or while somebody else collects. */
 const PAUSE_MS = 10 * 60_000
 /** Nix counts a file as freed that another hard link keeps, so a run may free less than requested. */
 const MAX_RUNS = 4
@@ -61,13 +61,14 @@ export function createCollector(options: CollectorOptions): Collector {
       const said = await collect(bytes, signal)
       isAll = said !== undefined && said < bytes * ROUNDED
       freed = Math.max(0, (await room()).free - before.free)
-      end = freed < LEAST_BYTES ? 'nothing' : 'freed'
+      // Others may write meanwhile what Nix frees, and Nix may say so of files that a hard link keeps.
+      end = Math.max(freed, said ?? 0) < LEAST_BYTES ? 'nothing' : 'freed'
       logger.info({ freed }, 'Nix has collected garbage')
     } catch (error) {
       if (!signal.aborted) logger.warn({ reason: messageOf(error) }, 'Nix cannot collect garbage')
     }
     onEnd?.(end, freed)
-    if (end !== 'freed') pausedUntil = now() + PAUSE_MS
+    if (end !== 'freed' || isAll) pausedUntil = now() + PAUSE_MS
     return end === 'freed' && !isAll
   }
   const run = async (signal: AbortSignal) => {

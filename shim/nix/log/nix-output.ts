@@ -64,7 +64,11 @@ export function createNixOutput(log: RunLog, onProgress: (progress: BuildProgres
           return readBuilderLine(entry.derivation, maskSecrets(entry.line))
         case 'message':
           if (entry.severity === 'error')
-            pushBounded(errors, { text: copyStart(entry.text, MAX_ERROR_LENGTH), own: entry.own }, MAX_ERRORS)
+            pushBounded(
+              errors,
+              { text: copyStart(maskSecrets(entry.text), MAX_ERROR_LENGTH), own: entry.own },
+              MAX_ERRORS,
+            )
           if (entry.severity === 'warning') noteIgnored(ignored, entry.text)
           return log.write(`${entry.severity}: ${entry.text}`)
         case 'foreign':

@@ -5,6 +5,8 @@ it.each([
   ['clone https://me:secret@git.example/a and ssh://me@b', 'clone https://…@git.example/a and ssh://…@b'],
   ['clone ssh://git@github.com/team/app', 'clone ssh://git@github.com/team/app'],
   ['> Authorization: Bearer abc.def', '> Authorization: Bearer …'],
+  ['{"authorization": "Bearer abc"}', '{"authorization": "Bearer …"}'],
+  ['PRIVATE-TOKEN: abc', 'PRIVATE-TOKEN: …'],
   ['GET /a?x=1&X-Amz-Signature=abc&y=2', 'GET /a?x=1&X-Amz-Signature=…&y=2'],
   ['extra-access-tokens = github.com=abc', 'extra-access-tokens = …'],
   ['a & b ? c : d://e', 'a & b ? c : d://e'],
