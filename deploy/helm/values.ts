@@ -18,6 +18,15 @@ const CONTAINER = [...POD, 'containers', 0]
 const STRING = { type: 'string', minLength: 1 }
 const STRINGS = { type: 'object', additionalProperties: { type: 'string' } }
 const OBJECTS = { type: 'array', items: { type: 'object' } }
+/** Names are unique in this list, and the chart itself sets NODE_OPTIONS. */
+const VARIABLES = {
+  type: 'array',
+  items: {
+    type: 'object',
+    required: ['name'],
+    properties: { name: { ...STRING, not: { const: 'NODE_OPTIONS' } } },
+  },
+}
 const SWITCH = { type: 'boolean' }
 /** The only variable of the manifests. A list that names it twice would be refused. */
 const NODE_OPTIONS = '(dict "name" "NODE_OPTIONS" "value" .Values.nodeOptions)'
@@ -61,7 +70,7 @@ export const VALUES: readonly ChartValue[] = [
   {
     key: 'extraEnv',
     about: 'More variables of its environment, for instance [{ name: HTTPS_PROXY, value: "http://proxy.example" }].',
-    schema: OBJECTS,
+    schema: VARIABLES,
     default: [],
     places: [inDeployment([...CONTAINER, 'env'], { write: (_, value) => `(prepend ${value} ${NODE_OPTIONS})` })],
   },
@@ -108,8 +117,8 @@ export const VALUES: readonly ChartValue[] = [
   },
   {
     key: 'networkPolicy.apiServer',
-    about: 'Ports of the API server.',
-    schema: OBJECTS,
+    about: 'Ports of the API server, at least one: none would allow all.',
+    schema: { ...OBJECTS, minItems: 1 },
     places: [{ object: 'NetworkPolicy/enbi-controller', path: ['spec', 'egress', 0, 'ports'] }],
   },
   {

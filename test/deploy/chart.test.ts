@@ -61,6 +61,11 @@ describe('the chart', () => {
     ['replica: 3', /replica/],
     ['crds: { enable: false }', /enable/],
     ['replicas: many', /integer/],
+    ['image: null', /image/],
+    ['replicas: null', /replicas/],
+    ['crds: null', /crds/],
+    ['networkPolicy: { apiServer: [] }', /apiServer/],
+    ['extraEnv: [{ name: NODE_OPTIONS, value: --trace-gc }]', /extraEnv/],
   ])('refuses the value `%s`', async (values, told) => {
     await expect(render(parse(values))).rejects.toThrow(told)
   })

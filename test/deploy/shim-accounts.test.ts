@@ -1,8 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { describe, expect, it } from 'vitest'
-import { parseAllDocuments } from 'yaml'
+import { describe, expect, it, test } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { readGuide } from '../docs/code-blocks.ts'
 
 const DEPLOY = join(import.meta.dirname, '../../deploy')
 /** Of tokens made by hand, and of the pods of components/token. */
@@ -52,6 +53,11 @@ describe('the two accounts of the shims', () => {
     expect(rolesOf(component, ofPods)).toEqual(rolesOf(base, byHand))
     expect(rolesOf(base, ofPods)).toEqual([])
   })
+})
+
+test('the policy of the guide allows images of the flake in the namespaces of the controller and of the tokens', async () => {
+  const [config] = (await readGuide('join-a-cluster.md')).filter(({ text }) => text.startsWith('policy:'))
+  expect(parse(config?.text ?? '')).toMatchObject({ policy: [{ namespaces: ['enbi-system', 'enbi-token'] }] })
 })
 
 type Account = (typeof ACCOUNTS)[number] | undefined
