@@ -32,6 +32,13 @@ const SWITCH = { type: 'boolean' }
 const NODE_OPTIONS = '(dict "name" "NODE_OPTIONS" "value" .Values.nodeOptions)'
 /** Objects that are part of a release only with a value, by their kind and name. */
 const OPERATOR_OBJECTS = ['PodMonitor/enbi-controller', 'ScrapeConfig/enbi-shim', 'PrometheusRule/enbi-shim']
+const TOKEN_OBJECTS = [
+  'DaemonSet/enbi-token',
+  'ResourceQuota/node-critical-pods',
+  'NetworkPolicy/no-connections',
+  'ClusterRoleBinding/enbi-token',
+  'RoleBinding/enbi-token',
+]
 
 export const VALUES: readonly ChartValue[] = [
   {
@@ -134,6 +141,39 @@ export const VALUES: readonly ChartValue[] = [
     default: false,
   },
   {
+    key: 'token.enabled',
+    about: 'Keeps the tokens of the shims fresh, see docs/how-to/join-a-cluster.md.',
+    schema: SWITCH,
+    default: false,
+    places: [
+      {
+        object: 'Namespace/enbi-token',
+        path: ['metadata', 'labels', 'pod-security.kubernetes.io/enforce'],
+        write: (level, value) => `(ternary "privileged" "${level}" ${value})`,
+      },
+    ],
+  },
+  {
+    key: 'token.image',
+    about: 'Any image with sh, cat, cmp, mktemp, mv, rm, sleep and test.',
+    schema: STRING,
+    places: [inDaemonSet([...CONTAINER, 'image'])],
+  },
+  {
+    key: 'token.imagePullSecrets',
+    about: 'Secrets in the namespace enbi-token.',
+    schema: OBJECTS,
+    default: [],
+    places: [inDaemonSet([...POD, 'imagePullSecrets'], { isOptional: true })],
+  },
+  {
+    key: 'token.podAnnotations',
+    about: 'For instance the recipe of the image, if nodes build it.',
+    schema: STRINGS,
+    default: {},
+    places: [inDaemonSet(['spec', 'template', 'metadata', 'annotations'], { isOptional: true })],
+  },
+  {
     key: 'prometheusOperator.enabled',
     about: 'PodMonitor, ScrapeConfig and PrometheusRule, see docs/how-to/monitoring.md. Their CRDs must be there.',
     schema: SWITCH,
@@ -150,6 +190,7 @@ export const VALUES: readonly ChartValue[] = [
 
 /** The condition under which the chart has an object (`KIND/NAME`). */
 export function conditionOf(object: string): string | undefined {
+  if (TOKEN_OBJECTS.includes(object)) return '.Values.token.enabled'
   if (OPERATOR_OBJECTS.includes(object)) return '.Values.prometheusOperator.enabled'
   if (object.startsWith('CustomResourceDefinition/')) return '.Values.crds.enabled'
   return CONDITIONS.get(object)
@@ -166,6 +207,10 @@ const CONDITIONS = new Map([
 
 function inDeployment(path: Place['path'], more: Partial<Place> = {}): Place {
   return { object: 'Deployment/enbi-controller', path, ...more }
+}
+
+function inDaemonSet(path: Place['path'], more: Partial<Place> = {}): Place {
+  return { object: 'DaemonSet/enbi-token', path, ...more }
 }
 
 /** The list of the manifests, and after it that of the value. */
