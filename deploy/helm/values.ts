@@ -200,6 +200,8 @@ const CONDITIONS = new Map([
   // A release that is kept in that namespace needs it before the chart can create it.
   ['Namespace/enbi-system', 'ne .Release.Namespace "enbi-system"'],
   ['PriorityClass/enbi-controller', 'eq .Values.priorityClassName "enbi-controller"'],
+  ['ValidatingAdmissionPolicy/enbi-controller-priority', 'eq .Values.priorityClassName "enbi-controller"'],
+  ['ValidatingAdmissionPolicyBinding/enbi-controller-priority', 'eq .Values.priorityClassName "enbi-controller"'],
   ['NetworkPolicy/enbi-controller', '.Values.networkPolicy.enabled'],
   ['ValidatingAdmissionPolicy/enbi-fixed-images', '.Values.fixedImages.enabled'],
   ['ValidatingAdmissionPolicyBinding/enbi-fixed-images', '.Values.fixedImages.enabled'],

@@ -80,6 +80,8 @@ describe('the chart', () => {
       'CustomResourceDefinition /nixnodes.enbi.hrzn.ee',
       'NetworkPolicy enbi-system/enbi-controller',
       'PriorityClass /enbi-controller',
+      'ValidatingAdmissionPolicy /enbi-controller-priority',
+      'ValidatingAdmissionPolicyBinding /enbi-controller-priority',
     ])
   })
 
