@@ -8,7 +8,7 @@ import { makeSchema, writeValues } from './values-file.ts'
 
 const DEPLOY = join(import.meta.dirname, '..')
 /** What the chart is made of. Each is a part of the release only with its value (values.ts), except for the base. */
-const SOURCES = ['base', 'components/fixed-images', 'components/prometheus-operator']
+const SOURCES = ['base', 'components/fixed-images', 'components/token', 'components/prometheus-operator']
 const GENERATED = '# Made by `npm run chart` from the manifests in deploy/: change those.\n'
 /** An object of this chart stays when the release is uninstalled: with the types, Kubernetes would delete all NixBuilds. */
 const KEEP = { 'helm.sh/resource-policy': 'keep' }

@@ -18,11 +18,13 @@ export function makeSchema(values: readonly ChartValue[]): object {
     const inner = members.map(({ key, schema }) => [key.slice(name.length + 1), schema] as const)
     properties[name] = inner[0]?.[0] === '' ? inner[0][1] : closed(Object.fromEntries(inner))
   }
-  return { $schema: 'http://json-schema.org/draft-07/schema#', ...closed(properties) }
+  const required = Object.keys(properties).filter(name => name !== 'global')
+  return { $schema: 'http://json-schema.org/draft-07/schema#', ...closed(properties), required }
 }
 
 function closed(properties: Readonly<Record<string, object>>): object {
-  return { type: 'object', additionalProperties: false, properties }
+  // Helm drops a value that is null, and its default with it, before it looks at the schema.
+  return { type: 'object', additionalProperties: false, required: Object.keys(properties), properties }
 }
 
 function defaultOf(value: ChartValue, manifests: readonly Document[]): unknown {

@@ -18,11 +18,27 @@ const CONTAINER = [...POD, 'containers', 0]
 const STRING = { type: 'string', minLength: 1 }
 const STRINGS = { type: 'object', additionalProperties: { type: 'string' } }
 const OBJECTS = { type: 'array', items: { type: 'object' } }
+/** Names are unique in this list, and the chart itself sets NODE_OPTIONS. */
+const VARIABLES = {
+  type: 'array',
+  items: {
+    type: 'object',
+    required: ['name'],
+    properties: { name: { ...STRING, not: { const: 'NODE_OPTIONS' } } },
+  },
+}
 const SWITCH = { type: 'boolean' }
 /** The only variable of the manifests. A list that names it twice would be refused. */
 const NODE_OPTIONS = '(dict "name" "NODE_OPTIONS" "value" .Values.nodeOptions)'
 /** Objects that are part of a release only with a value, by their kind and name. */
 const OPERATOR_OBJECTS = ['PodMonitor/enbi-controller', 'ScrapeConfig/enbi-shim', 'PrometheusRule/enbi-shim']
+const TOKEN_OBJECTS = [
+  'DaemonSet/enbi-token',
+  'ResourceQuota/node-critical-pods',
+  'NetworkPolicy/no-connections',
+  'ClusterRoleBinding/enbi-token',
+  'RoleBinding/enbi-token',
+]
 
 export const VALUES: readonly ChartValue[] = [
   {
@@ -61,7 +77,7 @@ export const VALUES: readonly ChartValue[] = [
   {
     key: 'extraEnv',
     about: 'More variables of its environment, for instance [{ name: HTTPS_PROXY, value: "http://proxy.example" }].',
-    schema: OBJECTS,
+    schema: VARIABLES,
     default: [],
     places: [inDeployment([...CONTAINER, 'env'], { write: (_, value) => `(prepend ${value} ${NODE_OPTIONS})` })],
   },
@@ -108,8 +124,8 @@ export const VALUES: readonly ChartValue[] = [
   },
   {
     key: 'networkPolicy.apiServer',
-    about: 'Ports of the API server.',
-    schema: OBJECTS,
+    about: 'Ports of the API server, at least one: none would allow all.',
+    schema: { ...OBJECTS, minItems: 1 },
     places: [{ object: 'NetworkPolicy/enbi-controller', path: ['spec', 'egress', 0, 'ports'] }],
   },
   {
@@ -123,6 +139,39 @@ export const VALUES: readonly ChartValue[] = [
     about: 'Denies image updates of annotated Pods, see docs/how-to/join-a-cluster.md.',
     schema: SWITCH,
     default: false,
+  },
+  {
+    key: 'token.enabled',
+    about: 'Keeps the tokens of the shims fresh, see docs/how-to/join-a-cluster.md.',
+    schema: SWITCH,
+    default: false,
+    places: [
+      {
+        object: 'Namespace/enbi-token',
+        path: ['metadata', 'labels', 'pod-security.kubernetes.io/enforce'],
+        write: (level, value) => `(ternary "privileged" "${level}" ${value})`,
+      },
+    ],
+  },
+  {
+    key: 'token.image',
+    about: 'Any image with sh, cat, cmp, mktemp, mv, rm, sleep and test.',
+    schema: STRING,
+    places: [inDaemonSet([...CONTAINER, 'image'])],
+  },
+  {
+    key: 'token.imagePullSecrets',
+    about: 'Secrets in the namespace enbi-token.',
+    schema: OBJECTS,
+    default: [],
+    places: [inDaemonSet([...POD, 'imagePullSecrets'], { isOptional: true })],
+  },
+  {
+    key: 'token.podAnnotations',
+    about: 'For instance the recipe of the image, if nodes build it.',
+    schema: STRINGS,
+    default: {},
+    places: [inDaemonSet(['spec', 'template', 'metadata', 'annotations'], { isOptional: true })],
   },
   {
     key: 'prometheusOperator.enabled',
@@ -141,6 +190,7 @@ export const VALUES: readonly ChartValue[] = [
 
 /** The condition under which the chart has an object (`KIND/NAME`). */
 export function conditionOf(object: string): string | undefined {
+  if (TOKEN_OBJECTS.includes(object)) return '.Values.token.enabled'
   if (OPERATOR_OBJECTS.includes(object)) return '.Values.prometheusOperator.enabled'
   if (object.startsWith('CustomResourceDefinition/')) return '.Values.crds.enabled'
   return CONDITIONS.get(object)
@@ -150,6 +200,8 @@ const CONDITIONS = new Map([
   // A release that is kept in that namespace needs it before the chart can create it.
   ['Namespace/enbi-system', 'ne .Release.Namespace "enbi-system"'],
   ['PriorityClass/enbi-controller', 'eq .Values.priorityClassName "enbi-controller"'],
+  ['ValidatingAdmissionPolicy/enbi-controller-priority', 'eq .Values.priorityClassName "enbi-controller"'],
+  ['ValidatingAdmissionPolicyBinding/enbi-controller-priority', 'eq .Values.priorityClassName "enbi-controller"'],
   ['NetworkPolicy/enbi-controller', '.Values.networkPolicy.enabled'],
   ['ValidatingAdmissionPolicy/enbi-fixed-images', '.Values.fixedImages.enabled'],
   ['ValidatingAdmissionPolicyBinding/enbi-fixed-images', '.Values.fixedImages.enabled'],
@@ -157,6 +209,10 @@ const CONDITIONS = new Map([
 
 function inDeployment(path: Place['path'], more: Partial<Place> = {}): Place {
   return { object: 'Deployment/enbi-controller', path, ...more }
+}
+
+function inDaemonSet(path: Place['path'], more: Partial<Place> = {}): Place {
+  return { object: 'DaemonSet/enbi-token', path, ...more }
 }
 
 /** The list of the manifests, and after it that of the value. */

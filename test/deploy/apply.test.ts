@@ -35,7 +35,7 @@ test('applying the manifests a second time changes nothing', async () => {
 
 test('the API server accepts the types in the admission policies without a warning', async () => {
   const shim = ['enbi-shim-nixnodes', 'enbi-shim-leases', 'enbi-shim-events', 'enbi-shim-claims']
-  for (const name of [...shim, 'enbi-nixbuild-metadata']) {
+  for (const name of [...shim, 'enbi-nixbuild-metadata', 'enbi-controller-priority']) {
     const read = async () => v.parse(policySchema, await cluster.read(`${POLICIES}/${name}`))
     await expect.poll(async () => (await read()).status.observedGeneration, PATIENT).toBeDefined()
     expect((await read()).status.typeChecking?.expressionWarnings ?? []).toEqual([])

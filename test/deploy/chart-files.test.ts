@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { makeChart } from '../../deploy/helm/chart.ts'
 import { makeRules, RULES_FILE } from '../../deploy/helm/rules.ts'
 import { makeTemplate, type TemplateOptions } from '../../deploy/helm/template.ts'
+import { VALUES } from '../../deploy/helm/values.ts'
+import { makeSchema } from '../../deploy/helm/values-file.ts'
 
 const CHART = join(import.meta.dirname, '../../deploy/helm/enbi-shim')
 
@@ -18,6 +20,23 @@ describe('the chart in the repository', () => {
 
   it('has the alerts as `npm run chart` makes them', async () => {
     expect(await readFile(RULES_FILE, 'utf8')).toBe(await makeRules())
+  })
+})
+
+describe('the schema of the values', () => {
+  const schema = makeSchema(VALUES)
+
+  it('requires all values, because Helm drops those that are null', () => {
+    const required = expect.arrayContaining(['image', 'replicas', 'crds', 'extraEnv', 'networkPolicy'])
+    const crds = { required: ['enabled'] }
+    expect(schema).toMatchObject({ required, properties: { crds } })
+    expect(schema).not.toMatchObject({ required: expect.arrayContaining(['global']) })
+  })
+
+  it('refuses a NetworkPolicy that allows all, and a second NODE_OPTIONS', () => {
+    const networkPolicy = { properties: { apiServer: { minItems: 1 } } }
+    const extraEnv = { items: { properties: { name: { not: { const: 'NODE_OPTIONS' } } } } }
+    expect(schema).toMatchObject({ properties: { networkPolicy, extraEnv } })
   })
 })
 

@@ -38,14 +38,15 @@ describe('the rendered chart is what the kustomization has', () => {
   })
 
   it.each([
-    ['fixed-images', { fixedImages: { enabled: true } }, 'join-a-cluster.md'],
-    ['prometheus-operator', { prometheusOperator: { enabled: true } }, 'monitoring.md'],
-  ])('with the component %s', async (component, values, guide) => {
+    ['fixed-images', { fixedImages: { enabled: true } }, 'join-a-cluster.md', 'component'],
+    ['prometheus-operator', { prometheusOperator: { enabled: true } }, 'monitoring.md', 'component'],
+    ['token', { token: { enabled: true, image: 'docker.io/library/busybox:1.37.0' } }, 'join-a-cluster.md', 'tokens'],
+  ])('with the component %s', async (component, values, guide, block) => {
     const copy = join(dir.path, component)
     await cp('deploy', copy, { recursive: true })
     const overlay = join(copy, 'overlays/own')
     await mkdir(overlay)
-    const components = await readTested(guide, ['component'])
+    const components = await readTested(guide, [block])
     expect(components).toContain(component)
     await writeFile(join(overlay, 'kustomization.yaml'), `resources: [../../base]\n${components}`)
     await expectSame(values, overlay)
@@ -61,6 +62,11 @@ describe('the chart', () => {
     ['replica: 3', /replica/],
     ['crds: { enable: false }', /enable/],
     ['replicas: many', /integer/],
+    ['image: null', /image/],
+    ['replicas: null', /replicas/],
+    ['crds: null', /crds/],
+    ['networkPolicy: { apiServer: [] }', /apiServer/],
+    ['extraEnv: [{ name: NODE_OPTIONS, value: --trace-gc }]', /extraEnv/],
   ])('refuses the value `%s`', async (values, told) => {
     await expect(render(parse(values))).rejects.toThrow(told)
   })
@@ -74,6 +80,8 @@ describe('the chart', () => {
       'CustomResourceDefinition /nixnodes.enbi.hrzn.ee',
       'NetworkPolicy enbi-system/enbi-controller',
       'PriorityClass /enbi-controller',
+      'ValidatingAdmissionPolicy /enbi-controller-priority',
+      'ValidatingAdmissionPolicyBinding /enbi-controller-priority',
     ])
   })
 

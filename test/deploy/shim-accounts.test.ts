@@ -1,8 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { describe, expect, it } from 'vitest'
-import { parseAllDocuments } from 'yaml'
+import { describe, expect, it, test } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { makeChart } from '../../deploy/helm/chart.ts'
+import { conditionOf } from '../../deploy/helm/values.ts'
+import { readGuide } from '../docs/code-blocks.ts'
 
 const DEPLOY = join(import.meta.dirname, '../../deploy')
 /** Of tokens made by hand, and of the pods of components/token. */
@@ -25,6 +28,7 @@ const flowSchema = v.object({
 
 const base = await readManifests('base')
 const component = await readManifests('components/token')
+const chart = await makeChart()
 const flowSchemas = parsedAs(flowSchema, base)
 
 describe('the two accounts of the shims', () => {
@@ -52,6 +56,26 @@ describe('the two accounts of the shims', () => {
     expect(rolesOf(component, ofPods)).toEqual(rolesOf(base, byHand))
     expect(rolesOf(base, ofPods)).toEqual([])
   })
+})
+
+test('the namespace of the tokens is always there, so that no tenant can be its account, and restricted without the component', () => {
+  const ours = base.filter(({ kind, name }) => kind === 'Namespace' && name === 'enbi-token')
+  const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' }
+  expect(ours).toMatchObject([{ object: { metadata: { labels } } }])
+  const template = chart.get('templates/token-namespace.yaml')
+  expect(template).toContain('{{ toJson (ternary "privileged" "restricted" .Values.token.enabled) }}')
+  expect(template).not.toContain('{{- if')
+})
+
+test('all objects of the component for tokens are in the chart, only if it is enabled', () => {
+  for (const { kind, name } of component.filter(each => each.kind !== 'Namespace'))
+    expect(conditionOf(`${kind}/${name}`)).toBe('.Values.token.enabled')
+  expect(chart.get('templates/token-daemonset.yaml')).toMatch(/^#.*\n.*\{\{- if \.Values\.token\.enabled/)
+})
+
+test('the policy of the guide allows images of the flake in the namespaces of the controller and of the tokens', async () => {
+  const [config] = (await readGuide('join-a-cluster.md')).filter(({ text }) => text.startsWith('policy:'))
+  expect(parse(config?.text ?? '')).toMatchObject({ policy: [{ namespaces: ['enbi-system', 'enbi-token'] }] })
 })
 
 type Account = (typeof ACCOUNTS)[number] | undefined
