@@ -52,7 +52,10 @@ async function followLog(build: NixBuild, user: UserKube, io: LogsIo): Promise<v
   const { namespace, name } = build.metadata
   const view = createLogView(user, io)
   const over = new AbortController()
-  const changes = followBuild({ namespace, name }, user, AbortSignal.any([io.signal, over.signal]))
+  const changes = followBuild({ namespace, name }, user, {
+    onAway: note => io.notes.write(`${note}\n`),
+    signal: AbortSignal.any([io.signal, over.signal]),
+  })
   let next = changes.next()
   next.catch(() => {})
   let latest = build
