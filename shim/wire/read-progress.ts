@@ -19,7 +19,7 @@ const TEXTS: readonly (readonly [phase: string, pattern: RegExp])[] = [
 
 /**
  * Reads what `describeProgress` has written, as far as it says; a NixBuild has only the text. Other texts are a phase of
- * their own. Whoever may write the status of a NixBuild chooses the text, so it is cleaned, and becomes one line.
+ * their own. Nodes choose the text in the status of a NixBuild, so it is cleaned, and becomes one line.
  */
 export function readProgress(written: string): WireProgress {
   const progress = cleanText(written).replaceAll('\n', ' ')
