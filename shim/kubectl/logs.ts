@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { NodeLogs } from '../../kube/client/contract.ts'
 import { isFinished, type NixBuild } from '../../kube/resources/nixbuild.ts'
 import { pause } from '../../lib/async/retry.ts'
 import { FinalError, ShimError } from '../../lib/errors.ts'
@@ -52,7 +53,10 @@ async function followLog(build: NixBuild, user: UserKube, io: LogsIo): Promise<v
   const { namespace, name } = build.metadata
   const view = createLogView(user, io)
   const over = new AbortController()
-  const changes = followBuild({ namespace, name }, user, AbortSignal.any([io.signal, over.signal]))
+  const changes = followBuild({ namespace, name }, user, {
+    onAway: note => io.notes.write(`${note}\n`),
+    signal: AbortSignal.any([io.signal, over.signal]),
+  })
   let next = changes.next()
   next.catch(() => {})
   let latest = build
@@ -71,12 +75,12 @@ async function followLog(build: NixBuild, user: UserKube, io: LogsIo): Promise<v
   }
 }
 
-interface LogView {
+export interface LogView {
   /** Writes what is new. `isLast`: nothing more will come. */
   show(build: NixBuild, isLast: boolean): Promise<void>
 }
 
-function createLogView(user: UserKube, { output, notes, signal }: LogsIo): LogView {
+export function createLogView(user: { readonly kube: NodeLogs }, { output, notes, signal }: LogsIo): LogView {
   const newLines = createTailReader()
   let current: { readonly run: LoggedRun; readonly log: WholeLog } | undefined
   /** Why only the last lines are shown. */
@@ -96,27 +100,31 @@ function createLogView(user: UserKube, { output, notes, signal }: LogsIo): LogVi
     return log
   }
 
-  /** Whether the whole log can be read. */
-  async function showWhole(build: NixBuild, isLast: boolean): Promise<boolean> {
+  /** Whether the whole log can be read, perhaps later. */
+  async function showWhole(build: NixBuild, isLast: boolean): Promise<'shown' | 'later' | 'never'> {
     const run = runOf(build)
-    if (run === undefined || refusal !== undefined) return false
+    if (run === undefined || refusal !== undefined) return 'never'
     try {
-      if (await logOf(run).writeNew()) return true
+      if (await logOf(run).writeNew()) return 'shown'
       // The run may just have begun.
-      if (!isLast) return true
+      if (!isLast) return 'later'
       refusal = `${run.node} has no log of the run ${run.runId} in /var/log/enbi-shim`
     } catch (error) {
       if (signal.aborted || !(error instanceof ShimError)) throw error
+      if (error.retryable && !isLast) return 'later'
       refusal = isForbidden(error) ? RIGHT : error.message
     }
     notes.write(`only the last lines: ${refusal}\n`)
-    return false
+    return 'never'
   }
 
   return {
     async show(build, isLast) {
-      if (await showWhole(build, isLast)) return
+      const whole = await showWhole(build, isLast)
+      if (whole === 'later') return
+      // If the whole log ends early, its last lines continue where it did.
       const lines = newLines(build.status)
+      if (whole === 'shown') return
       if (lines.length > 0) await write(lines.map(line => `${line}\n`).join(''))
       else if (isLast && !isShown) notes.write(`the NixBuild ${build.metadata.name} has ${NO_LINES}\n`)
     },

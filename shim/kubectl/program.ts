@@ -56,7 +56,7 @@ program
     const timeoutMs = parseDuration(timeout)
     if (timeoutMs === undefined) return command.error('error: --timeout is a duration such as 30m')
     const { waitForBuilds } = await import('./wait.ts')
-    const io = { json, output: process.stdout, signal: terminationSignal() }
+    const io = { json, output: process.stdout, notes: process.stderr, signal: terminationSignal() }
     await waitForBuilds({ target, namespace, kubeconfig, timeoutMs }, io)
   })
 

@@ -26,17 +26,26 @@ function isName(text: string): boolean {
 
 /** The NixBuilds that a target stands for: of a pod, those of its images. Throws PullFailed if there are none. */
 export async function findBuilds(target: Target, user: UserKube, signal: AbortSignal): Promise<readonly NixBuild[]> {
+  const found = await findBuildsOrNone(target, user, signal)
+  if (found.length > 0 || !('pod' in target)) return found
+  return missing(
+    `no NixBuild of the namespace ${user.namespace} is for an image of pod/${target.pod}: kubectl nixbuild why pod/${target.pod} says more`,
+  )
+}
+
+/** `findBuilds` for a pod whose NixBuilds may still come. Throws PullFailed if there is no such NixBuild or pod. */
+export async function findBuildsOrNone(
+  target: Target,
+  user: UserKube,
+  signal: AbortSignal,
+): Promise<readonly NixBuild[]> {
   const { kube, namespace } = user
   if ('build' in target) {
     const build = await kube.get(nixBuilds, { namespace, name: target.build }, { signal })
     return [build ?? missing(`there is no NixBuild ${target.build} in the namespace ${namespace}`)]
   }
   const pod = await getPod(target.pod, user, signal)
-  const found = buildsOfPod(pod, await listBuilds(user, signal))
-  if (found.length > 0) return found
-  return missing(
-    `no NixBuild of the namespace ${namespace} is for an image of pod/${target.pod}: kubectl nixbuild why pod/${target.pod} says more`,
-  )
+  return buildsOfPod(pod, await listBuilds(user, signal))
 }
 
 /** Throws PullFailed. */

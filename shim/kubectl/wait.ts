@@ -1,6 +1,9 @@
-import type { NixBuild } from '../../kube/resources/nixbuild.ts'
+import { isFinished, type NixBuild } from '../../kube/resources/nixbuild.ts'
+import { callerLeft } from '../../lib/async/bounded-wait.ts'
 import { pause } from '../../lib/async/retry.ts'
-import { RetryableError, ShimError, toShimError } from '../../lib/errors.ts'
+import { RetryableError, toShimError } from '../../lib/errors.ts'
+import { isRedrawable } from '../../lib/text/terminal.ts'
+import { cleanText } from '../../lib/text/text.ts'
 import { describeDuration } from '../../lib/text/units.ts'
 import { chooseView, type PullIo } from '../commands/choose-view.ts'
 import type { PullView } from '../commands/pull-view.ts'
@@ -8,26 +11,28 @@ import { type UserKube, type UserKubeArguments, withUserKube } from '../commands
 import { readProgress } from '../wire/read-progress.ts'
 import { followBuild } from './follow-build.ts'
 import { createTailReader } from './tail.ts'
-import { findBuilds, parseTarget } from './target.ts'
+import { findBuildsOrNone, parseTarget, type Target } from './target.ts'
 
 export interface WaitArguments extends UserKubeArguments {
   readonly target: string
   readonly timeoutMs: number
 }
 
+export interface WaitIo extends PullIo {
+  /** For what is not the progress of a build. */
+  readonly notes: { write(text: string): unknown }
+}
+
 /**
  * Shows the progress of NixBuilds until all have ended. Throws PullFailed if one has failed, errors of the API server, or
  * Cancelled.
  */
-export async function waitForBuilds(args: WaitArguments, io: PullIo): Promise<void> {
+export async function waitForBuilds(args: WaitArguments, io: WaitIo): Promise<void> {
   const target = parseTarget(args.target)
   const late = AbortSignal.timeout(args.timeoutMs)
   const signal = AbortSignal.any([io.signal, late])
   try {
-    await withUserKube(args, async user => {
-      for (const build of await findSoon(() => findBuilds(target, user, signal), 'pod' in target, signal))
-        await showUntilEnd(build, user, { ...io, signal })
-    })
+    await withUserKube(args, user => waitForAll(target, user, { ...io, signal }))
   } catch (error) {
     if (late.aborted && !io.signal.aborted) throw tooLate(args)
     throw error
@@ -36,27 +41,35 @@ export async function waitForBuilds(args: WaitArguments, io: PullIo): Promise<vo
 
 const ASK_AGAIN_MS = 1000
 
-/** The NixBuild of a new pod comes a moment after it. */
-async function findSoon<Found>(find: () => Promise<Found>, mayCome: boolean, signal: AbortSignal): Promise<Found> {
-  for (;;) {
-    try {
-      return await find()
-    } catch (error) {
-      if (!mayCome || signal.aborted || !(error instanceof ShimError && error.code === 'PullFailed')) throw error
-    }
-    await pause(ASK_AGAIN_MS, signal)
+/** The NixBuilds of a new pod come a moment after it, and not all at the same time: it looks again after each end. */
+export async function waitForAll(target: Target, user: UserKube, io: WaitIo): Promise<void> {
+  const ended = new Set<string>()
+  while (!io.signal.aborted) {
+    const builds = await findBuildsOrNone(target, user, io.signal)
+    const next = builds.find(({ metadata: { uid } }) => !ended.has(uid))
+    if (next !== undefined) {
+      await showUntilEnd(next, user, io)
+      ended.add(next.metadata.uid)
+    } else if (ended.size > 0) return
+    else await pause(ASK_AGAIN_MS, io.signal)
   }
+  throw callerLeft(io.signal)
 }
 
-async function showUntilEnd(build: NixBuild, user: UserKube, { json, output, signal }: PullIo): Promise<void> {
-  const view = chooseView({ image: build.spec.imageTag, output }, json)
+async function showUntilEnd(build: NixBuild, user: UserKube, { json, output, notes, signal }: WaitIo): Promise<void> {
+  const view = chooseView({ image: oneLine(build.spec.imageTag), output }, json)
   const { namespace, name } = build.metadata
   const newLines = createTailReader()
+  const onAway = (note: string) => {
+    // A note of its own would disturb what is redrawn.
+    if (!json && isRedrawable(output)) view.progress(readProgress(note))
+    else notes.write(`${note}\n`)
+  }
   try {
-    for await (const now of followBuild({ namespace, name }, user, signal)) {
+    for await (const now of followBuild({ namespace, name }, user, { onAway, signal })) {
       for (const text of newLines(now.status)) view.progress({ phase: 'log', done: 0, expected: 0, text })
-      if (now.status.status === 'Succeeded') return view.done(now.status.imageDigest ?? '')
-      if (now.status.status === 'Failed') throw new RetryableError('PullFailed', failureOf(now))
+      if (now.status.status === 'Succeeded') return view.done(oneLine(now.status.imageDigest ?? ''))
+      if (isFinished(now.status.status)) throw new RetryableError('PullFailed', failureOf(now))
       showProgress(now, view)
     }
   } catch (error) {
@@ -65,6 +78,11 @@ async function showUntilEnd(build: NixBuild, user: UserKube, { json, output, sig
   } finally {
     view.close()
   }
+}
+
+/** Nodes write the status. */
+function oneLine(text: string): string {
+  return cleanText(text).replaceAll('\n', ' ')
 }
 
 function showProgress({ status: { status, progress, buildNode, conditions } }: NixBuild, view: PullView): void {

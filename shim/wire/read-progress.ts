@@ -1,3 +1,4 @@
+import { cleanText } from '../../lib/text/text.ts'
 import type { WireProgress } from './progress.ts'
 
 /** In the order of `describeProgress`, which writes these texts. */
@@ -16,8 +17,12 @@ const TEXTS: readonly (readonly [phase: string, pattern: RegExp])[] = [
   ['present', /^the image exists already$/],
 ]
 
-/** Reads what `describeProgress` has written, as far as it says; a NixBuild has only the text. Other texts are a phase of their own. */
-export function readProgress(progress: string): WireProgress {
+/**
+ * Reads what `describeProgress` has written, as far as it says; a NixBuild has only the text. Other texts are a phase of
+ * their own. Nodes choose the text in the status of a NixBuild, so it is cleaned, and becomes one line.
+ */
+export function readProgress(written: string): WireProgress {
+  const progress = cleanText(written).replaceAll('\n', ' ')
   for (const [phase, pattern] of TEXTS) {
     const groups = pattern.exec(progress)?.groups
     if (groups === undefined && !pattern.test(progress)) continue

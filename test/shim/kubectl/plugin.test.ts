@@ -16,6 +16,8 @@ let dir: string
 /** Runs the plugin in the real kubectl, as a user with the role `view` in the namespace. */
 let plugin: (...args: string[]) => Promise<string>
 let pluginWithNotes: (...args: string[]) => Promise<{ readonly stdout: string; readonly stderr: string }>
+/** The lines as they come. */
+let pluginLines: (...args: string[]) => AsyncIterable<string>
 
 beforeAll(async () => {
   cluster = await useCluster()
@@ -36,8 +38,10 @@ beforeAll(async () => {
   ])
   plugin = (command, ...args) =>
     cluster.kubectl(['nixbuild', command, ...args, '-n', namespace], { plugins, kubeconfig })
-  pluginWithNotes = (command, ...args) =>
+  const run = (command = '', ...args: string[]) =>
     execa(join(plugins, 'kubectl-nixbuild'), [command, ...args, '-n', namespace, '--kubeconfig', kubeconfig])
+  pluginWithNotes = run
+  pluginLines = (...args) => run(...args).iterable()
 })
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]()
@@ -64,9 +68,9 @@ async function setStatus(build: ObjectName, status: object): Promise<void> {
   await admin.patch(nixBuilds, object, { type: 'merge', subresource: 'status', fieldManager: 'test' })
 }
 
-async function addPod(name: string): Promise<void> {
-  const { imageTag: image } = recipeOf(name)
-  const spec = { nodeName: 'none', containers: [{ name: 'app', image }] }
+async function addPod(name: string, ...others: string[]): Promise<void> {
+  const containers = [name, ...others].map(each => ({ name: each, image: recipeOf(each).imageTag }))
+  const spec = { nodeName: 'none', containers }
   await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace }, spec })
 }
 
@@ -107,6 +111,24 @@ describe('kubectl nixbuild, for a user with the role view', () => {
     await expect(plugin('wait', 'waiting')).rejects.toMatchObject({
       exitCode: 1,
       stderr: 'kubectl nixbuild: no such package',
+    })
+  })
+
+  it('wait also shows builds that come while another runs, and fails for a pod that does not exist', async () => {
+    await addPod('early', 'later')
+    const early = await addBuild('early', { status: 'Building', progress: 'building 3 of 7, hello' })
+    const images = new Set<string>()
+    for await (const line of pluginLines('wait', 'pod/early', '--json')) {
+      if (images.size === 0) {
+        await addBuild('later', { status: 'Succeeded', imageDigest: 'sha256:2' })
+        await setStatus(early, { status: 'Succeeded', imageDigest: 'sha256:1' })
+      }
+      images.add(JSON.parse(line).image ?? 'progress')
+    }
+    expect([...images]).toEqual(['progress', recipeOf('early').imageTag, recipeOf('later').imageTag])
+    await expect(plugin('wait', 'pod/missing')).rejects.toMatchObject({
+      exitCode: 1,
+      stderr: `kubectl nixbuild: there is no pod missing in the namespace ${namespace}`,
     })
   })
 

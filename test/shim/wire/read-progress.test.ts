@@ -24,6 +24,11 @@ it.each([
   expect(readProgress(describeProgress(progress))).toEqual(progress)
 })
 
+it('removes terminal escapes, and makes one line of several', () => {
+  expect(readProgress('building 3 of 7, \u001b[2Jhello\nworld')).toMatchObject({ done: 3, text: 'hello world' })
+  expect(readProgress('\u001b]0;title\u0007wait\r\nhere')).toEqual({ ...zero, phase: 'wait here' })
+})
+
 it('takes a text of others as it is', () => {
   expect(describeProgress(readProgress('waiting for another attempt'))).toBe('waiting for another attempt')
   expect(describeProgress(readProgress('starting'))).toBe('starting')
