@@ -1,9 +1,16 @@
 // Brings everything that the demo, the tests and the benchmarks need, and says what it does and how far it is.
 // With --packages it brings only the npm packages, which need no root.
 // With --cluster it also builds Kubernetes, etcd and containerd for the test cluster, which takes minutes once.
+// With --conformance it also brings what only `npm run conformance` needs: critest, crictl, a registry and Prometheus.
 // Plain JavaScript without packages, because it runs first and under any Node from 18 on.
+import { conformancePackagesAreThere, unpackConformancePackages } from './conformance.mjs'
 import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
-import { buildGoPrograms, goProgramsAreThere } from './go/build.mjs'
+import {
+  buildConformancePrograms,
+  buildGoPrograms,
+  conformanceProgramsAreThere,
+  goProgramsAreThere,
+} from './go/build.mjs'
 import { installNpmPackages, npmPackagesAreThere } from './npm.mjs'
 import { SetupError, say } from './run.mjs'
 
@@ -30,6 +37,16 @@ async function setUp() {
     { what: 'Debian packages', isThere: debianPackagesAreThere, bring: unpackDebianPackages },
     ...(process.argv.includes('--cluster')
       ? [{ what: 'Kubernetes, etcd and containerd', isThere: goProgramsAreThere, bring: buildGoPrograms }]
+      : []),
+    ...(process.argv.includes('--conformance')
+      ? [
+          { what: 'critest and crictl', isThere: conformanceProgramsAreThere, bring: buildConformancePrograms },
+          {
+            what: 'a registry and Prometheus',
+            isThere: conformancePackagesAreThere,
+            bring: unpackConformancePackages,
+          },
+        ]
       : []),
   ])
 }

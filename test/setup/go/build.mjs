@@ -1,7 +1,7 @@
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { SetupError, say, succeeds } from '../run.mjs'
-import { CACHE, CONTAINERD, ETCD, KUBERNETES } from './programs.mjs'
+import { CACHE, CONTAINERD, CRI_TOOLS, ETCD, KUBERNETES } from './programs.mjs'
 import { followGo, LIST_FORMAT } from './progress.mjs'
 import { findGo, GO_VERSION } from './toolchain.mjs'
 
@@ -11,13 +11,29 @@ const FAMILIES = [
   { ...CONTAINERD, flags: ['-tags', 'no_btrfs', '-ldflags', '-s -w'] },
 ]
 
+const CONFORMANCE_FAMILIES = [
+  { ...CRI_TOOLS, flags: ['-ldflags', `-s -w -X sigs.k8s.io/cri-tools/pkg/version.Version=${CRI_TOOLS.version}`] },
+]
+
 /** Whether the cache has the programs that are built from Go modules. */
 export function goProgramsAreThere() {
   return FAMILIES.every(isBuilt)
 }
 
+export function conformanceProgramsAreThere() {
+  return CONFORMANCE_FAMILIES.every(isBuilt)
+}
+
 /** Builds the programs of the test cluster into the cache. Several set-ups may do this at the same time. */
-export async function buildGoPrograms() {
+export function buildGoPrograms() {
+  return buildFamilies(FAMILIES)
+}
+
+export function buildConformancePrograms() {
+  return buildFamilies(CONFORMANCE_FAMILIES)
+}
+
+async function buildFamilies(families) {
   try {
     mkdirSync(CACHE, { recursive: true })
   } catch (error) {
@@ -27,7 +43,7 @@ export async function buildGoPrograms() {
   const caches = join(CACHE, `go-caches${PART}${process.pid}`)
   try {
     const go = await findGo(caches)
-    for (const family of FAMILIES.filter(one => !isBuilt(one))) await build(go, family)
+    for (const family of families.filter(one => !isBuilt(one))) await build(go, family)
   } finally {
     rmSync(caches, { recursive: true, force: true })
   }
@@ -54,7 +70,7 @@ function isBuilt({ dir, programs }) {
 }
 
 async function build(go, { name, version, source, dir, flags }) {
-  say(`building ${name} ${version} for the test cluster into ${dir}: this takes some minutes, once`)
+  say(`building ${name} ${version} into ${dir}: this takes some minutes, once`)
   const parts = `${dir}${PART}${process.pid}`
   rmSync(parts, { recursive: true, force: true })
   mkdirSync(parts)

@@ -10,3 +10,4 @@ export const CACHE: string
 export const KUBERNETES: Family
 export const ETCD: Family
 export const CONTAINERD: Family
+export const CRI_TOOLS: Family

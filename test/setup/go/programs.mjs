@@ -9,6 +9,8 @@ export const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'
 export const KUBERNETES = family('kubernetes', 'k8s.io/kubernetes')
 export const ETCD = family('etcd', 'go.etcd.io/etcd/server/v3')
 export const CONTAINERD = family('containerd', 'github.com/containerd/containerd/v2')
+/** critest and crictl, which only `npm run conformance` needs. */
+export const CRI_TOOLS = family('cri-tools', 'sigs.k8s.io/cri-tools')
 
 /** The programs of a go.mod beside this file, their version, and the folder that they are built into. */
 function family(name, module) {
