@@ -4,6 +4,9 @@ import { critestSection, failuresSection } from './critest/critest-section.ts'
 import { runCritest } from './critest/run-critest.ts'
 import { describeVersions } from './describe-versions.ts'
 import { writePage } from './page.ts'
+import { alertsSection, queriesSection, scrapeSection } from './prometheus/prometheus-sections.ts'
+import { runPrometheus } from './prometheus/run-prometheus.ts'
+import { checkRules, testAlerts } from './prometheus/test-rules.ts'
 import { type Findings, readResults, writeResults } from './results.ts'
 
 /** Each part of the run, and the sections of the page that it fills. */
@@ -13,6 +16,12 @@ const PARTS: Readonly<Record<string, () => Promise<Readonly<Record<string, Findi
     return { critest: critestSection(outcomes), failures: failuresSection(outcomes) }
   },
   crictl: async () => ({ crictl: crictlSection(await runCrictl()) }),
+  prometheus: async () => {
+    const rules = await checkRules()
+    const alerts = alertsSection(rules, await testAlerts())
+    const findings = await runPrometheus()
+    return { alerts, scrape: scrapeSection(findings), queries: queriesSection(findings) }
+  },
 }
 
 const wanted = process.argv.slice(2)
