@@ -8,6 +8,8 @@ import { alertsSection, queriesSection, scrapeSection } from './prometheus/prome
 import { runPrometheus } from './prometheus/run-prometheus.ts'
 import { checkRules, testAlerts } from './prometheus/test-rules.ts'
 import { type Findings, readResults, writeResults } from './results.ts'
+import { runVersions } from './versions/run-versions.ts'
+import { versionsSection } from './versions/versions-section.ts'
 
 /** Each part of the run, and the sections of the page that it fills. */
 const PARTS: Readonly<Record<string, () => Promise<Readonly<Record<string, Findings>>>>> = {
@@ -22,6 +24,7 @@ const PARTS: Readonly<Record<string, () => Promise<Readonly<Record<string, Findi
     const findings = await runPrometheus()
     return { alerts, scrape: scrapeSection(findings), queries: queriesSection(findings) }
   },
+  versions: async () => ({ versions: versionsSection(await runVersions()) }),
 }
 
 const wanted = process.argv.slice(2)

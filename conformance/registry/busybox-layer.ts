@@ -14,7 +14,7 @@ export async function makeBusyboxLayer(): Promise<Blob> {
   return await makeLayer([
     ...FOLDERS.map((name): Entry => ({ name, type: 'directory', mode: name === 'tmp' ? 0o1777 : 0o755 })),
     { name: 'bin/busybox', mode: 0o755, content: await readFile(BUSYBOX) },
-    ...applets.map((name): Entry => ({ name: `bin/${name}`, type: 'link', linkname: 'bin/busybox' })),
+    ...applets.map((name): Entry => ({ name: `bin/${name}`, type: 'link', mode: 0o755, linkname: 'bin/busybox' })),
     ...missing.map(([name, content]): Entry => ({ name: `bin/${name}`, mode: 0o755, content })),
     { name: 'etc/passwd', mode: 0o644, content: PASSWD },
     { name: 'etc/group', mode: 0o644, content: GROUP },

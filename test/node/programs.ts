@@ -9,9 +9,13 @@ export const UNPACKED = join(import.meta.dirname, '../../.cache/debian')
 export const BUSYBOX =
   [join(UNPACKED, 'usr/bin/busybox'), '/usr/bin/busybox'].find(path => existsSync(path)) ?? 'busybox'
 
+/** A folder with Kubernetes programs of another version, each of which replaces the one that the tests use. */
+const { ENBI_KUBERNETES_PROGRAMS: otherKubernetes = '' } = process.env
+
 /** Path of a Kubernetes program, which the set-up builds. */
 export function kubernetesProgram(name: string): string {
-  return join(KUBERNETES.dir, name)
+  const other = join(otherKubernetes, name)
+  return otherKubernetes !== '' && existsSync(other) ? other : join(KUBERNETES.dir, name)
 }
 
 export const ETCD_PROGRAM = join(ETCD.dir, 'etcd')

@@ -1,7 +1,8 @@
 // Brings everything that the demo, the tests and the benchmarks need, and says what it does and how far it is.
 // With --packages it brings only the npm packages, which need no root.
 // With --cluster it also builds Kubernetes, etcd and containerd for the test cluster, which takes minutes once.
-// With --conformance it also brings what only `npm run conformance` needs: critest, crictl, a registry and Prometheus.
+// With --conformance it also brings what only `npm run conformance` needs: critest, crictl, another
+// containerd, a registry and Prometheus. With --oldest-kubernetes it also builds that, which takes as long as --cluster.
 // Plain JavaScript without packages, because it runs first and under any Node from 18 on.
 import { conformancePackagesAreThere, unpackConformancePackages } from './conformance.mjs'
 import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
@@ -40,13 +41,20 @@ async function setUp() {
       : []),
     ...(process.argv.includes('--conformance')
       ? [
-          { what: 'critest and crictl', isThere: conformanceProgramsAreThere, bring: buildConformancePrograms },
+          {
+            what: 'critest, crictl and containerd 1.7',
+            isThere: conformanceProgramsAreThere,
+            bring: buildConformancePrograms,
+          },
           {
             what: 'a registry and Prometheus',
             isThere: conformancePackagesAreThere,
             bring: unpackConformancePackages,
           },
         ]
+      : []),
+    ...(process.argv.includes('--oldest-kubernetes')
+      ? [{ what: 'the oldest Kubernetes', isThere: oldestKubernetesIsThere, bring: buildOldestKubernetes }]
       : []),
   ])
 }

@@ -1,7 +1,7 @@
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { SetupError, say, succeeds } from '../run.mjs'
-import { CACHE, CONTAINERD, CRI_TOOLS, ETCD, KUBERNETES } from './programs.mjs'
+import { CACHE, CONTAINERD, CONTAINERD_1_7, CRI_TOOLS, ETCD, KUBERNETES, OLDEST_KUBERNETES } from './programs.mjs'
 import { followGo, LIST_FORMAT } from './progress.mjs'
 import { findGo, GO_VERSION } from './toolchain.mjs'
 
@@ -12,7 +12,12 @@ const FAMILIES = [
 ]
 
 const CONFORMANCE_FAMILIES = [
+  { ...CONTAINERD_1_7, flags: ['-tags', 'no_btrfs', '-ldflags', '-s -w'] },
   { ...CRI_TOOLS, flags: ['-ldflags', `-s -w -X sigs.k8s.io/cri-tools/pkg/version.Version=${CRI_TOOLS.version}`] },
+]
+
+const OLDEST_FAMILIES = [
+  { ...OLDEST_KUBERNETES, flags: ['-ldflags', `-s -w ${versionStamp(OLDEST_KUBERNETES.version)}`] },
 ]
 
 /** Whether the cache has the programs that are built from Go modules. */
@@ -31,6 +36,14 @@ export function buildGoPrograms() {
 
 export function buildConformancePrograms() {
   return buildFamilies(CONFORMANCE_FAMILIES)
+}
+
+export function oldestKubernetesIsThere() {
+  return OLDEST_FAMILIES.every(isBuilt)
+}
+
+export function buildOldestKubernetes() {
+  return buildFamilies(OLDEST_FAMILIES)
 }
 
 async function buildFamilies(families) {

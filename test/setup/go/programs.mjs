@@ -9,8 +9,10 @@ export const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'
 export const KUBERNETES = family('kubernetes', 'k8s.io/kubernetes')
 export const ETCD = family('etcd', 'go.etcd.io/etcd/server/v3')
 export const CONTAINERD = family('containerd', 'github.com/containerd/containerd/v2')
-/** critest and crictl, which only `npm run conformance` needs. */
+// Only `npm run conformance` needs these.
 export const CRI_TOOLS = family('cri-tools', 'sigs.k8s.io/cri-tools')
+export const OLDEST_KUBERNETES = family('kubernetes-1.30', 'k8s.io/kubernetes')
+export const CONTAINERD_1_7 = family('containerd-1.7', 'github.com/containerd/containerd')
 
 /** The programs of a go.mod beside this file, their version, and the folder that they are built into. */
 function family(name, module) {
