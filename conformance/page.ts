@@ -26,7 +26,7 @@ function formatSection(section: Section | undefined): string {
   const { date, versions, columns, rows, problems } = section
   const table = [columns, columns.map(() => '---'), ...rows.map(row => row.map(escapeCell))]
   const lines = table.map(cells => `| ${cells.join(' | ')} |`)
-  const found = problems.map(problem => `- **Not as promised**: ${problem}`)
+  const found = problems.map(problem => `- **Not as promised**: ${problem.replaceAll(/\s+/g, ' ')}`)
   return [lines.join('\n'), ...(found.length > 0 ? [found.join('\n')] : []), `${date}, ${versions}`].join('\n\n')
 }
 

@@ -18,6 +18,6 @@ const SOCKET = /unix:\/\/[^\s"\\]*\.sock/g
 function normalize(value: string | number | undefined): string | undefined {
   if (typeof value !== 'string') return value?.toString()
   const text = TIMES.reduce((text, time) => text.replaceAll(time, 'TIME'), value).replaceAll(SOCKET, 'SOCKET')
-  // crictl removes several images at once, and writes each name when it is done.
+  // crictl removes several images concurrently, and writes each name when it is done.
   return text.includes('Deleted: ') ? text.split('\n').toSorted().join('\n') : text
 }

@@ -36,7 +36,7 @@ interface Endpoints {
 }
 
 const LIMIT_MS = 15 * 60_000
-/** The order of the tests, which is otherwise drawn anew for each run. */
+/** The order of the tests, which is otherwise random. */
 const SEED = 1
 
 async function critest(bed: Bed, { name, runtime, images }: Endpoints): Promise<Outcome> {
