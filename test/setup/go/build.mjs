@@ -1,7 +1,16 @@
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { SetupError, say, succeeds } from '../run.mjs'
-import { CACHE, CONTAINERD, CONTAINERD_1_7, CRI_TOOLS, ETCD, KUBERNETES, OLDEST_KUBERNETES } from './programs.mjs'
+import {
+  CACHE,
+  CONTAINERD,
+  CONTAINERD_1_7,
+  CRI_TOOLS,
+  ETCD,
+  KUBERNETES,
+  OLDEST_CONTROL_PLANE,
+  OLDEST_KUBELET,
+} from './programs.mjs'
 import { followGo, LIST_FORMAT } from './progress.mjs'
 import { findGo, GO_VERSION } from './toolchain.mjs'
 
@@ -16,9 +25,10 @@ const CONFORMANCE_FAMILIES = [
   { ...CRI_TOOLS, flags: ['-ldflags', `-s -w -X sigs.k8s.io/cri-tools/pkg/version.Version=${CRI_TOOLS.version}`] },
 ]
 
-const OLDEST_FAMILIES = [
-  { ...OLDEST_KUBERNETES, flags: ['-ldflags', `-s -w ${versionStamp(OLDEST_KUBERNETES.version)}`] },
-]
+const OLDEST_FAMILIES = [OLDEST_KUBELET, OLDEST_CONTROL_PLANE].map(family => ({
+  ...family,
+  flags: ['-ldflags', `-s -w ${versionStamp(family.version)}`],
+}))
 
 /** Whether the cache has the programs that are built from Go modules. */
 export function goProgramsAreThere() {

@@ -12,4 +12,5 @@ export const ETCD: Family
 export const CONTAINERD: Family
 export const CRI_TOOLS: Family
 export const CONTAINERD_1_7: Family
-export const OLDEST_KUBERNETES: Family
+export const OLDEST_KUBELET: Family
+export const OLDEST_CONTROL_PLANE: Family
