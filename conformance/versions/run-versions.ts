@@ -6,7 +6,7 @@ import {
   CONTAINERD_1_7,
   type Family,
   KUBERNETES,
-  OLDEST_CONTROL_PLANE,
+  OLDEST_API_SERVER,
   OLDEST_KUBELET,
 } from '../../test/setup/go/programs.mjs'
 import { type NodeVersions, type Tried, tryNode } from './try-node.ts'
@@ -22,7 +22,7 @@ const NODES: readonly NodeVersions[] = [
 const KUBERNETES_VERSIONS: readonly (readonly Family[])[] = [
   [KUBERNETES],
   [OLDEST_KUBELET],
-  [OLDEST_CONTROL_PLANE, OLDEST_KUBELET],
+  [OLDEST_API_SERVER, OLDEST_KUBELET],
 ]
 
 /** Uses the shim with each version of the programs around it that can be had here. */

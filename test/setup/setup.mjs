@@ -2,7 +2,8 @@
 // With --packages it brings only the npm packages, which need no root.
 // With --cluster it also builds Kubernetes, etcd and containerd for the test cluster, which takes minutes once.
 // With --conformance it also brings what only `npm run conformance` needs: critest, crictl, another
-// containerd, a registry and Prometheus. With --oldest-kubernetes it also builds that, which takes as long as --cluster.
+// containerd, a registry and Prometheus. With --oldest-kubernetes it also builds the oldest kubelet and API server
+// that are promised, which takes as long as --cluster.
 // Plain JavaScript without packages, because it runs first and under any Node from 18 on.
 import { conformancePackagesAreThere, unpackConformancePackages } from './conformance.mjs'
 import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
@@ -54,7 +55,7 @@ async function setUp() {
         ]
       : []),
     ...(process.argv.includes('--oldest-kubernetes')
-      ? [{ what: 'the oldest Kubernetes', isThere: oldestKubernetesIsThere, bring: buildOldestKubernetes }]
+      ? [{ what: 'the oldest kubelet and API server', isThere: oldestKubernetesIsThere, bring: buildOldestKubernetes }]
       : []),
   ])
 }

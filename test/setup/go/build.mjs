@@ -8,7 +8,7 @@ import {
   CRI_TOOLS,
   ETCD,
   KUBERNETES,
-  OLDEST_CONTROL_PLANE,
+  OLDEST_API_SERVER,
   OLDEST_KUBELET,
 } from './programs.mjs'
 import { followGo, LIST_FORMAT } from './progress.mjs'
@@ -25,7 +25,7 @@ const CONFORMANCE_FAMILIES = [
   { ...CRI_TOOLS, flags: ['-ldflags', `-s -w -X sigs.k8s.io/cri-tools/pkg/version.Version=${CRI_TOOLS.version}`] },
 ]
 
-const OLDEST_FAMILIES = [OLDEST_KUBELET, OLDEST_CONTROL_PLANE].map(family => ({
+const OLDEST_FAMILIES = [OLDEST_KUBELET, OLDEST_API_SERVER].map(family => ({
   ...family,
   flags: ['-ldflags', `-s -w ${versionStamp(family.version)}`],
 }))

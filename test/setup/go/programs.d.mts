@@ -13,4 +13,4 @@ export const CONTAINERD: Family
 export const CRI_TOOLS: Family
 export const CONTAINERD_1_7: Family
 export const OLDEST_KUBELET: Family
-export const OLDEST_CONTROL_PLANE: Family
+export const OLDEST_API_SERVER: Family
