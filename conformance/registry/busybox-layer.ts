@@ -3,10 +3,7 @@ import { execa } from 'execa'
 import { BUSYBOX } from '../../test/node/programs.ts'
 import { type Blob, type Entry, makeLayer } from './image.ts'
 
-/**
- * A root file system of static busybox, with the users, pages and programs that the tests of CRI expect in their images. The applets
- * are hard links: a test hides one of them, and a symbolic link would lead it to all.
- */
+/** A root file system of static busybox, with the users, pages and programs that the tests of CRI expect in their images. */
 export async function makeBusyboxLayer(): Promise<Blob> {
   const { stdout } = await execa(BUSYBOX, ['--list'], { timeout: 10_000 })
   const applets = stdout.split('\n').filter(name => name !== 'busybox')
@@ -14,7 +11,7 @@ export async function makeBusyboxLayer(): Promise<Blob> {
   return await makeLayer([
     ...FOLDERS.map((name): Entry => ({ name, type: 'directory', mode: name === 'tmp' ? 0o1777 : 0o755 })),
     { name: 'bin/busybox', mode: 0o755, content: await readFile(BUSYBOX) },
-    ...applets.map((name): Entry => ({ name: `bin/${name}`, type: 'link', mode: 0o755, linkname: 'bin/busybox' })),
+    ...applets.map((name): Entry => ({ name: `bin/${name}`, type: 'symlink', linkname: 'busybox' })),
     ...missing.map(([name, content]): Entry => ({ name: `bin/${name}`, mode: 0o755, content })),
     { name: 'etc/passwd', mode: 0o644, content: PASSWD },
     { name: 'etc/group', mode: 0o644, content: GROUP },
