@@ -67,7 +67,7 @@ async function startParts(bed: Bed, plan: NodePlan): Promise<ClusterNode> {
 }
 
 /** Each pod gets a pair of virtual interfaces, which ends with it. The machine's network stays unchanged. */
-async function podNetwork(): Promise<object> {
+export async function podNetwork(): Promise<object> {
   const ipam = { type: 'host-local', subnet: await claimSubnet(), routes: [{ dst: '0.0.0.0/0' }] }
   return { cniVersion: '1.0.0', name: 'pods', plugins: [{ type: 'ptp', ipam }] }
 }

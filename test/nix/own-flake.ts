@@ -9,7 +9,7 @@ import { findTarballs } from './npm-cache.ts'
 const TOP = join(import.meta.dirname, '../..')
 const NIXPKGS = join(import.meta.dirname, 'nixpkgs')
 /** Files that a checkout lacks or that are not part of the flake. */
-const LEFT_OUT = ['.git', '.cache', 'node_modules', 'dist', 'bench']
+const LEFT_OUT = ['.git', '.cache', 'node_modules', 'dist', 'bench', 'conformance']
 
 export interface OwnFlake {
   readonly dir: string

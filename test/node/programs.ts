@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { CONTAINERD, ETCD, HELM, KUBERNETES } from '../setup/go/programs.mjs'
 
 /** test/setup/debian.mjs unpacks missing Debian packages here. Inside a bed their `usr` is laid over the machine's. */
@@ -9,9 +9,13 @@ export const UNPACKED = join(import.meta.dirname, '../../.cache/debian')
 export const BUSYBOX =
   [join(UNPACKED, 'usr/bin/busybox'), '/usr/bin/busybox'].find(path => existsSync(path)) ?? 'busybox'
 
+/** Folders, as in PATH, with Kubernetes programs of other versions. Each replaces the one that the tests use. */
+const { ENBI_KUBERNETES_PROGRAMS: others = '' } = process.env
+
 /** Path of a Kubernetes program, which the set-up builds. */
 export function kubernetesProgram(name: string): string {
-  return join(KUBERNETES.dir, name)
+  const folders = [...others.split(delimiter).filter(folder => folder !== ''), KUBERNETES.dir]
+  return join(folders.find(folder => existsSync(join(folder, name))) ?? KUBERNETES.dir, name)
 }
 
 export const ETCD_PROGRAM = join(ETCD.dir, 'etcd')

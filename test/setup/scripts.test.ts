@@ -31,6 +31,7 @@ it.each([
   ['test:unit', 'run --project unit'],
   ['fuzz', 'run test/fuzz'],
   ['bench', 'bench/main.ts'],
+  ['conformance', 'conformance/main.ts'],
 ])(
   'npm run %s uses the Node that its set-up installed, and replaces its shell so that it receives the signals of npm',
   async (name, args) => {

@@ -1,9 +1,18 @@
 // Brings everything that the demo, the tests and the benchmarks need, and says what it does and how far it is.
 // With --packages it brings only the npm packages, which need no root.
 // With --cluster it also builds Kubernetes, etcd, containerd and Helm for the test cluster, which takes minutes once.
+// With --conformance it also brings what only `npm run conformance` needs: critest, crictl, another
+// containerd, a registry and Prometheus. With --oldest-kubernetes it also builds the oldest kubelet and API server
+// that are promised, which takes as long as --cluster.
 // Plain JavaScript without packages, because it runs first and under any Node from 18 on.
+import { conformancePackagesAreThere, unpackConformancePackages } from './conformance.mjs'
 import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
-import { buildGoPrograms, goProgramsAreThere } from './go/build.mjs'
+import {
+  buildConformancePrograms,
+  buildGoPrograms,
+  conformanceProgramsAreThere,
+  goProgramsAreThere,
+} from './go/build.mjs'
 import { installNpmPackages, npmPackagesAreThere } from './npm.mjs'
 import { SetupError, say } from './run.mjs'
 
@@ -30,6 +39,23 @@ async function setUp() {
     { what: 'Debian packages', isThere: debianPackagesAreThere, bring: unpackDebianPackages },
     ...(process.argv.includes('--cluster')
       ? [{ what: 'Kubernetes, etcd, containerd and Helm', isThere: goProgramsAreThere, bring: buildGoPrograms }]
+      : []),
+    ...(process.argv.includes('--conformance')
+      ? [
+          {
+            what: 'critest, crictl and containerd 1.7',
+            isThere: conformanceProgramsAreThere,
+            bring: buildConformancePrograms,
+          },
+          {
+            what: 'a registry and Prometheus',
+            isThere: conformancePackagesAreThere,
+            bring: unpackConformancePackages,
+          },
+        ]
+      : []),
+    ...(process.argv.includes('--oldest-kubernetes')
+      ? [{ what: 'the oldest kubelet and API server', isThere: oldestKubernetesIsThere, bring: buildOldestKubernetes }]
       : []),
   ])
 }

@@ -1,6 +1,6 @@
 import { findWords, listFiles, readProjectFile } from './find-words.ts'
 
-const FOLDERS = ['shim', 'kube', 'controller', 'recipes', 'lib', 'test']
+const FOLDERS = ['shim', 'kube', 'controller', 'recipes', 'lib', 'conformance', 'test']
 const OWN = 'test/docs/words/'
 
 /** Source files that use words which the prose does without, in comments, messages or test names. */

@@ -1,7 +1,17 @@
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { SetupError, say, succeeds } from '../run.mjs'
-import { CACHE, CONTAINERD, ETCD, HELM, KUBERNETES } from './programs.mjs'
+import {
+  CACHE,
+  CONTAINERD,
+  CONTAINERD_1_7,
+  CRI_TOOLS,
+  ETCD,
+  HELM,
+  KUBERNETES,
+  OLDEST_API_SERVER,
+  OLDEST_KUBELET,
+} from './programs.mjs'
 import { followGo, LIST_FORMAT } from './progress.mjs'
 import { findGo, GO_VERSION } from './toolchain.mjs'
 
@@ -12,13 +22,43 @@ const FAMILIES = [
   { ...HELM, flags: ['-ldflags', '-s -w'] },
 ]
 
+const CONFORMANCE_FAMILIES = [
+  { ...CONTAINERD_1_7, flags: ['-tags', 'no_btrfs', '-ldflags', '-s -w'] },
+  { ...CRI_TOOLS, flags: ['-ldflags', `-s -w -X sigs.k8s.io/cri-tools/pkg/version.Version=${CRI_TOOLS.version}`] },
+]
+
+const OLDEST_FAMILIES = [OLDEST_KUBELET, OLDEST_API_SERVER].map(family => ({
+  ...family,
+  flags: ['-ldflags', `-s -w ${versionStamp(family.version)}`],
+}))
+
 /** Whether the cache has the programs that are built from Go modules. */
 export function goProgramsAreThere() {
   return FAMILIES.every(isBuilt)
 }
 
+export function conformanceProgramsAreThere() {
+  return CONFORMANCE_FAMILIES.every(isBuilt)
+}
+
 /** Builds the programs of the test cluster into the cache. Several set-ups may do this at the same time. */
-export async function buildGoPrograms() {
+export function buildGoPrograms() {
+  return buildFamilies(FAMILIES)
+}
+
+export function buildConformancePrograms() {
+  return buildFamilies(CONFORMANCE_FAMILIES)
+}
+
+export function oldestKubernetesIsThere() {
+  return OLDEST_FAMILIES.every(isBuilt)
+}
+
+export function buildOldestKubernetes() {
+  return buildFamilies(OLDEST_FAMILIES)
+}
+
+async function buildFamilies(families) {
   try {
     mkdirSync(CACHE, { recursive: true })
   } catch (error) {
@@ -28,7 +68,7 @@ export async function buildGoPrograms() {
   const caches = join(CACHE, `go-caches${PART}${process.pid}`)
   try {
     const go = await findGo(caches)
-    for (const family of FAMILIES.filter(one => !isBuilt(one))) await build(go, family)
+    for (const family of families.filter(one => !isBuilt(one))) await build(go, family)
   } finally {
     rmSync(caches, { recursive: true, force: true })
   }
@@ -55,7 +95,7 @@ function isBuilt({ dir, programs }) {
 }
 
 async function build(go, { name, version, source, dir, flags }) {
-  say(`building ${name} ${version} for the test cluster into ${dir}: this takes some minutes, once`)
+  say(`building ${name} ${version} into ${dir}: this takes some minutes, once`)
   const parts = `${dir}${PART}${process.pid}`
   rmSync(parts, { recursive: true, force: true })
   mkdirSync(parts)

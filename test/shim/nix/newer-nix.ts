@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import type { Bed } from '../../node/bed.ts'
 
-/** The first Debian release with Nix >= 2.26. */
-const RELEASE = 'trixie'
+/** The first Debian release with Nix >= 2.26, and the one with the newest Nix. */
+type Release = 'trixie' | 'sid'
 
 const CACHE = join(import.meta.dirname, '../../../.cache')
 
@@ -12,26 +12,26 @@ const CACHE = join(import.meta.dirname, '../../../.cache')
  * Returns a folder with `bin/nix` and `bin/nix-daemon` of a newer Debian, which run beside the machine's own. The first call downloads
  * 40 MB from the configured mirror of apt.
  */
-export async function installNewerNix(): Promise<string> {
-  const installed = join(CACHE, `nix-${RELEASE}`)
-  if (!(await exists(installed))) await install(installed)
+export async function installNewerNix(release: Release = 'trixie'): Promise<string> {
+  const installed = join(CACHE, `nix-${release}`)
+  if (!(await exists(installed))) await install(installed, release)
   return installed
 }
 
 /** The build user may not be able to enter this checkout, so the folder is also mounted below the bed's folder. */
-export async function showNewerNix(bed: Bed): Promise<string> {
+export async function showNewerNix(bed: Bed, release?: Release): Promise<string> {
   const place = join(bed.dir, 'newer-nix')
   await mkdir(place)
-  await bed.run('mount', ['--bind', await installNewerNix(), place])
+  await bed.run('mount', ['--bind', await installNewerNix(release), place])
   return join(place, 'bin/nix')
 }
 
-async function install(target: string): Promise<void> {
-  process.stderr.write(`downloading Nix of Debian ${RELEASE} with apt-get to ${target}\n`)
+async function install(target: string, release: Release): Promise<void> {
+  process.stderr.write(`downloading Nix of Debian ${release} with apt-get to ${target}\n`)
   await mkdir(CACHE, { recursive: true })
   const dir = await mkdtemp(join(CACHE, 'nix-'))
   try {
-    const packages = await download(join(dir, 'apt'))
+    const packages = await download(join(dir, 'apt'), release)
     for (const file of packages) await execa('dpkg-deb', ['-x', file, join(dir, 'root')])
     await rm(join(dir, 'apt'), { recursive: true })
     await writeWrappers(dir)
@@ -45,11 +45,11 @@ async function install(target: string): Promise<void> {
 }
 
 /** nix-bin and all of its dependencies, resolved with a separate package database. */
-async function download(dir: string): Promise<string[]> {
+async function download(dir: string, release: Release): Promise<string[]> {
   await mkdir(join(dir, 'lists/partial'), { recursive: true })
   await mkdir(join(dir, 'cache/archives/partial'), { recursive: true })
   await writeFile(join(dir, 'status'), '')
-  await writeFile(join(dir, 'sources.list'), `deb ${await findMirror()} ${RELEASE} main\n`)
+  await writeFile(join(dir, 'sources.list'), `deb ${await findMirror()} ${release} main\n`)
   const options = {
     'Dir::State::lists': join(dir, 'lists'),
     'Dir::State::status': join(dir, 'status'),
