@@ -100,6 +100,25 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     fires: { [`enbi_shim_policy_rules{${SHIM}}`]: always(0) },
     silent: { [`enbi_shim_policy_rules{${SHIM}}`]: always(1) },
   },
+  EnbiShimStoreLow: {
+    minute: 40,
+    fires: {
+      [`enbi_shim_store_free_bytes{${SHIM}}`]: always(10e9),
+      [`enbi_shim_store_collect_below_bytes{${SHIM}}`]: always(20e9),
+    },
+    silent: {
+      [`enbi_shim_store_free_bytes{${SHIM}}`]: always(30e9),
+      [`enbi_shim_store_collect_below_bytes{${SHIM}}`]: always(20e9),
+    },
+  },
+  EnbiShimCollectionFailing: {
+    minute: 60,
+    fires: { [`enbi_shim_collections_total{${SHIM},result="failed"}`]: '0+0.1x180' },
+    silent: {
+      [`enbi_shim_collections_total{${SHIM},result="failed"}`]: always(5),
+      [`enbi_shim_collections_total{${SHIM},result="nothing"}`]: '0+0.1x180',
+    },
+  },
   EnbiShimMemory: {
     minute: 60,
     fires: { [`process_resident_memory_bytes{${SHIM}}`]: always(400_000_000) },
