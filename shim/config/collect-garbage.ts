@@ -1,8 +1,6 @@
 import * as v from 'valibot'
 import { formatSize, parseSize } from '../../lib/text/units.ts'
-
-/** Disk space: bytes, or a share of the disk. */
-export type Amount = { readonly bytes: number } | { readonly share: number }
+import type { Amount } from '../nix/collect/plan-collection.ts'
 
 const PERCENT = /^(\d{1,2}(?:\.\d{1,2})?)%$/
 

@@ -97,7 +97,7 @@ program
     "namespace of the NixBuild, which the policy is matched against (default: that of the kubeconfig's context)",
   )
   .requiredOption('--nodes <selector>', 'nodes with these labels, such as "pool=web,!spot", or all')
-  .option('--kubeconfig <file>', 'kubeconfig of the API server (default: $KUBECONFIG or ~/.kube/config)')
+  .addOption(where().kubeconfig)
   .option('--timeout <duration>', 'how long to wait for the nodes, which continue after it', '1h')
   .addOption(new Option('--json', 'print one JSON object per line'))
   .addHelpText(

@@ -13,7 +13,8 @@ const LIMIT_MS = 5 * 60_000
 
 /**
  * Has Nix delete garbage of about that many bytes, through its daemon if there is one, which any user may ask for. Nix deletes nothing
- * that a gc root or a running command of nix needs. Returns how many bytes it says that it has freed, if it does. One collection runs at a time per store: this waits for another one, within its time.
+ * that a gc root or a running command of nix needs. Returns how many bytes it says that it has freed, if it does. One collection runs
+ * at a time per store: this waits for another one, within its time.
  */
 export async function runCollection(
   { nix, user }: CollectionSetup,
