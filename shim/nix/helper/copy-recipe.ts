@@ -5,7 +5,9 @@ import { isFlakeRecipe } from '../../../recipes/recipe.ts'
 import { ADD_KEY, checkNarInfo } from '../binary-cache/check-narinfo.ts'
 import { COPY_OPTIONS, checkPeerUrl, copyFromArgs, isHttp } from '../binary-cache/copy-args.ts'
 import type { BuildProgress } from '../log/build-progress.ts'
+import { daemonSocket } from '../store/daemon-connection.ts'
 import type { BuildResult } from '../store/results.ts'
+import { withTemporaryRoot } from '../store/temporary-root.ts'
 import { forStores } from '../user/build-user.ts'
 import type { CopyOrder, Evaluated } from './messages.ts'
 import { type NixRunCall, type NixSession, type NixSetup, withNix } from './nix-session.ts'
@@ -30,11 +32,14 @@ export function copyRecipe(setup: NixSetup, wanted: WantedCopy, call: NixRunCall
   return withNix(limited, { recipe, what: 'copy', runId }, { ...call, onProgress }, async session => {
     try {
       if (!isFlakeRecipe(recipe)) throw new Error('a store path is not copied')
-      if (!(await keepValid(limited, recipe, storePath, session))) {
+      const { signal } = session
+      // A collection between the copy and the gc root would delete the path.
+      await withTemporaryRoot(daemonSocket(setup.user.env), { storePath, signal }, async () => {
+        if (await keepValid(limited, recipe, storePath, session)) return
         await copyPath(limited, wanted, session)
         // A path on disk is not enough: it may be the rest of a copy that was interrupted.
         if (!(await keepValid(limited, recipe, storePath, session))) throw notValid()
-      }
+      })
       const made = madeOf(recipe, evaluated, { storePath, output: 'out' })
       return await saveResult(setup.results, recipe, runId, made)
     } catch (error) {

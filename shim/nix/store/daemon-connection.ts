@@ -1,6 +1,7 @@
 import { type DaemonWire, openDaemonWire } from './daemon-wire.ts'
 
-const LIMIT_MS = 5_000
+/** For answers that need no work. */
+export const DAEMON_LIMIT_MS = 5_000
 const DEFAULT_SOCKET = '/nix/var/nix/daemon-socket/socket'
 
 /** Socket of the Nix daemon for clients with this environment; undefined if they use no daemon. */
@@ -16,12 +17,23 @@ export async function withDaemon<Result>(
   signal: AbortSignal,
   use: (wire: DaemonWire) => Promise<Result>,
 ): Promise<Result> {
-  const wire = await openDaemonWire(socket, AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]))
+  const wire = await openDaemon(socket, AbortSignal.any([signal, AbortSignal.timeout(DAEMON_LIMIT_MS)]))
   try {
-    await greet(wire)
     return await use(wire)
   } finally {
     wire.close()
+  }
+}
+
+/** The caller closes the connection. Rejects as withDaemon does. */
+export async function openDaemon(socket: string, signal: AbortSignal): Promise<DaemonWire> {
+  const wire = await openDaemonWire(socket, signal)
+  try {
+    await greet(wire)
+    return wire
+  } catch (error) {
+    wire.close()
+    throw error
   }
 }
 

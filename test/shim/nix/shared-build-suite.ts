@@ -185,6 +185,17 @@ export function describeSharedBuilds({
         expect(await logOf(builder, runId)).not.toContain('could not be copied')
       })
 
+      test('is kept if garbage is collected when it has just been copied', async () => {
+        const command = join(bed.dir, 'nix-that-collects')
+        const script = `#!/bin/sh\n${nix} "$@" || exit\ncase $1 in copy) nix-store --delete "$4" 2>&1; echo tried >&2 ;; esac\n`
+        await writeFile(command, script, { mode: 0o755 })
+        await using builder = copierOf([cache.url], { nix: { command } })
+        const build = await ended(builder.start(nextCopy()))
+        const { runId } = await build.done
+        expect(await logOf(builder, runId)).toContain('tried')
+        expect(hasBuilt(build)).toBe(false)
+      })
+
       test('is copied again if a broken copy has left it without making it valid', async () => {
         await using builder = copierOf([cache.url])
         const { storePath } = await builder.build(nextCopy())
