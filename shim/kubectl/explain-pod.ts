@@ -1,9 +1,10 @@
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import type { NixBuild } from '../../kube/resources/nixbuild.ts'
+import type { Pod } from '../../kube/resources/pod.ts'
 import { cleanText } from '../../lib/text/text.ts'
 import { describeSpan } from '../../lib/text/units.ts'
 import { isRecipeAnnotation } from '../../recipes/annotations.ts'
-import type { Pod, PodEvent } from './pod.ts'
+import type { PodEvent } from './pod.ts'
 
 export interface PodFacts {
   readonly pod: Pod

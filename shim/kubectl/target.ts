@@ -1,7 +1,8 @@
 import { type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { type Pod, pods } from '../../kube/resources/pod.ts'
 import { FinalError, RetryableError } from '../../lib/errors.ts'
 import type { UserKube } from '../commands/user-kube.ts'
-import { buildsOfPod, type Pod, pods } from './pod.ts'
+import { buildsOfPod } from './pod.ts'
 
 /** What `NAME` or `pod/NAME` on the command line stands for. */
 export type Target = { readonly build: string } | { readonly pod: string }

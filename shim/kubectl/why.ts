@@ -1,12 +1,13 @@
 import type { NixBuild } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { nixNodes } from '../../kube/resources/nixnode.ts'
+import type { Pod } from '../../kube/resources/pod.ts'
 import { FinalError, ShimError } from '../../lib/errors.ts'
 import { pushBounded } from '../../lib/text/text.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
 import { type UserKube, type UserKubeArguments, withUserKube } from '../commands/user-kube.ts'
 import { explainPod } from './explain-pod.ts'
-import { buildsOfPod, type Pod, type PodEvent, podEvents } from './pod.ts'
+import { buildsOfPod, type PodEvent, podEvents } from './pod.ts'
 import { getPod, listBuilds, parseTarget } from './target.ts'
 
 export interface WhyArguments extends UserKubeArguments {

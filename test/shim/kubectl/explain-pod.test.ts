@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
+import { pods } from '../../../kube/resources/pod.ts'
 import { explainPod, type PodFacts } from '../../../shim/kubectl/explain-pod.ts'
-import { buildsOfPod, pods } from '../../../shim/kubectl/pod.ts'
+import { buildsOfPod } from '../../../shim/kubectl/pod.ts'
 
 const IMAGE = 'registry.example/team/app:1'
 const NOW = new Date('2026-01-01T00:10:00Z')
