@@ -5,6 +5,7 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Kube, ObjectName } from '../../../kube/client/contract.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
+import { nixNodes } from '../../../kube/resources/nixnode.ts'
 import type { Cluster } from '../../cluster/cluster.ts'
 import { installPlugin } from '../../cluster/kubectl-plugin.ts'
 import { useCluster } from '../../cluster/use-cluster.ts'
@@ -13,6 +14,7 @@ let cluster: Cluster
 let admin: Kube
 let namespace: string
 let dir: string
+let plugins: string
 /** Runs the plugin in the real kubectl, as a user with the role `view` in the namespace. */
 let plugin: (...args: string[]) => Promise<string>
 let pluginWithNotes: (...args: string[]) => Promise<{ readonly stdout: string; readonly stderr: string }>
@@ -24,7 +26,7 @@ beforeAll(async () => {
   admin = cluster.client()
   namespace = await cluster.createNamespace()
   dir = await mkdtemp(join(tmpdir(), 'enbi-kubectl-'))
-  const plugins = await installPlugin(dir)
+  plugins = await installPlugin(dir)
   const viewer = { name: `viewer-of-${namespace}` }
   const kubeconfig = await cluster.kubeconfig(viewer)
   await cluster.kubectl([
@@ -55,9 +57,9 @@ const recipeOf = (name: string) => ({
   system: 'x86_64-linux',
 })
 
-async function addBuild(name: string, status: object): Promise<ObjectName> {
+async function addBuild(name: string, status: object, spec: object = {}): Promise<ObjectName> {
   const build = { namespace, name }
-  await admin.create(nixBuilds, { ...build, body: { spec: recipeOf(name) } })
+  await admin.create(nixBuilds, { ...build, body: { spec: { ...recipeOf(name), ...spec } } })
   await setStatus(build, status)
   return build
 }
@@ -68,10 +70,23 @@ async function setStatus(build: ObjectName, status: object): Promise<void> {
   await admin.patch(nixBuilds, object, { type: 'merge', subresource: 'status', fieldManager: 'test' })
 }
 
-async function addPod(name: string, ...others: string[]): Promise<void> {
+interface PodParts {
+  readonly others?: readonly string[]
+  readonly nodeName?: string
+}
+
+async function addPod(name: string, { others = [], nodeName = 'none' }: PodParts = {}): Promise<void> {
   const containers = [name, ...others].map(each => ({ name: each, image: recipeOf(each).imageTag }))
-  const spec = { nodeName: 'none', containers }
+  const spec = { nodeName, containers }
   await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace }, spec })
+}
+
+/** As the shim of a node does. */
+async function addNixNode(name: string, system: string): Promise<AsyncDisposable> {
+  await admin.create(nixNodes, { name, body: { spec: {} } })
+  const object = { name, body: { status: { system } } }
+  await admin.patch(nixNodes, object, { type: 'merge', subresource: 'status', fieldManager: 'test' })
+  return { [Symbol.asyncDispose]: () => admin.delete(nixNodes, { name }) }
 }
 
 const condition = (type: string, status: string, message: string) => ({
@@ -115,7 +130,7 @@ describe('kubectl nixbuild, for a user with the role view', () => {
   })
 
   it('wait also shows builds that come while another runs, and fails for a pod that does not exist', async () => {
-    await addPod('early', 'later')
+    await addPod('early', { others: ['later'] })
     const early = await addBuild('early', { status: 'Building', progress: 'building 3 of 7, hello' })
     const images = new Set<string>()
     for await (const line of pluginLines('wait', 'pod/early', '--json')) {
@@ -165,5 +180,34 @@ describe('kubectl nixbuild, for a user with the role view', () => {
     )
     await expect(plugin('why', 'pod/missing')).rejects.toMatchObject({ exitCode: 1 })
     await expect(plugin('why', 'puzzling')).rejects.toMatchObject({ exitCode: 2 })
+  })
+})
+
+describe('kubectl nixbuild, in a namespace with NixBuilds for several systems', () => {
+  it('shows those for the system of the node of a pod, and says so if it cannot be read', async () => {
+    const node = `arm-of-${namespace}`
+    await using _nixNode = await addNixNode(node, 'aarch64-linux')
+    const { imageTag } = recipeOf('mixed')
+    await addBuild('mixed-x86', { status: 'Failed', logTail: 'for x86' }, { imageTag })
+    const building = { status: 'Building', progress: 'building 3 of 7, hello', logTail: 'for arm' }
+    const arm = await addBuild('mixed-arm', building, { imageTag, system: 'aarch64-linux' })
+    await addPod('mixed', { nodeName: node })
+    const asAdmin = { kubeconfig: cluster.adminKubeconfig, plugins }
+    const forAdmin = (...args: string[]) => cluster.kubectl(['nixbuild', ...args, '-n', namespace], asAdmin)
+    expect(await forAdmin('why', 'pod/mixed')).toMatch(/ is being built \(building 3 of 7, hello\)/)
+    expect(await forAdmin('logs', 'pod/mixed')).toBe('for arm')
+
+    const both = new RegExp(`mixed-arm for aarch64-linux.*mixed-x86 for x86_64-linux.*${node}`)
+    expect(await plugin('why', 'pod/mixed')).toMatch(both)
+    const { stdout, stderr } = await pluginWithNotes('logs', 'pod/mixed')
+    expect(stdout.split('\n').toSorted()).toEqual(['for arm', 'for x86'])
+    expect(stderr).toMatch(both)
+    await expect(plugin('wait', 'pod/mixed', '--timeout=2s')).rejects.toMatchObject({
+      stderr: expect.stringMatching(both),
+    })
+    // What a NixBuild says about the node is enough.
+    await setStatus(arm, { ...building, status: 'Succeeded', imageDigest: 'sha256:1', buildNode: node })
+    expect(await plugin('logs', 'pod/mixed')).toBe('for arm')
+    expect(await plugin('wait', 'pod/mixed')).toContain('sha256:1')
   })
 })
