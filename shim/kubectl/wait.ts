@@ -59,6 +59,7 @@ export async function waitForAll(target: Target, user: UserKube, io: WaitIo): Pr
     const next = doubt?.isEarly ? undefined : builds.find(({ metadata: { uid } }) => !ended.has(uid))
     if (next !== undefined) {
       await showUntilEnd(next, user, io)
+      if ('build' in target) return
       ended.add(next.metadata.uid)
     } else if (ended.size > 0 && !doubt?.isEarly) return
     else await pause(ASK_AGAIN_MS, signal)
@@ -67,7 +68,10 @@ export async function waitForAll(target: Target, user: UserKube, io: WaitIo): Pr
 }
 
 /** Waits for an API server that is away. */
-async function findAgain({ findOrNone }: BuildFinder, { notes, signal }: WaitIo): Promise<PodBuilds> {
+export async function findAgain(
+  { findOrNone }: Pick<BuildFinder, 'findOrNone'>,
+  { notes, signal }: Pick<WaitIo, 'notes' | 'signal'>,
+): Promise<PodBuilds> {
   const outage = createOutage({ onAway: note => notes.write(`${note}\n`), signal })
   const plan = { isTemporary: () => true, beforeNext: (_: number, error: unknown) => outage.endure(error) }
   return retry(() => findOrNone(signal), plan)

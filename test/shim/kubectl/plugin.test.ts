@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parse, stringify } from 'yaml'
 import type { Kube, ObjectName } from '../../../kube/client/contract.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { nixNodes } from '../../../kube/resources/nixnode.ts'
@@ -103,13 +104,57 @@ describe('kubectl nixbuild, for a user with the role view', () => {
         /^listed +registry\.example\/team\/listed:1 +Building +node-1 +\d+ s +building 3 of 7, hello$/,
       ),
     )
-    const [object = ''] = (await plugin('get', 'listed', '--json')).split('\n')
-    expect(JSON.parse(object)).toMatchObject({ metadata: { name: 'listed' }, status: { buildNode: 'node-1' } })
     await expect(plugin('get', 'missing')).rejects.toMatchObject({
       exitCode: 1,
       stderr: `kubectl nixbuild: there is no NixBuild missing in the namespace ${namespace}`,
     })
     await expect(plugin('get', 'node/missing')).rejects.toMatchObject({ exitCode: 2 })
+  })
+
+  it('get prints objects as kubectl does', async () => {
+    await addBuild('whole', { status: 'Failed', logTail: 'on\nno' })
+    await addBuild('second', {})
+    await addPod('whole', { others: ['second'] })
+    const kubectlGet = async (...args: string[]) =>
+      JSON.parse(await cluster.kubectl(['get', 'nixbuild', ...args, '-n', namespace, '-o', 'json']))
+    const whole = await kubectlGet('whole')
+    expect(JSON.parse(await plugin('get', 'whole', '-o', 'json'))).toEqual(whole)
+    expect(parse(await plugin('get', 'whole', '-o', 'yaml'), { version: '1.1' })).toEqual(whole)
+    expect(JSON.parse(await plugin('get', 'whole', '--json'))).toEqual(whole)
+    expect(JSON.parse(await plugin('get', '-o', 'json'))).toEqual(await kubectlGet())
+    expect(JSON.parse(await plugin('get', 'pod/whole', '-o', 'json'))).toEqual(await kubectlGet('second', 'whole'))
+    expect((await plugin('get', 'pod/whole', '--json')).split('\n')).toHaveLength(2)
+    await expect(plugin('get', 'missing', '-o', 'json')).rejects.toMatchObject({
+      exitCode: 1,
+      stderr: `kubectl nixbuild: there is no NixBuild missing in the namespace ${namespace}`,
+    })
+    await expect(plugin('get', 'whole', '-A')).rejects.toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('give --namespace in place of --all-namespaces'),
+    })
+  })
+
+  it('get takes a context of several kubeconfigs', async () => {
+    const files = [join(dir, 'first'), join(dir, 'missing'), join(dir, 'second')]
+    const inContext = (context: string, ...args: string[]) =>
+      cluster.kubectl(['nixbuild', 'get', 'whole', '--context', context, ...args], {
+        ...{ plugins, kubeconfig: files.join(':') },
+      })
+    const { server, token, certificate } = cluster.access
+    const there = { server, 'certificate-authority-data': Buffer.from(certificate).toString('base64') }
+    const first = { clusters: [{ name: 'here', cluster: there }], 'current-context': 'away', contexts: null }
+    const second = {
+      clusters: [{ name: 'here', cluster: { server: 'https://127.0.0.1:1' } }],
+      users: [{ name: 'me', user: { token } }],
+      contexts: [{ name: 'mine', context: { cluster: 'here', user: 'me', namespace } }],
+    }
+    await writeFile(join(dir, 'first'), stringify(first))
+    await writeFile(join(dir, 'second'), stringify(second))
+    expect(await inContext('mine')).toContain('whole')
+    await expect(inContext('none')).rejects.toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringMatching(/there is no context "none"$/),
+    })
   })
 
   it('wait shows the progress and the log until the build of a pod has ended', async () => {
