@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createKube } from '../../kube/client/client.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
+import type { Pod } from '../../kube/resources/pod.ts'
 import { type Cluster, startCluster } from '../../test/cluster/cluster.ts'
 import { podManifest } from '../../test/cluster/pods.ts'
 import { copyExample, lockExample } from '../../test/node/example.ts'
 import { createAuditLog } from '../fixtures/audit-log.ts'
 import { CONTROLLER_PROGRAM, SHIM_PROGRAM } from '../fixtures/node.ts'
-import { createPodUntil, isRunning, type Pod } from '../fixtures/pods.ts'
+import { createPodUntil, isRunning } from '../fixtures/pods.ts'
 
 const WRITES: readonly string[] = ['create', 'update', 'patch', 'delete']
 

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { pods } from '../../kube/resources/pod.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { startWorld, type World } from '../../test/controller/world.ts'
 import { timed } from '../calls.ts'
 import { concurrently, countIn, pick, range } from '../fixtures/crowd.ts'
 import { CONTROLLER_PROGRAM } from '../fixtures/node.ts'
-import { pods } from '../fixtures/pods.ts'
 import { cpuMs, residentMegabytes } from '../process.ts'
 
 const NODES = 500

@@ -4,6 +4,7 @@ import { IMAGE_BUILT_CONDITION, SHIM, SYSTEM_NAMESPACE } from '../../kube/resour
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { nixNodes } from '../../kube/resources/nixnode.ts'
+import { type Pod, pods } from '../../kube/resources/pod.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { parseConfig } from '../../shim/config/config.ts'
 import { startWorld, type World } from '../../test/controller/world.ts'
@@ -12,7 +13,6 @@ import { concurrently, range } from '../fixtures/crowd.ts'
 import { type FleetNode, startFleetNode, type Tally } from '../fixtures/fleet-node.ts'
 import { countOf, follow } from '../fixtures/follow.ts'
 import { CONTROLLER_PROGRAM } from '../fixtures/node.ts'
-import { type Pod, pods } from '../fixtures/pods.ts'
 import { FLEET } from '../fleet-size.ts'
 
 const NODES = FLEET.herd

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createKube } from '../../kube/client/client.ts'
 import type { Kube, ObjectName } from '../../kube/client/contract.ts'
+import { pods } from '../../kube/resources/pod.ts'
 import { startCluster } from '../../test/cluster/cluster.ts'
 import { makeGatedFlake } from '../../test/cluster/gated-flake.ts'
 import { podManifest, SLEEP } from '../../test/cluster/pods.ts'
 import { CONTROLLER_PROGRAM, SHIM_PROGRAM } from '../fixtures/node.ts'
-import { isRunning, pods } from '../fixtures/pods.ts'
+import { isRunning } from '../fixtures/pods.ts'
 
 const IMAGE = 'registry.example/bench/deleted:1'
 /** Of the pod that is deleted. Its container never starts, so the kubelet does not wait for all of it. */

@@ -5,21 +5,9 @@ import { conditionSchema } from '../../kube/resources/condition.ts'
 import type { LabelMatcher } from '../../kube/resources/label-selector.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
 import { KEEP_NODE_ANNOTATION, KEPT_BY_US_ANNOTATION } from '../../kube/resources/names.ts'
+import { nodeInfoSchema, systemOfNode } from '../../kube/resources/node-system.ts'
 import type { ShimState } from './shim-lease.ts'
 import { keepsOff, type Taint, type Toleration, taintSchema } from './taint.ts'
-
-/** Nix's names of processors, by Go's. */
-const CPUS: ReadonlyMap<string | undefined, string> = new Map([
-  ['amd64', 'x86_64'],
-  ['arm64', 'aarch64'],
-  ['arm', 'armv7l'],
-  ['386', 'i686'],
-  ['loong64', 'loongarch64'],
-  ['mips64le', 'mips64el'],
-  ['ppc64le', 'powerpc64le'],
-  ['riscv64', 'riscv64'],
-  ['s390x', 's390x'],
-])
 
 /** Conditions of a node that lacks something. */
 const PRESSURES = ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'NetworkUnavailable']
@@ -74,9 +62,7 @@ const schema = v.object({
   status: v.optional(
     v.object({
       conditions: v.optional(v.array(conditionSchema), []),
-      nodeInfo: v.optional(
-        v.object({ architecture: v.optional(v.string(), ''), operatingSystem: v.optional(v.string(), '') }),
-      ),
+      nodeInfo: v.optional(nodeInfoSchema),
     }),
     {},
   ),
@@ -95,10 +81,7 @@ function viewOf({ metadata, spec, status }: v.InferOutput<typeof schema>): NodeV
   return {
     name: metadata.name,
     uid: metadata.uid,
-    system: nixSystem({
-      architecture: labels['kubernetes.io/arch'] ?? status.nodeInfo?.architecture,
-      os: labels['kubernetes.io/os'] ?? status.nodeInfo?.operatingSystem,
-    }),
+    system: systemOfNode(labels, status.nodeInfo),
     ready: status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
     schedulable: !spec.unschedulable && metadata.deletionTimestamp === undefined,
     pressure: status.conditions.find(({ type, status }) => PRESSURES.includes(type) && status === 'True')?.type,
@@ -109,18 +92,6 @@ function viewOf({ metadata, spec, status }: v.InferOutput<typeof schema>): NodeV
       byUs: metadata.annotations[KEPT_BY_US_ANNOTATION] !== undefined,
     },
   }
-}
-
-/** Nix system of a node, from its `kubernetes.io/arch` and `kubernetes.io/os`; undefined if Nix does not support it. */
-export function nixSystem({
-  architecture,
-  os,
-}: {
-  readonly architecture: string | undefined
-  readonly os: string | undefined
-}): string | undefined {
-  const cpu = CPUS.get(architecture)
-  return cpu !== undefined && (os === undefined || os === '' || os === 'linux') ? `${cpu}-linux` : undefined
 }
 
 /** Whether both lead to the same decisions. */

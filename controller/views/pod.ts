@@ -1,8 +1,8 @@
-import * as v from 'valibot'
 import type { Kind } from '../../kube/client/contract.ts'
-import { type Condition, conditionSchema } from '../../kube/resources/condition.ts'
-import { metadataSchema, type OwnerReference } from '../../kube/resources/metadata.ts'
+import type { Condition } from '../../kube/resources/condition.ts'
+import type { OwnerReference } from '../../kube/resources/metadata.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
+import { type Pod, pods as podKind } from '../../kube/resources/pod.ts'
 import { isRecipeAnnotation } from '../../recipes/annotations.ts'
 import { MAX_REFERENCE_LENGTH, readableReference } from '../../recipes/reference.ts'
 
@@ -44,49 +44,9 @@ export interface PodView {
   readonly condition: Condition | undefined
 }
 
-const container = v.object({
-  name: v.string(),
-  image: v.optional(v.string()),
-  imagePullPolicy: v.optional(v.string()),
-})
-const containers = v.optional(v.array(container), [])
-const containerStatus = v.object({
-  name: v.string(),
-  image: v.optional(v.string(), ''),
-  imageID: v.optional(v.string(), ''),
-  state: v.optional(v.object({ running: v.optional(v.looseObject({})) })),
-})
-const containerStatuses = v.optional(v.array(containerStatus), [])
-
-const schema = v.object({
-  metadata: metadataSchema,
-  spec: v.object({
-    nodeName: v.optional(v.string()),
-    containers,
-    initContainers: containers,
-    ephemeralContainers: containers,
-    volumes: v.optional(v.array(v.object({ image: v.optional(v.object({ reference: v.optional(v.string()) })) })), []),
-  }),
-  status: v.optional(
-    v.object({
-      phase: v.optional(v.string()),
-      conditions: v.optional(v.array(conditionSchema), []),
-      containerStatuses,
-      initContainerStatuses: containerStatuses,
-      ephemeralContainerStatuses: containerStatuses,
-    }),
-    {},
-  ),
-})
-
-type Pod = v.InferOutput<typeof schema>
-
 export const pods: Kind<PodView> = {
-  apiVersion: 'v1',
-  kind: 'Pod',
-  plural: 'pods',
-  namespaced: true,
-  parse: object => viewOf(v.parse(schema, object)),
+  ...podKind,
+  parse: object => viewOf(podKind.parse(object)),
 }
 
 /** Whether the pod needs reconciling. */
@@ -149,7 +109,7 @@ function recipeAnnotations(annotations: Pod['metadata']['annotations']): PodView
 /** The images of the containers that have been created, by name. */
 function startedContainers(status: Pod['status']): ReadonlyMap<string, string> {
   const all = [...status.initContainerStatuses, ...status.containerStatuses, ...status.ephemeralContainerStatuses]
-  const started = all.filter(each => each.imageID !== '' || each.state?.running)
+  const started = all.filter(each => each.imageID !== '' || each.state.running)
   return new Map(started.map(({ name, image }) => [name, image]))
 }
 

@@ -3,7 +3,7 @@ import { type ApiCall, call, collectionPath, describeObject, objectPath } from '
 import { ApiStatus, isObjectMissing } from './api-error.ts'
 import { createConnection } from './connection.ts'
 import type { CallOptions, Kind, Kube, NodeLogs, ObjectName, PatchOptions } from './contract.ts'
-import { loadKubeconfig } from './kubeconfig.ts'
+import { type KubeconfigFiles, loadKubeconfig } from './kubeconfig.ts'
 import { listPages } from './list.ts'
 import { readNodeLog } from './node-log.ts'
 import { watchEvents } from './watch.ts'
@@ -15,15 +15,17 @@ const PATCH_TYPES = {
 } as const satisfies Record<PatchOptions['type'], string>
 
 export interface KubeOptions {
-  /** Path of a kubeconfig. By default, the API server of the cluster that this pod runs in. */
-  readonly kubeconfig?: string | undefined
+  /** By default, the API server of the cluster that this pod runs in. */
+  readonly kubeconfig?: KubeconfigFiles | undefined
+  /** Of the kubeconfig, by default its current context. */
+  readonly context?: string | undefined
   /** Name of this program in the API server's logs and in `managedFields`. */
   readonly component?: string
 }
 
 /** Throws ConfigInvalid. */
-export function createKube({ kubeconfig, component = 'enbi' }: KubeOptions = {}): Kube & NodeLogs {
-  const connection = createConnection(loadKubeconfig(kubeconfig), component)
+export function createKube({ kubeconfig, context, component = 'enbi' }: KubeOptions = {}): Kube & NodeLogs {
+  const connection = createConnection(loadKubeconfig(kubeconfig, context), component)
 
   async function send<T>(kind: Kind<T>, request: ApiCall, options: CallOptions | undefined): Promise<T> {
     return parseAnswer(kind, request.operation, await call(connection, request, options))

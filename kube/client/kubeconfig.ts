@@ -1,43 +1,47 @@
-import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
-import { newClusters, newContexts, newUsers, type User } from '@kubernetes/client-node/dist/config_types.js'
+import {
+  type Cluster,
+  type Context,
+  newClusters,
+  newContexts,
+  newUsers,
+  type User,
+} from '@kubernetes/client-node/dist/config_types.js'
 import * as v from 'valibot'
-import { parseDocument } from 'yaml'
 import { FinalError, messageOf } from '../../lib/errors.ts'
 import { type Access, createAccess } from './access.ts'
+import {
+  type EntryKind,
+  invalidKubeconfig,
+  type Kubeconfig,
+  type KubeconfigEntry,
+  parseParts,
+  readKubeconfig,
+} from './kubeconfig-files.ts'
+
+/** Paths of one file, or of several that are merged. */
+export type KubeconfigFiles = string | readonly string[]
 
 const text = v.pipe(v.string(), v.nonEmpty('text'))
-const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
 
 /** Only the keys that are read here; client-node parses the rest. */
-const kubeconfigSchema = v.looseObject({
-  'current-context': text,
-  contexts: v.array(v.looseObject({ name: text, context: v.looseObject({ cluster: text, user: text }) })),
-  clusters: v.array(
-    v.looseObject({
-      name: text,
-      cluster: v.looseObject({ server }),
-    }),
-  ),
-  users: v.array(v.looseObject({ name: text, user: v.nullish(v.looseObject({ tokenFile: v.optional(text) })) })),
-})
-
-type Kubeconfig = v.InferOutput<typeof kubeconfigSchema>
+const contextSchema = v.looseObject({ context: v.looseObject({ cluster: text, user: text }) })
+const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
+const clusterSchema = v.looseObject({ cluster: v.looseObject({ server }) })
+const userSchema = v.looseObject({ user: v.nullish(v.looseObject({ tokenFile: v.optional(text) })) })
 
 /**
- * Reads the kubeconfig, or without a file the ServiceAccount of this pod. Throws ConfigInvalid, whose message names the
- * file but never quotes its content.
+ * Reads the kubeconfig, or without a file the ServiceAccount of this pod. Without the name of a context, the current one
+ * counts. Throws ConfigInvalid, whose message names the file but never quotes its content.
  */
-export function loadKubeconfig(file?: string): Access {
-  return file === undefined ? fromPod() : fromFile(file)
+export function loadKubeconfig(files?: KubeconfigFiles, context?: string): Access {
+  return files === undefined ? fromPod() : fromFiles(readKubeconfig([files].flat()), context)
 }
 
-/** The namespace of the current context, as kubectl takes it. Throws ConfigInvalid. */
-export function namespaceOf(file: string): string {
-  const content = parse(file, read(file))
-  const { contexts } = readEntries(file, content)
-  return findEntry(file, 'context', contexts, content['current-context']).namespace || 'default'
+/** The namespace of the context, as kubectl takes it. Throws ConfigInvalid. */
+export function namespaceOf(files: KubeconfigFiles, context?: string): string {
+  return readContext(readKubeconfig([files].flat()), context).namespace || 'default'
 }
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
@@ -56,66 +60,58 @@ function tokenFrom(tokenFile: string): Pick<User, 'authProvider'> {
   return { authProvider: { name: 'tokenFile', config: { tokenFile } } }
 }
 
-function fromFile(file: string): Access {
-  const content = parse(file, read(file))
-  const { clusters, contexts, users } = readEntries(file, content)
-  const context = findEntry(file, 'context', contexts, content['current-context'])
-  const cluster = findEntry(file, 'cluster', clusters, context.cluster)
-  const user = findEntry(file, 'user', users, context.user)
-  const folder = dirname(resolve(file))
-  if (cluster.caFile) cluster.caFile = resolve(folder, cluster.caFile)
-  if (user.certFile) user.certFile = resolve(folder, user.certFile)
-  if (user.keyFile) user.keyFile = resolve(folder, user.keyFile)
-  return createAccess(cluster, withTokenFile(user, content, folder))
+function fromFiles(config: Kubeconfig, name: string | undefined): Access {
+  const context = readContext(config, name)
+  return createAccess(readCluster(config, context.cluster), readUser(config, context.user ?? ''))
 }
 
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new FinalError('ConfigInvalid', `cannot read the kubeconfig ${file}: ${messageOf(error)}`, { cause: error })
-  }
+function readContext(config: Kubeconfig, name = config.currentContext): Context {
+  if (name === undefined) throw invalidKubeconfig(config.files, 'current-context is missing')
+  const entry = requireEntry(config, 'context', name)
+  parseEntry(entry, contextSchema)
+  return convert(entry, newContexts)
 }
 
-function parse(file: string, content: string): Kubeconfig {
-  // Pretty errors would quote lines of the file, including tokens and keys.
-  const document = parseDocument(content, { prettyErrors: false, logLevel: 'silent' })
-  const [error] = document.errors
-  if (error) throw invalid(file, `it is not YAML (${error.code} at character ${error.pos[0]})`)
-  const result = v.safeParse(kubeconfigSchema, document.toJS())
-  if (result.success) return result.output
-  const [issue] = result.issues
-  const expected = issue.kind === 'validation' ? issue.message : issue.expected
-  throw invalid(file, `${v.getDotPath(issue) ?? 'it'} is missing or is not ${expected}`)
+function readCluster(config: Kubeconfig, name: string): Cluster {
+  const entry = requireEntry(config, 'cluster', name)
+  parseEntry(entry, clusterSchema)
+  const cluster = convert(entry, newClusters)
+  if (cluster.caFile) cluster.caFile = pathFrom(entry, cluster.caFile)
+  return cluster
 }
 
-function readEntries(file: string, { clusters, contexts, users }: Kubeconfig) {
-  try {
-    return { clusters: newClusters(clusters), contexts: newContexts(contexts), users: newUsers(users) }
-  } catch (error) {
-    throw invalid(file, messageOf(error), error)
-  }
+function readUser(config: Kubeconfig, name: string): User {
+  const entry = requireEntry(config, 'user', name)
+  const tokenFile = parseEntry(entry, userSchema).user?.tokenFile
+  const user = convert(entry, newUsers)
+  if (user.certFile) user.certFile = pathFrom(entry, user.certFile)
+  if (user.keyFile) user.keyFile = pathFrom(entry, user.keyFile)
+  if (tokenFile === undefined) return user
+  // client-node 2.0.1 does not know `tokenFile`, the key for tokens that are renewed.
+  const { token: _, ...rest } = user
+  return { ...rest, ...tokenFrom(pathFrom(entry, tokenFile)) }
 }
 
-function findEntry<T extends { readonly name: string }>(
-  file: string,
-  kind: string,
-  all: readonly T[],
-  name: string,
-): T {
-  const entry = all.find(each => each.name === name)
-  if (!entry) throw invalid(file, `there is no ${kind} ${JSON.stringify(name)}`)
+function pathFrom({ file }: KubeconfigEntry, path: string): string {
+  return resolve(dirname(resolve(file)), path)
+}
+
+function requireEntry(config: Kubeconfig, kind: EntryKind, name: string): KubeconfigEntry {
+  const entry = config.find(kind, name)
+  if (!entry) throw invalidKubeconfig(config.files, `there is no ${kind} ${JSON.stringify(name)}`)
   return entry
 }
 
-/** client-node 2.0.1 does not know `tokenFile`, the key for tokens that are renewed. */
-function withTokenFile(user: User, { users }: Kubeconfig, folder: string): User {
-  const file = users.find(({ name }) => name === user.name)?.user?.tokenFile
-  if (file === undefined) return user
-  const { token: _, ...rest } = user
-  return { ...rest, ...tokenFrom(resolve(folder, file)) }
+function parseEntry<T>({ file, title, content }: KubeconfigEntry, schema: v.GenericSchema<unknown, T>): T {
+  return parseParts(file, schema, content, title)
 }
 
-function invalid(file: string, problem: string, cause?: unknown): FinalError {
-  return new FinalError('ConfigInvalid', `the kubeconfig ${file} is not valid: ${problem}`, { cause })
+function convert<T>({ file, title, content }: KubeconfigEntry, read: (entries: readonly object[]) => readonly T[]): T {
+  try {
+    const [entry] = read([content])
+    if (entry !== undefined) return entry
+  } catch (error) {
+    throw invalidKubeconfig(file, messageOf(error), error)
+  }
+  throw invalidKubeconfig(file, `${title} is empty`)
 }

@@ -8,9 +8,9 @@ import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import { linuxSystem } from '../../recipes/system.ts'
 import type { WireProgress } from '../wire/progress.ts'
 import { chooseView, type PullIo } from './choose-view.ts'
-import { withUserKube } from './user-kube.ts'
+import { type UserKubeArguments, withUserKube } from './user-kube.ts'
 
-export interface NodesArguments {
+export interface NodesArguments extends UserKubeArguments {
   readonly image: string
   readonly flakeUrl: string
   readonly packageName?: string | undefined
@@ -20,10 +20,6 @@ export interface NodesArguments {
   readonly system?: string | undefined
   /** A label selector, or `all`. */
   readonly nodes: string
-  /** By default that of the kubeconfig's context. */
-  readonly namespace?: string | undefined
-  /** By default that of the environment, or of the user's home. */
-  readonly kubeconfig?: string | undefined
   readonly timeoutMs: number
 }
 

@@ -15,6 +15,7 @@ export interface NodesOptions extends RecipeOptions {
   readonly flake: string
   readonly nodes: string
   readonly namespace?: string
+  readonly context?: string
   readonly kubeconfig?: string
   readonly timeout: string
 }
@@ -47,8 +48,8 @@ export function checkRecipeOptions(image: string, options: RecipeOptions, comman
 
 /** Ends the command with an error if the timeout is not a duration. */
 export function readNodesOptions(image: string, options: NodesOptions, command: Command): NodesArguments {
-  const { flake: flakeUrl, package: packageName, contents, system, nodes, namespace, kubeconfig } = options
+  const { flake: flakeUrl, package: packageName, contents, system, nodes, namespace, context, kubeconfig } = options
   const timeoutMs = parseDuration(options.timeout)
   if (timeoutMs === undefined) return command.error('error: --timeout is a duration such as 30m')
-  return { image, flakeUrl, packageName, contents, system, nodes, namespace, kubeconfig, timeoutMs }
+  return { image, flakeUrl, packageName, contents, system, nodes, namespace, context, kubeconfig, timeoutMs }
 }

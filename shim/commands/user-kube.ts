@@ -1,5 +1,5 @@
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { createKube } from '../../kube/client/client.ts'
 import type { Kube, NodeLogs } from '../../kube/client/contract.ts'
 import { namespaceOf } from '../../kube/client/kubeconfig.ts'
@@ -7,6 +7,8 @@ import { namespaceOf } from '../../kube/client/kubeconfig.ts'
 export interface UserKubeArguments {
   /** By default that of the environment, or of the user's home. */
   readonly kubeconfig?: string | undefined
+  /** By default the kubeconfig's current one. */
+  readonly context?: string | undefined
   /** By default that of the kubeconfig's context. */
   readonly namespace?: string | undefined
 }
@@ -22,9 +24,10 @@ export async function withUserKube<Result>(
   args: UserKubeArguments,
   use: (user: UserKube) => Promise<Result>,
 ): Promise<Result> {
+  const { context } = args
   const kubeconfig = kubeconfigOf(args)
-  const namespace = args.namespace ?? namespaceOf(kubeconfig)
-  const kube = createKube({ kubeconfig, component: 'enbi-shim' })
+  const namespace = args.namespace ?? namespaceOf(kubeconfig, context)
+  const kube = createKube({ kubeconfig, context, component: 'enbi-shim' })
   try {
     return await use({ kube, namespace })
   } finally {
@@ -32,8 +35,8 @@ export async function withUserKube<Result>(
   }
 }
 
-/** Of several files in the environment, the first. */
-function kubeconfigOf({ kubeconfig }: UserKubeArguments): string {
-  const [first = ''] = (process.env.KUBECONFIG ?? '').split(':')
-  return kubeconfig ?? (first === '' ? join(homedir(), '.kube', 'config') : first)
+function kubeconfigOf({ kubeconfig }: UserKubeArguments): readonly string[] {
+  if (kubeconfig !== undefined) return [kubeconfig]
+  const named = (process.env.KUBECONFIG ?? '').split(delimiter).filter(file => file !== '')
+  return named.length > 0 ? named : [join(homedir(), '.kube', 'config')]
 }

@@ -1,9 +1,10 @@
-import { type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
+import type { NixBuild } from '../../kube/resources/nixbuild.ts'
 import { alignColumns } from '../../lib/text/table.ts'
 import { cleanText } from '../../lib/text/text.ts'
 import { describeSpan } from '../../lib/text/units.ts'
 import { type UserKube, type UserKubeArguments, withUserKube } from '../commands/user-kube.ts'
-import { findBuilds, parseTarget } from './target.ts'
+import { getObjects, type ObjectFormat, type ObjectSelection } from './get-objects.ts'
+import { createBuildFinder, listBuilds, noteDoubt, parseTarget } from './target.ts'
 
 export interface GetArguments extends UserKubeArguments {
   /** By default all of the namespace. */
@@ -12,29 +13,39 @@ export interface GetArguments extends UserKubeArguments {
 }
 
 export interface GetIo {
-  readonly json: boolean
+  readonly format: ObjectFormat | 'table'
   readonly output: NodeJS.WriteStream
+  /** For what is not a NixBuild. */
+  readonly notes: { write(text: string): unknown }
   readonly signal: AbortSignal
 }
 
-/** Shows NixBuilds with their nodes and progress. Throws ConfigInvalid, PullFailed and the errors of a Kube. */
-export async function getBuilds(args: GetArguments, { json, output, signal }: GetIo): Promise<void> {
-  const builds = await withUserKube(args, user => findAll(args, user, signal))
-  const { columns = Number.POSITIVE_INFINITY } = output
-  const lines = json ? builds.map(build => JSON.stringify(build)) : buildLines(builds, args, new Date(), columns)
-  output.write(lines.map(line => `${line}\n`).join(''))
+/**
+ * Shows NixBuilds with their nodes and progress, or as objects. Throws RecipeInvalid, ConfigInvalid, PullFailed and the
+ * errors of a Kube.
+ */
+export async function getBuilds(args: GetArguments, { format, output, ...io }: GetIo): Promise<void> {
+  const target = args.target === undefined ? undefined : parseTarget(args.target)
+  const selection = { target, allNamespaces: args.allNamespaces }
+  const text = await withUserKube(args, async user => {
+    if (format !== 'table') return getObjects(selection, user, { ...io, format })
+    const { columns = Number.POSITIVE_INFINITY } = output
+    const lines = buildLines(await findAll(selection, user, io), args, new Date(), columns)
+    return lines.map(line => `${line}\n`).join('')
+  })
+  output.write(text)
 }
 
 async function findAll(
-  { target, allNamespaces }: GetArguments,
+  { target, allNamespaces }: ObjectSelection,
   user: UserKube,
-  signal: AbortSignal,
+  { notes, signal }: Pick<GetIo, 'notes' | 'signal'>,
 ): Promise<readonly NixBuild[]> {
-  if (target !== undefined) return findBuilds(parseTarget(target), user, signal)
-  const found: NixBuild[] = []
-  const selection = allNamespaces ? {} : { namespace: user.namespace }
-  await user.kube.list(nixBuilds, selection, build => found.push(build), { signal })
-  return found
+  if (target === undefined)
+    return listBuilds({ ...user, namespace: allNamespaces ? undefined : user.namespace }, signal)
+  const { builds, doubt } = await createBuildFinder(target, user).find(signal)
+  if (doubt !== undefined) noteDoubt(doubt, notes)
+  return builds
 }
 
 /** A line for each NixBuild, no longer than `width`. */

@@ -7,7 +7,7 @@ import { type UserKube, type UserKubeArguments, withUserKube } from '../commands
 import { parseRunId } from '../wire/run-id.ts'
 import { followBuild } from './follow-build.ts'
 import { createTailReader } from './tail.ts'
-import { findBuilds, parseTarget } from './target.ts'
+import { createBuildFinder, noteDoubt, parseTarget } from './target.ts'
 import { createWholeLog, type LoggedRun, type WholeLog } from './whole-log.ts'
 
 export interface LogsArguments extends UserKubeArguments {
@@ -29,7 +29,8 @@ export interface LogsIo {
 export async function showLogs({ target, follow, ...args }: LogsArguments, io: LogsIo): Promise<void> {
   const parsed = parseTarget(target)
   await withUserKube(args, async user => {
-    const builds = await findBuilds(parsed, user, io.signal)
+    const { builds, doubt } = await createBuildFinder(parsed, user).find(io.signal)
+    if (doubt !== undefined) noteDoubt(doubt, io.notes)
     if (follow) return followLog(chooseOne(builds), user, io)
     for (const build of builds) {
       if (builds.length > 1) io.notes.write(`==> ${build.metadata.name} <==\n`)

@@ -24,9 +24,10 @@ export const program = new Command('kubectl nixbuild')
 const recipe = recipeOptions()
 const where = () => ({
   namespace: new Option('-n, --namespace <namespace>', "namespace (default: that of the kubeconfig's context)"),
+  context: new Option('--context <name>', 'context of the kubeconfig (default: its current context)'),
   kubeconfig: new Option(
     '--kubeconfig <file>',
-    'kubeconfig of the API server (default: $KUBECONFIG or ~/.kube/config)',
+    'kubeconfig of the API server (default: the files of $KUBECONFIG, or ~/.kube/config)',
   ),
 })
 
@@ -36,12 +37,17 @@ program
   .argument('[name]', 'NixBuild, or pod/NAME for those of its images (default: all of the namespace)')
   .addOption(where().namespace)
   .option('-A, --all-namespaces', 'those of all namespaces')
+  .addOption(where().context)
   .addOption(where().kubeconfig)
-  .addOption(new Option('--json', 'print one NixBuild per line as JSON'))
-  .action(async (target, { namespace, kubeconfig, allNamespaces = false, json = false }) => {
+  .addOption(new Option('-o, --output <format>', 'print the objects as kubectl get does').choices(['json', 'yaml']))
+  .addOption(new Option('--json', 'print one NixBuild per line as JSON').conflicts('output'))
+  .action(async (target, { namespace, context, kubeconfig, allNamespaces = false, output, json }, command) => {
+    if (target !== undefined && allNamespaces)
+      return command.error('error: a NAME is one of a single namespace: give --namespace in place of --all-namespaces')
     const { getBuilds } = await import('./get.ts')
-    const io = { json, output: process.stdout, signal: terminationSignal() }
-    await getBuilds({ target, namespace, kubeconfig, allNamespaces }, io)
+    const format = json ? 'lines' : (output ?? 'table')
+    const io = { format, output: process.stdout, notes: process.stderr, signal: terminationSignal() }
+    await getBuilds({ target, namespace, context, kubeconfig, allNamespaces }, io)
   })
 
 program
@@ -49,15 +55,16 @@ program
   .description('show the progress of a build until it ends')
   .argument('<name>', 'NixBuild, or pod/NAME for all of its images')
   .addOption(where().namespace)
+  .addOption(where().context)
   .addOption(where().kubeconfig)
   .option('--timeout <duration>', 'how long to wait; the nodes continue after it', '1h')
   .addOption(new Option('--json', 'print one JSON object per line'))
-  .action(async (target, { namespace, kubeconfig, timeout, json = false }, command) => {
+  .action(async (target, { namespace, context, kubeconfig, timeout, json = false }, command) => {
     const timeoutMs = parseDuration(timeout)
     if (timeoutMs === undefined) return command.error('error: --timeout is a duration such as 30m')
     const { waitForBuilds } = await import('./wait.ts')
     const io = { json, output: process.stdout, notes: process.stderr, signal: terminationSignal() }
-    await waitForBuilds({ target, namespace, kubeconfig, timeoutMs }, io)
+    await waitForBuilds({ target, namespace, context, kubeconfig, timeoutMs }, io)
   })
 
 program
@@ -66,11 +73,12 @@ program
   .argument('<name>', 'NixBuild, or pod/NAME for those of its images')
   .option('-f, --follow', 'show the log as it grows, from whichever node builds, until the build ends')
   .addOption(where().namespace)
+  .addOption(where().context)
   .addOption(where().kubeconfig)
-  .action(async (target, { namespace, kubeconfig, follow = false }) => {
+  .action(async (target, { namespace, context, kubeconfig, follow = false }) => {
     const { showLogs } = await import('./logs.ts')
     const io = { output: process.stdout, notes: process.stderr, signal: terminationSignal() }
-    await showLogs({ target, namespace, kubeconfig, follow }, io)
+    await showLogs({ target, namespace, context, kubeconfig, follow }, io)
   })
 
 program
@@ -78,10 +86,11 @@ program
   .description('say what a pod waits for, and the way out')
   .argument('<pod>', 'pod/NAME')
   .addOption(where().namespace)
+  .addOption(where().context)
   .addOption(where().kubeconfig)
-  .action(async (target, { namespace, kubeconfig }) => {
+  .action(async (target, { namespace, context, kubeconfig }) => {
     const { why } = await import('./why.ts')
-    process.stdout.write(`${await why({ target, namespace, kubeconfig }, terminationSignal())}\n`)
+    process.stdout.write(`${await why({ target, namespace, context, kubeconfig }, terminationSignal())}\n`)
   })
 
 program
@@ -97,6 +106,7 @@ program
     "namespace of the NixBuild, which the policy is matched against (default: that of the kubeconfig's context)",
   )
   .requiredOption('--nodes <selector>', 'nodes with these labels, such as "pool=web,!spot", or all')
+  .addOption(where().context)
   .addOption(where().kubeconfig)
   .option('--timeout <duration>', 'how long to wait for the nodes, which continue after it', '1h')
   .addOption(new Option('--json', 'print one JSON object per line'))

@@ -1,7 +1,10 @@
 import { type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { type Pod, pods } from '../../kube/resources/pod.ts'
 import { FinalError, RetryableError } from '../../lib/errors.ts'
+import { cleanText } from '../../lib/text/text.ts'
 import type { UserKube } from '../commands/user-kube.ts'
-import { buildsOfPod, type Pod, pods } from './pod.ts'
+import { buildsOfPod, type Doubt, nameBuilds, type PodBuilds } from './pod/pod-builds.ts'
+import { createSystemReader } from './pod/pod-system.ts'
 
 /** What `NAME` or `pod/NAME` on the command line stands for. */
 export type Target = { readonly build: string } | { readonly pod: string }
@@ -24,28 +27,45 @@ function isName(text: string): boolean {
   return text.length <= 253 && /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(text)
 }
 
-/** The NixBuilds that a target stands for: of a pod, those of its images. Throws PullFailed if there are none. */
-export async function findBuilds(target: Target, user: UserKube, signal: AbortSignal): Promise<readonly NixBuild[]> {
-  const found = await findBuildsOrNone(target, user, signal)
-  if (found.length > 0 || !('pod' in target)) return found
-  return missing(
-    `no NixBuild of the namespace ${user.namespace} is for an image of pod/${target.pod}: kubectl nixbuild why pod/${target.pod} says more`,
-  )
+/** Finds the NixBuilds that a target stands for: of a pod, those of its images. */
+export interface BuildFinder {
+  /** Throws PullFailed if there are none. */
+  find(signal: AbortSignal): Promise<PodBuilds>
+  /** `find` for a pod whose NixBuilds may still come. Throws PullFailed if there is no such NixBuild or pod. */
+  findOrNone(signal: AbortSignal): Promise<PodBuilds>
 }
 
-/** `findBuilds` for a pod whose NixBuilds may still come. Throws PullFailed if there is no such NixBuild or pod. */
-export async function findBuildsOrNone(
-  target: Target,
-  user: UserKube,
-  signal: AbortSignal,
-): Promise<readonly NixBuild[]> {
+export function createBuildFinder(target: Target, user: UserKube): BuildFinder {
   const { kube, namespace } = user
-  if ('build' in target) {
-    const build = await kube.get(nixBuilds, { namespace, name: target.build }, { signal })
-    return [build ?? missing(`there is no NixBuild ${target.build} in the namespace ${namespace}`)]
+  const readSystem = createSystemReader(user)
+
+  async function findOrNone(signal: AbortSignal): Promise<PodBuilds> {
+    if ('build' in target) {
+      const build = await kube.get(nixBuilds, { namespace, name: target.build }, { signal })
+      return { builds: [build ?? missingBuild(target.build, user)], others: [] }
+    }
+    const pod = await getPod(target.pod, user, signal)
+    const [all, system] = await Promise.all([listBuilds(user, signal), readSystem(pod, signal)])
+    return buildsOfPod(pod, all, system)
   }
-  const pod = await getPod(target.pod, user, signal)
-  return buildsOfPod(pod, await listBuilds(user, signal))
+
+  return {
+    findOrNone,
+    async find(signal) {
+      const found = await findOrNone(signal)
+      if (found.builds.length > 0 || !('pod' in target)) return found
+      const { others } = found
+      const more = others.length > 0 ? ` and the system of its node, only ${nameBuilds(others)}` : ''
+      return missing(
+        `no NixBuild of the namespace ${namespace} is for an image of pod/${target.pod}${more}: kubectl nixbuild why pod/${target.pod} says more`,
+      )
+    },
+  }
+}
+
+/** Says that some of the builds may not be those of the pod, and the way out. */
+export function noteDoubt({ text }: Doubt, notes: { write(text: string): unknown }): void {
+  notes.write(`all follow: ${cleanText(text)}; name one in place of the pod to choose\n`)
 }
 
 /** Throws PullFailed. */
@@ -54,10 +74,19 @@ export async function getPod(name: string, { kube, namespace }: UserKube, signal
   return pod ?? missing(`there is no pod ${name} in the namespace ${namespace}`)
 }
 
-export async function listBuilds({ kube, namespace }: UserKube, signal: AbortSignal): Promise<NixBuild[]> {
+/** Without a namespace, those of all. */
+export async function listBuilds(
+  { kube, namespace }: Pick<UserKube, 'kube'> & { readonly namespace: string | undefined },
+  signal: AbortSignal,
+): Promise<NixBuild[]> {
   const found: NixBuild[] = []
   await kube.list(nixBuilds, { namespace }, build => found.push(build), { signal })
   return found
+}
+
+/** Throws PullFailed. */
+export function missingBuild(name: string, { namespace }: Pick<UserKube, 'namespace'>): never {
+  return missing(`there is no NixBuild ${name} in the namespace ${namespace}`)
 }
 
 function missing(message: string): never {

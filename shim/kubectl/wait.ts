@@ -1,6 +1,6 @@
 import { isFinished, type NixBuild } from '../../kube/resources/nixbuild.ts'
 import { callerLeft } from '../../lib/async/bounded-wait.ts'
-import { pause } from '../../lib/async/retry.ts'
+import { pause, retry } from '../../lib/async/retry.ts'
 import { RetryableError, toShimError } from '../../lib/errors.ts'
 import { isRedrawable } from '../../lib/text/terminal.ts'
 import { cleanText } from '../../lib/text/text.ts'
@@ -10,8 +10,10 @@ import type { PullView } from '../commands/pull-view.ts'
 import { type UserKube, type UserKubeArguments, withUserKube } from '../commands/user-kube.ts'
 import { readProgress } from '../wire/read-progress.ts'
 import { followBuild } from './follow-build.ts'
+import { createOutage } from './outage.ts'
+import type { PodBuilds } from './pod/pod-builds.ts'
 import { createTailReader } from './tail.ts'
-import { findBuildsOrNone, parseTarget, type Target } from './target.ts'
+import { type BuildFinder, createBuildFinder, noteDoubt, parseTarget, type Target } from './target.ts'
 
 export interface WaitArguments extends UserKubeArguments {
   readonly target: string
@@ -43,17 +45,36 @@ const ASK_AGAIN_MS = 1000
 
 /** The NixBuilds of a new pod come a moment after it, and not all at the same time: it looks again after each end. */
 export async function waitForAll(target: Target, user: UserKube, io: WaitIo): Promise<void> {
+  const { signal } = io
+  const finder = createBuildFinder(target, user)
   const ended = new Set<string>()
-  while (!io.signal.aborted) {
-    const builds = await findBuildsOrNone(target, user, io.signal)
-    const next = builds.find(({ metadata: { uid } }) => !ended.has(uid))
+  let isDoubtNoted = false
+  // An API server that does not answer the first time may be a wrong address.
+  for (let found = await finder.findOrNone(signal); !signal.aborted; found = await findAgain(finder, io)) {
+    const { builds, doubt } = found
+    if (doubt?.isEarly === false && !isDoubtNoted) {
+      noteDoubt(doubt, io.notes)
+      isDoubtNoted = true
+    }
+    const next = doubt?.isEarly ? undefined : builds.find(({ metadata: { uid } }) => !ended.has(uid))
     if (next !== undefined) {
       await showUntilEnd(next, user, io)
+      if ('build' in target) return
       ended.add(next.metadata.uid)
-    } else if (ended.size > 0) return
-    else await pause(ASK_AGAIN_MS, io.signal)
+    } else if (ended.size > 0 && !doubt?.isEarly) return
+    else await pause(ASK_AGAIN_MS, signal)
   }
-  throw callerLeft(io.signal)
+  throw callerLeft(signal)
+}
+
+/** Waits for an API server that is away. */
+export async function findAgain(
+  { findOrNone }: Pick<BuildFinder, 'findOrNone'>,
+  { notes, signal }: Pick<WaitIo, 'notes' | 'signal'>,
+): Promise<PodBuilds> {
+  const outage = createOutage({ onAway: note => notes.write(`${note}\n`), signal })
+  const plan = { isTemporary: () => true, beforeNext: (_: number, error: unknown) => outage.endure(error) }
+  return retry(() => findOrNone(signal), plan)
 }
 
 async function showUntilEnd(build: NixBuild, user: UserKube, { json, output, notes, signal }: WaitIo): Promise<void> {

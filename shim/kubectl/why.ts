@@ -1,12 +1,16 @@
 import type { NixBuild } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { nixNodes } from '../../kube/resources/nixnode.ts'
-import { FinalError, ShimError } from '../../lib/errors.ts'
+import type { Pod } from '../../kube/resources/pod.ts'
+import { FinalError } from '../../lib/errors.ts'
 import { pushBounded } from '../../lib/text/text.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
 import { type UserKube, type UserKubeArguments, withUserKube } from '../commands/user-kube.ts'
-import { explainPod } from './explain-pod.ts'
-import { buildsOfPod, type Pod, type PodEvent, podEvents } from './pod.ts'
+import { allowed } from './pod/allowed.ts'
+import { explainPod } from './pod/explain-pod.ts'
+import { buildsOfPod } from './pod/pod-builds.ts'
+import { type PodEvent, podEvents } from './pod/pod-event.ts'
+import { createSystemReader } from './pod/pod-system.ts'
 import { getPod, listBuilds, parseTarget } from './target.ts'
 
 export interface WhyArguments extends UserKubeArguments {
@@ -19,23 +23,14 @@ export async function why(args: WhyArguments, signal: AbortSignal): Promise<stri
   if (!('pod' in target)) throw new FinalError('RecipeInvalid', 'expected pod/NAME')
   return withUserKube(args, async user => {
     const pod = await getPod(target.pod, user, signal)
-    const builds = buildsOfPod(pod, await listBuilds(user, signal))
+    const [all, system] = await Promise.all([listBuilds(user, signal), createSystemReader(user)(pod, signal)])
+    const found = buildsOfPod(pod, all, system)
     const [onNode, events] = await Promise.all([
-      allowed(progressOnNode(pod, builds, user, signal)),
+      allowed(progressOnNode(pod, found.builds, user, signal)),
       allowed(eventsOf(pod, user, signal)),
     ])
-    return explainPod({ pod, builds, onNode, events, now: new Date() })
+    return explainPod({ pod, ...found, onNode, events, now: new Date() })
   })
-}
-
-/** Undefined if the user has no right to it: the rest says enough. */
-async function allowed<Result>(asked: Promise<Result>): Promise<Result | undefined> {
-  try {
-    return await asked
-  } catch (error) {
-    if (error instanceof ShimError && error.code === 'ClusterRefused') return undefined
-    throw error
-  }
 }
 
 /** What the pod's own node says, which is newer than the NixBuild. */

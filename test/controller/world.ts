@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { createKube } from '../../kube/client/client.ts'
 import type { Kind, Kube, ObjectName } from '../../kube/client/contract.ts'
-import { conditionSchema } from '../../kube/resources/condition.ts'
 import { microTime } from '../../kube/resources/lease.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
 import { SHIM, SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { type NixBuild, type NixBuildSpec, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { type NixNode, type NodeBuild, nixNodes } from '../../kube/resources/nixnode.ts'
+import { type Pod, pods } from '../../kube/resources/pod.ts'
 import { recipeKey } from '../../recipes/recipe.ts'
 import { type Cluster, startCluster } from '../cluster/cluster.ts'
 import type { ControlPlane } from '../cluster/control-plane.ts'
@@ -37,7 +37,7 @@ export interface World extends AsyncDisposable {
   removeNode(node: string): Promise<void>
   /** Adds an annotated pod that is bound to the node. */
   addPod(namespace: string, node: string, options?: PodOptions): Promise<ObjectName>
-  pod(name: ObjectName): Promise<PodNow | undefined>
+  pod(name: ObjectName): Promise<Pod | undefined>
   build(name: ObjectName): Promise<NixBuild | undefined>
   builds(namespace: string): Promise<NixBuild[]>
   /** Adds a NixBuild made by hand, by default with a random name. */
@@ -80,13 +80,6 @@ export interface PodOptions {
   /** A pod with finalizers stays when it is deleted, as one does whose kubelet still waits. */
   readonly finalizers?: readonly string[]
 }
-
-const podSchema = v.object({
-  metadata: metadataSchema,
-  status: v.optional(v.object({ conditions: v.optional(v.array(conditionSchema), []) }), {}),
-})
-export type PodNow = v.InferOutput<typeof podSchema>
-const pods = kind<PodNow>('v1', 'Pod', 'pods', podSchema)
 
 const eventSchema = v.object({
   involvedObject: v.object({ kind: v.string(), name: v.string() }),

@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { stringify } from 'yaml'
-import { loadKubeconfig } from '../../../kube/client/kubeconfig.ts'
+import { loadKubeconfig, namespaceOf } from '../../../kube/client/kubeconfig.ts'
 
 const SECRET = 'a-token-that-nobody-may-see'
 const GOOD = {
@@ -49,14 +49,15 @@ test('a kubeconfig may name a token file that does not exist yet', async () => {
 })
 
 test.each([
-  ['nothing', '', /it is missing or is not Object/],
+  ['nothing', '', /current-context is missing/],
+  ['a text', 'text', /it is missing or is not Object/],
   ['invalid YAML', `users: [{ token: ${SECRET} }`, /is not YAML \(\w+ at character \d+\)/],
   ['a list', '[]', /current-context/],
   ['no current context', stringify({ ...GOOD, 'current-context': undefined }), /current-context/],
   ['a missing context', stringify({ ...GOOD, 'current-context': 'y' }), /no context "y"/],
   ['a missing cluster', stringify({ ...GOOD, clusters: [] }), /no cluster "c"/],
   ['a missing user', stringify({ ...GOOD, users: [] }), /no user "u"/],
-  ['a server that is not a URL', withServer('https://'), /clusters\.0\.cluster\.server is missing or is not https/],
+  ['a server that is not a URL', withServer('https://'), /cluster "c": cluster\.server is missing or is not https/],
   ['a server without TLS', withServer('http://api.example'), /https:\/\//],
   [
     'a token file that is not text',
@@ -76,6 +77,54 @@ test('a missing kubeconfig is rejected by name', () => {
   expect(thrownBy(() => loadKubeconfig('/no/such/kubeconfig'))).toMatchObject({
     code: 'ConfigInvalid',
     message: expect.stringMatching(/cannot read the kubeconfig \/no\/such\/kubeconfig: ENOENT/),
+  })
+})
+
+test('entries that the context does not use may have any content', async () => {
+  const clusters = [...GOOD.clusters, { name: 'other', cluster: { server: 'http://127.0.0.1:8001' } }]
+  await using file = await write(stringify({ ...GOOD, clusters, users: [...GOOD.users, { name: 'other' }] }))
+  expect(loadKubeconfig(file.path).getCurrentCluster()?.server).toBe('https://api.example:6443')
+})
+
+describe('several kubeconfigs', () => {
+  const other = {
+    'current-context': 'y',
+    clusters: [
+      { name: 'c', cluster: { server: 'https://late.example' } },
+      { name: 'd', cluster: { server: 'https://other.example', 'certificate-authority': 'ca.crt' } },
+    ],
+    users: [{ name: 'v', user: { tokenFile: 'token' } }],
+    contexts: [{ name: 'y', context: { cluster: 'd', user: 'v', namespace: 'team' } }],
+  }
+
+  test('are merged: the first that has a name wins, and paths are relative to the file that has them', async () => {
+    await using one = await write(stringify(GOOD))
+    await using two = await write(stringify(other))
+    await writeFile(join(two.dir, 'ca.crt'), 'some certificate')
+    await writeFile(join(two.dir, 'token'), 'of two')
+    const files = [one.path, two.path]
+    expect(loadKubeconfig(files).getCurrentCluster()?.server).toBe('https://api.example:6443')
+    expect(namespaceOf(files)).toBe('default')
+    const chosen = loadKubeconfig(files, 'y')
+    expect(chosen.getCurrentCluster()?.server).toBe('https://other.example')
+    expect(await headersOf(chosen)).toEqual({ Authorization: 'Bearer of two' })
+    expect(namespaceOf(files, 'y')).toBe('team')
+    expect(loadKubeconfig([two.path, one.path], 'x').getCurrentCluster()?.server).toBe('https://late.example')
+  })
+
+  test('may have one that is empty or does not exist, and need a current context in one of them', async () => {
+    await using one = await write('')
+    await using two = await write(stringify(other))
+    const none = join(one.dir, 'none')
+    expect(namespaceOf([none, one.path, two.path])).toBe('team')
+    expect(thrownBy(() => loadKubeconfig([none, one.path]))).toMatchObject({
+      message: expect.stringContaining(`${none}, ${one.path} is not valid: current-context is missing`),
+    })
+    expect(thrownBy(() => loadKubeconfig([none, none]))).toMatchObject({ message: expect.stringContaining('ENOENT') })
+    expect(thrownBy(() => loadKubeconfig(two.path, 'z'))).toMatchObject({
+      code: 'ConfigInvalid',
+      message: expect.stringContaining('there is no context "z"'),
+    })
   })
 })
 

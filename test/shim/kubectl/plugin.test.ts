@@ -1,10 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parse, stringify } from 'yaml'
 import type { Kube, ObjectName } from '../../../kube/client/contract.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
+import { nixNodes } from '../../../kube/resources/nixnode.ts'
 import type { Cluster } from '../../cluster/cluster.ts'
 import { installPlugin } from '../../cluster/kubectl-plugin.ts'
 import { useCluster } from '../../cluster/use-cluster.ts'
@@ -13,6 +15,7 @@ let cluster: Cluster
 let admin: Kube
 let namespace: string
 let dir: string
+let plugins: string
 /** Runs the plugin in the real kubectl, as a user with the role `view` in the namespace. */
 let plugin: (...args: string[]) => Promise<string>
 let pluginWithNotes: (...args: string[]) => Promise<{ readonly stdout: string; readonly stderr: string }>
@@ -24,7 +27,7 @@ beforeAll(async () => {
   admin = cluster.client()
   namespace = await cluster.createNamespace()
   dir = await mkdtemp(join(tmpdir(), 'enbi-kubectl-'))
-  const plugins = await installPlugin(dir)
+  plugins = await installPlugin(dir)
   const viewer = { name: `viewer-of-${namespace}` }
   const kubeconfig = await cluster.kubeconfig(viewer)
   await cluster.kubectl([
@@ -55,9 +58,9 @@ const recipeOf = (name: string) => ({
   system: 'x86_64-linux',
 })
 
-async function addBuild(name: string, status: object): Promise<ObjectName> {
+async function addBuild(name: string, status: object, spec: object = {}): Promise<ObjectName> {
   const build = { namespace, name }
-  await admin.create(nixBuilds, { ...build, body: { spec: recipeOf(name) } })
+  await admin.create(nixBuilds, { ...build, body: { spec: { ...recipeOf(name), ...spec } } })
   await setStatus(build, status)
   return build
 }
@@ -68,10 +71,23 @@ async function setStatus(build: ObjectName, status: object): Promise<void> {
   await admin.patch(nixBuilds, object, { type: 'merge', subresource: 'status', fieldManager: 'test' })
 }
 
-async function addPod(name: string, ...others: string[]): Promise<void> {
+interface PodParts {
+  readonly others?: readonly string[]
+  readonly nodeName?: string
+}
+
+async function addPod(name: string, { others = [], nodeName = 'none' }: PodParts = {}): Promise<void> {
   const containers = [name, ...others].map(each => ({ name: each, image: recipeOf(each).imageTag }))
-  const spec = { nodeName: 'none', containers }
+  const spec = { nodeName, containers }
   await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace }, spec })
+}
+
+/** As the shim of a node does. */
+async function addNixNode(name: string, system: string): Promise<AsyncDisposable> {
+  await admin.create(nixNodes, { name, body: { spec: {} } })
+  const object = { name, body: { status: { system } } }
+  await admin.patch(nixNodes, object, { type: 'merge', subresource: 'status', fieldManager: 'test' })
+  return { [Symbol.asyncDispose]: () => admin.delete(nixNodes, { name }) }
 }
 
 const condition = (type: string, status: string, message: string) => ({
@@ -88,13 +104,57 @@ describe('kubectl nixbuild, for a user with the role view', () => {
         /^listed +registry\.example\/team\/listed:1 +Building +node-1 +\d+ s +building 3 of 7, hello$/,
       ),
     )
-    const [object = ''] = (await plugin('get', 'listed', '--json')).split('\n')
-    expect(JSON.parse(object)).toMatchObject({ metadata: { name: 'listed' }, status: { buildNode: 'node-1' } })
     await expect(plugin('get', 'missing')).rejects.toMatchObject({
       exitCode: 1,
       stderr: `kubectl nixbuild: there is no NixBuild missing in the namespace ${namespace}`,
     })
     await expect(plugin('get', 'node/missing')).rejects.toMatchObject({ exitCode: 2 })
+  })
+
+  it('get prints objects as kubectl does', async () => {
+    await addBuild('whole', { status: 'Failed', logTail: 'on\nno' })
+    await addBuild('second', {})
+    await addPod('whole', { others: ['second'] })
+    const kubectlGet = async (...args: string[]) =>
+      JSON.parse(await cluster.kubectl(['get', 'nixbuild', ...args, '-n', namespace, '-o', 'json']))
+    const whole = await kubectlGet('whole')
+    expect(JSON.parse(await plugin('get', 'whole', '-o', 'json'))).toEqual(whole)
+    expect(parse(await plugin('get', 'whole', '-o', 'yaml'), { version: '1.1' })).toEqual(whole)
+    expect(JSON.parse(await plugin('get', 'whole', '--json'))).toEqual(whole)
+    expect(JSON.parse(await plugin('get', '-o', 'json'))).toEqual(await kubectlGet())
+    expect(JSON.parse(await plugin('get', 'pod/whole', '-o', 'json'))).toEqual(await kubectlGet('second', 'whole'))
+    expect((await plugin('get', 'pod/whole', '--json')).split('\n')).toHaveLength(2)
+    await expect(plugin('get', 'missing', '-o', 'json')).rejects.toMatchObject({
+      exitCode: 1,
+      stderr: `kubectl nixbuild: there is no NixBuild missing in the namespace ${namespace}`,
+    })
+    await expect(plugin('get', 'whole', '-A')).rejects.toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('give --namespace in place of --all-namespaces'),
+    })
+  })
+
+  it('get takes a context of several kubeconfigs', async () => {
+    const files = [join(dir, 'first'), join(dir, 'missing'), join(dir, 'second')]
+    const inContext = (context: string, ...args: string[]) =>
+      cluster.kubectl(['nixbuild', 'get', 'whole', '--context', context, ...args], {
+        ...{ plugins, kubeconfig: files.join(':') },
+      })
+    const { server, token, certificate } = cluster.access
+    const there = { server, 'certificate-authority-data': Buffer.from(certificate).toString('base64') }
+    const first = { clusters: [{ name: 'here', cluster: there }], 'current-context': 'away', contexts: null }
+    const second = {
+      clusters: [{ name: 'here', cluster: { server: 'https://127.0.0.1:1' } }],
+      users: [{ name: 'me', user: { token } }],
+      contexts: [{ name: 'mine', context: { cluster: 'here', user: 'me', namespace } }],
+    }
+    await writeFile(join(dir, 'first'), stringify(first))
+    await writeFile(join(dir, 'second'), stringify(second))
+    expect(await inContext('mine')).toContain('whole')
+    await expect(inContext('none')).rejects.toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringMatching(/there is no context "none"$/),
+    })
   })
 
   it('wait shows the progress and the log until the build of a pod has ended', async () => {
@@ -115,7 +175,7 @@ describe('kubectl nixbuild, for a user with the role view', () => {
   })
 
   it('wait also shows builds that come while another runs, and fails for a pod that does not exist', async () => {
-    await addPod('early', 'later')
+    await addPod('early', { others: ['later'] })
     const early = await addBuild('early', { status: 'Building', progress: 'building 3 of 7, hello' })
     const images = new Set<string>()
     for await (const line of pluginLines('wait', 'pod/early', '--json')) {
@@ -165,5 +225,34 @@ describe('kubectl nixbuild, for a user with the role view', () => {
     )
     await expect(plugin('why', 'pod/missing')).rejects.toMatchObject({ exitCode: 1 })
     await expect(plugin('why', 'puzzling')).rejects.toMatchObject({ exitCode: 2 })
+  })
+})
+
+describe('kubectl nixbuild, in a namespace with NixBuilds for several systems', () => {
+  it('shows those for the system of the node of a pod, and says so if it cannot be read', async () => {
+    const node = `arm-of-${namespace}`
+    await using _nixNode = await addNixNode(node, 'aarch64-linux')
+    const { imageTag } = recipeOf('mixed')
+    await addBuild('mixed-x86', { status: 'Failed', logTail: 'for x86' }, { imageTag })
+    const building = { status: 'Building', progress: 'building 3 of 7, hello', logTail: 'for arm' }
+    const arm = await addBuild('mixed-arm', building, { imageTag, system: 'aarch64-linux' })
+    await addPod('mixed', { nodeName: node })
+    const asAdmin = { kubeconfig: cluster.adminKubeconfig, plugins }
+    const forAdmin = (...args: string[]) => cluster.kubectl(['nixbuild', ...args, '-n', namespace], asAdmin)
+    expect(await forAdmin('why', 'pod/mixed')).toMatch(/ is being built \(building 3 of 7, hello\)/)
+    expect(await forAdmin('logs', 'pod/mixed')).toBe('for arm')
+
+    const both = new RegExp(`mixed-arm for aarch64-linux.*mixed-x86 for x86_64-linux.*${node}`)
+    expect(await plugin('why', 'pod/mixed')).toMatch(both)
+    const { stdout, stderr } = await pluginWithNotes('logs', 'pod/mixed')
+    expect(stdout.split('\n').toSorted()).toEqual(['for arm', 'for x86'])
+    expect(stderr).toMatch(both)
+    await expect(plugin('wait', 'pod/mixed', '--timeout=2s')).rejects.toMatchObject({
+      stderr: expect.stringMatching(both),
+    })
+    // What a NixBuild says about the node is enough.
+    await setStatus(arm, { ...building, status: 'Succeeded', imageDigest: 'sha256:1', buildNode: node })
+    expect(await plugin('logs', 'pod/mixed')).toBe('for arm')
+    expect(await plugin('wait', 'pod/mixed')).toContain('sha256:1')
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
-import { explainPod, type PodFacts } from '../../../shim/kubectl/explain-pod.ts'
-import { buildsOfPod, pods } from '../../../shim/kubectl/pod.ts'
+import { nixBuilds } from '../../../../kube/resources/nixbuild.ts'
+import { pods } from '../../../../kube/resources/pod.ts'
+import { explainPod, type PodFacts } from '../../../../shim/kubectl/pod/explain-pod.ts'
 
 const IMAGE = 'registry.example/team/app:1'
 const NOW = new Date('2026-01-01T00:10:00Z')
@@ -39,7 +39,7 @@ const waiting = (reason: string, message = '') => ({
 })
 
 const explain = (facts: Partial<PodFacts>) =>
-  explainPod({ pod: pod(), builds: [], onNode: undefined, events: [], now: NOW, ...facts })
+  explainPod({ pod: pod(), builds: [], others: [], onNode: undefined, events: [], now: NOW, ...facts })
 
 describe('what a pod waits for, and the way out', () => {
   it.each<[what: string, facts: Partial<PodFacts>, ...parts: string[]]>([
@@ -137,6 +137,23 @@ describe('what a pod waits for, and the way out', () => {
       'container app: ImagePullBackOff: not found. No annotation and no NixBuild makes this image',
     ],
     [
+      'another node, as its NixBuilds are for another system',
+      {
+        pod: pod({ meta: { annotations: {} }, status: waiting('ImagePullBackOff', 'not found') }),
+        others: [build({}, { system: 'aarch64-linux' })],
+      },
+      'node-1 has another system than the NixBuilds of its images, app-1 for aarch64-linux: run the pod',
+    ],
+    [
+      'one of several builds, of which nobody says the system',
+      {
+        builds: [build({ status: 'Building', progress: 'building 1 of 7' })],
+        doubt: { text: 'nobody knows', isEarly: false },
+      },
+      'is being built (building 1 of 7).',
+      'This may be about another system: nobody knows.',
+    ],
+    [
       'no image, because it crashes',
       {
         pod: pod({ status: waiting('CrashLoopBackOff', 'back-off') }),
@@ -155,15 +172,5 @@ describe('what a pod waits for, and the way out', () => {
     for (const part of parts) expect(text).toContain(part)
     expect(text).not.toContain('\n')
     expect(text).toMatch(/^pod\/web .*[.]$/)
-  })
-})
-
-describe('the NixBuilds of a pod', () => {
-  it('are those of its images, unless an annotation has another recipe', () => {
-    const own = build({})
-    const other = build({}, { packageName: 'other' })
-    const elsewhere = build({}, { imageTag: 'registry.example/team/other:1' })
-    expect(buildsOfPod(pod(), [own, other, elsewhere])).toEqual([own])
-    expect(buildsOfPod(pod({ meta: { annotations: {} } }), [own, other, elsewhere])).toEqual([own, other])
   })
 })

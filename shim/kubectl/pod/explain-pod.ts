@@ -1,14 +1,14 @@
-import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
-import type { NixBuild } from '../../kube/resources/nixbuild.ts'
-import { cleanText } from '../../lib/text/text.ts'
-import { describeSpan } from '../../lib/text/units.ts'
-import { isRecipeAnnotation } from '../../recipes/annotations.ts'
-import type { Pod, PodEvent } from './pod.ts'
+import { IMAGE_BUILT_CONDITION } from '../../../kube/resources/names.ts'
+import type { NixBuild } from '../../../kube/resources/nixbuild.ts'
+import type { Pod } from '../../../kube/resources/pod.ts'
+import { cleanText } from '../../../lib/text/text.ts'
+import { describeSpan } from '../../../lib/text/units.ts'
+import { isRecipeAnnotation } from '../../../recipes/annotations.ts'
+import { nameBuilds, type PodBuilds } from './pod-builds.ts'
+import type { PodEvent } from './pod-event.ts'
 
-export interface PodFacts {
+export interface PodFacts extends PodBuilds {
   readonly pod: Pod
-  /** The NixBuilds of its images. */
-  readonly builds: readonly NixBuild[]
   /** What the NixNode of the pod's node says about them; undefined if there is none, or the user may not read it. */
   readonly onNode: string | undefined
   /** Of the pod, the newest last; undefined: the user may not read them. */
@@ -48,7 +48,12 @@ function explain(facts: PodFacts): Explanation {
   if (pod.metadata.deletionTimestamp !== undefined)
     return { state: 'is being deleted', wayOut: 'Its pulls are cancelled; it waits for its containers to stop.' }
   if (pod.spec.nodeName === undefined) return explainUnscheduled(facts)
-  return explainFailed(facts) ?? explainBuilding(facts) ?? explainWaiting(facts) ?? explainRunning(facts)
+  const found = explainFailed(facts) ?? explainBuilding(facts) ?? explainWaiting(facts)
+  return found === undefined ? explainRunning(facts) : withDoubt(found, facts)
+}
+
+function withDoubt({ state, wayOut }: Explanation, { doubt }: PodFacts): Explanation {
+  return { state, wayOut: doubt === undefined ? wayOut : `${wayOut} This may be about another system: ${doubt.text}.` }
 }
 
 function explainUnscheduled({ pod }: PodFacts): Explanation {
@@ -115,7 +120,12 @@ function explainWaiting(facts: PodFacts): Explanation | undefined {
   if (waiting === undefined) return undefined
   const state = `waits for its container ${waiting.name}: ${waiting.reason}${waiting.message ? `: ${waiting.message}` : lastWarning(facts)}`
   if (!waiting.isPull) return { state, wayOut: OTHERS }
-  return { state, wayOut: builds.length === 0 ? NO_RECIPE : `${BUILT} ${OTHERS}` }
+  return { state, wayOut: builds.length === 0 ? withoutBuild(facts) : `${BUILT} ${OTHERS}` }
+}
+
+function withoutBuild({ pod, others }: PodFacts): string {
+  if (others.length === 0) return NO_RECIPE
+  return `${pod.spec.nodeName} has another system than the NixBuilds of its images, ${nameBuilds(others)}: run the pod on a node of that system, or add a NixBuild for this one.`
 }
 
 function afterPending(reason: string | undefined, pending: NixBuild | undefined, { pod }: PodFacts): string {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nixSystem } from '../../../controller/views/node.ts'
+import { nixSystem } from '../../../kube/resources/node-system.ts'
 
 describe("a node's Nix system", () => {
   it.each([
