@@ -68,8 +68,9 @@ in
       unitConfig.StartLimitIntervalSec = 0;
       serviceConfig = import ./service.nix // {
         ExecStart = "${lib.getExe cfg.package} serve --config ${configFile}";
+        # Without one of these folders the service starts, and passes on what others can serve.
         # containerd's snapshots get hard links to files of the store, through a mount that shows both: links between two mounts are impossible.
-        ReadWritePaths = [ "-${cfg.containerdRoot}" ] ++ lib.optional (!isInVarLib) settings.stateDir ++ lib.optional (!isInVarLog) settings.logDir ++ map (path: "-${path}") pushDirs;
+        ReadWritePaths = [ "-${cfg.containerdRoot}" ] ++ lib.optional (!isInVarLib) "-${settings.stateDir}" ++ lib.optional (!isInVarLog) "-${settings.logDir}" ++ map (path: "-${path}") pushDirs;
         # systemd accepts notifications from all processes of the service, so only root can reach its socket, and the other mount.
         TemporaryFileSystem = [ "/run/enbi-shim/notify:ro,mode=0700" ] ++ lib.optional canLink "/run/enbi-shim/view:ro,mode=0700";
         BindPaths = [ "/run/systemd/notify:/run/enbi-shim/notify/socket" ] ++ lib.optional canLink "${view}:/run/enbi-shim/view/root:norbind";

@@ -16,6 +16,7 @@ import type { Metrics, MetricsOptions } from './metrics/metrics.ts'
 import type { CollectionOptions } from './nix/builder.ts'
 import { storeRoom } from './nix/collect/store-room.ts'
 import { isStoreLow, watchDisk } from './nix/collect/watch-disk.ts'
+import type { LogFolder } from './nix/log/log-folder.ts'
 import type { PathSharing } from './nix/sharing.ts'
 import { credentialsFolder } from './nix/user/state-dir.ts'
 import type { StreamHandler } from './proxy/contract.ts'
@@ -45,8 +46,7 @@ export function imagesPart({ containerd, import: { layers } }: Config): ImagesPa
 
 export interface StagesOptions {
   readonly config: Config
-  /** Folder of the run logs. */
-  readonly logs: string
+  readonly logs: LogFolder
   readonly images: () => Promise<ImageRecords>
   /** Whether there is memory for a process that starts before it is needed. */
   readonly isIdle: () => boolean
@@ -86,7 +86,7 @@ export function stagesPart({
     const { createImporter } = await import('./import/importer.ts')
     const builder = await createBuilder({
       stateDir,
-      logDir: logs,
+      logs,
       nix: {
         command: nix.command,
         user: nix.user,

@@ -8,7 +8,7 @@ import { hostSystem } from '../recipes/system.ts'
 import { readConfig } from './config/config.ts'
 import { createLinkingLogger } from './import/check-linking.ts'
 import { createIdentity } from './import/identity.ts'
-import { chooseLogFolder } from './nix/log/log-folder.ts'
+import { createLogFolder } from './nix/log/log-folder.ts'
 import {
   clusterPart,
   diskPart,
@@ -41,14 +41,17 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const { containerd, nix, stateDir } = config
   const logger = createLogger(config.log.level)
   const system = hostSystem()
-  const logs = await chooseLogFolder({ logDir: config.logDir, stateDir, logger })
+  const logs = createLogFolder({ logDir: config.logDir, stateDir, logger })
+  await logs.choose()
   const shim = {
     version: version(),
     startedAt: Date.now(),
     containerd: containerd.address,
     rules: config.policy.length,
     maxBuilds: nix.maxBuilds,
-    logs,
+    get logs() {
+      return logs.path()
+    },
   }
 
   const { images, close: closeImages } = imagesPart(config)
@@ -94,7 +97,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     logger,
   })
   const builder = async () => (await stages()).builder
-  const status = statusPart({ shim, pullLog, images, builder, stateDir, logs, stopping: signal })
+  const status = statusPart({ shim, pullLog, images, builder, stateDir, logs: logs.path, stopping: signal })
   const proxy = createProxy({
     upstream: containerd.address,
     imageService: containerd.imageService,

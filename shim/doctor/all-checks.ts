@@ -7,6 +7,7 @@ import { checkCredentials } from './check-credentials.ts'
 import { checkDisk } from './check-disk.ts'
 import { checkImages } from './check-images.ts'
 import { checkLayers } from './check-layers.ts'
+import { checkLogs } from './check-logs.ts'
 import { checkMirrors } from './check-mirrors.ts'
 import { checkNames, checkPolicy } from './check-policy.ts'
 import { checkSocket } from './check-socket.ts'
@@ -50,7 +51,7 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorOption
       ...(kubeletConfig === undefined ? [checkRestart(PROC)] : []),
       ...[checkContainerd(read.containerd), ...checkImageService(read.containerd)],
       ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), ...checkNames(read)],
-      ...[checkState(read), checkCredentials(read)],
+      ...[checkState(read), checkLogs(read), checkCredentials(read)],
       ...[checkLayers(read, { env, proc: PROC }), checkImages(read)],
       ...[...checkMirrors(read, { proc: PROC }), checkDisk(read), checkCollection(read, { env, proc: PROC })],
       ...[checkCgroup(PROC), ...cluster.checks],

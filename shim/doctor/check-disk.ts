@@ -39,7 +39,7 @@ interface Room {
   readonly files: number
 }
 
-async function roomIn(folder: string): Promise<Room> {
+export async function roomIn(folder: string): Promise<Room> {
   const { bavail, bsize, blocks, files, ffree } = await statfs(await nearestFolder(folder))
   return { folder, bytes: bavail * bsize, share: bavail / blocks, files: files === 0 ? 1 : ffree / files }
 }

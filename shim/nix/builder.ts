@@ -12,6 +12,7 @@ import { storeRoom } from './collect/store-room.ts'
 import type { BuildCall, Builder } from './contract.ts'
 import { checkNixKnows } from './evaluate/flake-address.ts'
 import type { BuildJob } from './helper/messages.ts'
+import { createLogFolder, type LogFolder } from './log/log-folder.ts'
 import { pruneRunLogs } from './log/run-log-file.ts'
 import { createVersionQuery, supportsLeadingDot } from './process/nix-version.ts'
 import type { NixOptions } from './process/run-nix.ts'
@@ -27,8 +28,8 @@ import { createUserConfig, gitAccess } from './user/user-config.ts'
 export interface BuilderOptions {
   /** Absolute. Contains gc roots, results and the build user's home. */
   readonly stateDir: string
-  /** Absolute. For the run logs; by default within the state folder. */
-  readonly logDir?: string
+  /** By default within the state folder. */
+  readonly logs?: LogFolder
   readonly nix: NixOptions & {
     /** `null`: nix runs as the user of the shim. */
     readonly user: string | null
@@ -63,16 +64,16 @@ export interface CollectionOptions extends CollectionLimits {
 /** Throws BuildUserUnknown, StateDirNotWritable, StateDirUnsafe or DiskFull. */
 export async function createBuilder({
   stateDir,
-  logDir,
+  logger,
+  logs = createLogFolder({ logDir: foldersOf(stateDir).logs, stateDir, logger }),
   nix,
   collection,
   sharing,
   share = {},
   isIdle,
-  logger,
   env = process.env,
 }: BuilderOptions): Promise<Builder> {
-  const dir = foldersOf(stateDir, logDir)
+  const dir = foldersOf(stateDir, logs.path())
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   const log = logger.child({ stage: 'build' })
   await prepareStateDir(dir, user, log)
@@ -89,7 +90,7 @@ export async function createBuilder({
   const copies = gateOf(MAX_COPIES, 'copy')
   const helpers = createBuildHelpers({ isIdle, compileCache: await emptyCompileCache(dir) })
   const active = createActiveKeys()
-  const pruneLogs = createPruneLogs([dir.logs, foldersOf(stateDir).logs], log)
+  const pruneLogs = createPruneLogs(logs.all, log)
   const guard = createStoreGuard()
   const collector =
     collection &&
@@ -107,7 +108,7 @@ export async function createBuilder({
       const { owners, signal, onProgress } = call
       const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
       return gate.run({ owners, signal, onAhead }, async () => {
-        await prepareStateDir(dir, user, log)
+        await prepareStateDir({ ...dir, logs: await logs.choose() }, user, log)
         await credentials.place()
         // Earlier changes must not remove what this run's helper writes.
         await results.settled()
@@ -123,7 +124,14 @@ export async function createBuilder({
       const version = isFlakeRecipe(recipe) ? await nixVersion() : ''
       if (isFlakeRecipe(recipe)) checkNixKnows(recipe.flake, version)
       const nix = { ...settings, leadingDot: supportsLeadingDot(version) }
-      const job = { dir, user: { ...cached, env }, nix, recipe, namespaces, logLevel: logger.level }
+      const job = {
+        dir: { ...dir, logs: logs.path() },
+        user: { ...cached, env },
+        nix,
+        recipe,
+        namespaces,
+        logLevel: logger.level,
+      }
       return guard.use(call.signal, () => use(job))
     })
   }

@@ -31,7 +31,7 @@ export interface DiskUseOptions extends KeptImagesOptions, StoreUseOptions {
   /** Absolute path. */
   readonly stateDir: string
   /** Folder of the run logs. */
-  readonly logs: string
+  readonly logs: () => string
 }
 
 /** Disk space that the shim uses, and the images that it made. */
@@ -54,7 +54,7 @@ export function createDiskUse({ stateDir, logs, ...options }: DiskUseOptions): (
       store: await storeUse(kept.images.map(({ storePath }) => storePath)),
       digests: await folderUse(digests),
       plans: await folderUse(plans),
-      logs: await folderUse(logs),
+      logs: await folderUse(logs()),
     }
   })
 }

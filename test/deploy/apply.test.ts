@@ -9,6 +9,7 @@ import { parseAllDocuments } from 'yaml'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { findRecipe } from '../../recipes/find-recipe.ts'
 import { startCluster } from '../cluster/cluster.ts'
+import { podManifest } from '../cluster/pods.ts'
 import { readGuides, readTested } from '../docs/code-blocks.ts'
 import { kubernetesProgram } from '../node/programs.ts'
 import { PATIENT } from '../patience.ts'
@@ -62,6 +63,23 @@ test("the controller's pods are admitted into their namespace, with their priori
   const get = (path: string) => cluster.kubectl(['get', 'pods', '-n', 'enbi-system', '-o', `jsonpath=${path}`])
   const priorities = async () => (await get('{.items[*].spec.priority}')).split(' ')
   await expect.poll(priorities, PATIENT).toEqual(['100000000', '100000000'])
+})
+
+test('a pod of another namespace is not admitted with the priority of the controller', async () => {
+  const namespace = await cluster.createNamespace()
+  const create = (spec: object) => {
+    const pod = { namespace, name: 'first', image: 'registry.example/app:1', node: 'none' }
+    const manifest = v.parse(v.looseObject({ spec: v.looseObject({}) }), podManifest(pod))
+    const input = JSON.stringify({ ...manifest, spec: { ...manifest.spec, ...spec } })
+    return cluster.kubectl(['create', '--dry-run=server', '--filename=-'], { input }).catch(String)
+  }
+  // The API server takes a moment to know a policy.
+  await expect
+    .poll(() => create({ priorityClassName: 'enbi-controller' }), PATIENT)
+    .toContain('only pods in enbi-system may have the priority class enbi-controller')
+  // The number of the class without its name is not accepted.
+  expect(await create({ priority: 100_000_000 })).toContain('the integer value of priority')
+  expect(await create({})).toContain('pod/first created')
 })
 
 test("the PodDisruptionBudget and the Service select the controller's pods", async () => {

@@ -66,10 +66,10 @@ describe('the units of the NixOS module', () => {
     expect(kubelet.imageServiceEndpoint).toBe('unix:///run/other/shim.sock')
   })
 
-  it('may write to configured folders', () => {
+  it('may write to configured folders, and start without them', () => {
     expect(shimOf('own-state-below-var-lib')?.serviceConfig).toMatchObject({ StateDirectory: 'images/shim' })
     const { serviceConfig } = shimOf('own-folders') ?? {}
-    expect(serviceConfig).toMatchObject({ ReadWritePaths: ['-/srv/containerd', '/srv/enbi-shim', '/srv/logs'] })
+    expect(serviceConfig).toMatchObject({ ReadWritePaths: ['-/srv/containerd', '-/srv/enbi-shim', '-/srv/logs'] })
     expect(serviceConfig).not.toHaveProperty('StateDirectory')
     expect(serviceConfig).not.toHaveProperty('LogsDirectory')
     expect(shimOf('kubelet')?.serviceConfig).toMatchObject({ LogsDirectory: 'enbi-shim', LogsDirectoryMode: '0750' })

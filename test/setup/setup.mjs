@@ -3,15 +3,17 @@
 // With --cluster it also builds Kubernetes, etcd, containerd and Helm for the test cluster, which takes minutes once.
 // With --conformance it also brings what only `npm run conformance` needs: critest, crictl, another
 // containerd, a registry and Prometheus. With --oldest-kubernetes it also builds the oldest kubelet and API server
-// that are promised, which takes as long as --cluster.
+// that are promised, and the API server's scheduler, which takes as long as --cluster.
 // Plain JavaScript without packages, because it runs first and under any Node from 18 on.
 import { conformancePackagesAreThere, unpackConformancePackages } from './conformance.mjs'
 import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
 import {
   buildConformancePrograms,
   buildGoPrograms,
+  buildOldestKubernetes,
   conformanceProgramsAreThere,
   goProgramsAreThere,
+  oldestKubernetesIsThere,
 } from './go/build.mjs'
 import { installNpmPackages, npmPackagesAreThere } from './npm.mjs'
 import { SetupError, say } from './run.mjs'

@@ -26,6 +26,15 @@ export function findExcessBuilds<Build extends BoundedBuild>(all: readonly Build
   return [...findFairExcess(results, left), ...findFairExcess(newestLast, room)].map(({ item }) => item)
 }
 
+/** Chooses the images that lose their log, so that logs leave out nothing else: the oldest of the namespace with the most. */
+export function findExcessLogs<Build extends BoundedBuild>(all: readonly Build[], room: Room = BUILDS_ROOM): Build[] {
+  const logs = all
+    .filter(({ build }) => build.state === 'Present' && build.logTail !== undefined)
+    .map(item => ({ ...holdingOf(item), bytes: storedBytes(item.build.logTail) }))
+  const others = bytesOf(all.map(holdingOf)) - bytesOf(logs)
+  return findFairExcess(logs, { ...room, bytes: Math.max(0, room.bytes - others) }).map(({ item }) => item)
+}
+
 function holdingOf<Build extends BoundedBuild>(item: Build): Holding & { readonly item: Build } {
   return { item, owners: [item.build.namespace], bytes: storedBytes(item.build), usedAt: item.changedAt }
 }

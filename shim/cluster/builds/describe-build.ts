@@ -87,13 +87,15 @@ function presentBuild({ subject, run, before, isTold }: Conclusion, outcome: Suc
     imageSize: imageSize ?? known?.imageSize,
     storePath: run.storePath ?? known?.storePath,
     lockedFlakeUrl: run.lockedFlakeUrl ?? known?.lockedFlakeUrl,
-    ...(hasLiveLog(run, at) && !outcome.present && { logTail: run.logTail }),
+    ...logOf(run, outcome, known),
     pods: [],
   }
 }
 
-function hasLiveLog({ startedAt, logTail }: ReportedRunState, at: number): boolean {
-  return logTail !== undefined && at - startedAt >= LOG_AFTER_MS
+/** A check of an image keeps the log of its build, which may not have been written yet. */
+function logOf({ startedAt, logTail }: ReportedRunState, { at, present }: Success, known: NodeBuild | undefined) {
+  const log = present ? known?.logTail : at - startedAt >= LOG_AFTER_MS ? logTail : undefined
+  return log === undefined ? {} : { logTail: log }
 }
 
 function summarizeSuccess({ startedAt }: ReportedRunState, { present, at, imageSize }: Success): string {

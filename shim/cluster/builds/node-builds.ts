@@ -1,7 +1,7 @@
 import type { NodeBuild } from '../../../kube/resources/nixnode.ts'
 import { recipeKey } from '../../../recipes/recipe.ts'
 import type { ImageRequest } from '../../pull/contract.ts'
-import { type BoundedBuild, BUILDS_ROOM, findExcessBuilds } from './bound-builds.ts'
+import { type BoundedBuild, BUILDS_ROOM, findExcessBuilds, findExcessLogs } from './bound-builds.ts'
 import { withoutLog } from './describe-build.ts'
 import type { ReportedRun, ReportedRunState } from './reported-run.ts'
 import { createTrackedBuild, type TrackedBuild } from './tracked-build.ts'
@@ -48,6 +48,10 @@ export interface NodeBuildsOptions {
   readonly now: () => number
   /** The images that are present have changed. */
   readonly onPresent: () => void
+}
+
+interface SourcedBuild extends BoundedBuild {
+  readonly source: TrackedBuild
 }
 
 /** In characters: the limit of a namespace's name. Callers other than the kubelet name any namespace. */
@@ -98,7 +102,13 @@ export function createNodeBuilds({ node, now, onPresent }: NodeBuildsOptions): N
     for (const { source, isActive } of findExcessBuilds(describeAll())) if (!isActive) source.setResult(undefined)
   }
 
-  function describeAll(): (BoundedBuild & { readonly source: TrackedBuild })[] {
+  function describeAll(): SourcedBuild[] {
+    const excess = findExcessLogs(describeEach())
+    for (const { source } of excess) source.dropLog()
+    return describeEach()
+  }
+
+  function describeEach(): SourcedBuild[] {
     return [...tracked.values()].flatMap(source => {
       const build = source.describe()
       return build ? { source, build, isActive: source.isActive, changedAt: source.changedAt } : []

@@ -38,6 +38,8 @@ export interface TrackedBuild {
   /** When the next write is due, in milliseconds since 1970; undefined if there is nothing new. */
   dueAt(): number | undefined
   written(build: NodeBuild | undefined, at: number): void
+  /** Forgets the log of an image. */
+  dropLog(): void
 }
 
 export interface TrackedBuildOptions {
@@ -59,6 +61,8 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
   let run: ReportedRun | undefined
   let result: NodeBuild | undefined
   let written: LastWrite | undefined
+  /** When the log of the image that is the result was first written. */
+  let logToldAt: number | undefined
   let changedAt = now()
   let waitingSince = changedAt
   /** Whether the recipe has been written. */
@@ -77,13 +81,14 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
 
   /** With the log of a run that has just begun. */
   function describeWhole(): NodeBuild | undefined {
-    if (result?.state === 'Present' && result.logTail !== undefined && isLogTold(result)) result = withoutLog(result)
+    if (logToldAt !== undefined && now() - logToldAt > LOG_KEPT_MS) dropLog()
     const build = describeWork() ?? result
     return build && { ...build, pods: podsOf(run ? [...requests, ...expected] : requests) }
   }
 
-  function isLogTold({ since }: NodeBuild): boolean {
-    return now() - Date.parse(since) > LOG_KEPT_MS
+  function dropLog(): void {
+    if (result?.state === 'Present') result = withoutLog(result)
+    logToldAt = undefined
   }
 
   function describeWork(): NodeBuild | undefined {
@@ -97,7 +102,9 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
   }
 
   function conclude(state: ReportedRunState): void {
-    result = concludedBuild({ subject, run: state, before: result, isTold, attempt, node })
+    const before = result
+    result = concludedBuild({ subject, run: state, before, isTold, attempt, node })
+    if (result?.logTail !== before?.logTail) logToldAt = undefined
     changed()
   }
 
@@ -171,13 +178,16 @@ export function createTrackedBuild({ namespace, key, node, now, onChange }: Trac
     },
     written(build, at) {
       written = lastWriteOf(build, written, at)
+      const isLogTold = build?.state === 'Present' && build.logTail !== undefined && build.logTail === result?.logTail
+      logToldAt = isLogTold ? (logToldAt ?? at) : undefined
       if (build?.recipe && build.state !== 'Present') isTold = true
     },
+    dropLog,
   }
 }
 
 /**
- * The controller has the log of an image by then. The logs of all images of a node would take the room of its NixNode.
+ * After its first write. The controller has the log of an image by then. The logs of all images of a node would take the room of its NixNode.
  * What is kept is taken back with the next write.
  */
 const LOG_KEPT_MS = 60_000

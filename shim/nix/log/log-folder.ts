@@ -6,27 +6,53 @@ import { makeOwnFolder } from '../../../lib/files/own-files.ts'
 import { foldersOf } from '../user/state-dir.ts'
 
 /** Who reads the logs may be in its group. */
-export const LOG_FOLDER_MODE = 0o750
+const LOG_FOLDER_MODE = 0o750
 
 export interface LogFolderOptions {
   readonly logDir: string
   readonly stateDir: string
-  readonly logger: Pick<Logger, 'warn'>
+  readonly logger: Pick<Logger, 'warn' | 'info'>
 }
 
-/**
- * Creates the folder of the run logs. If that fails, as in a unit of an older version, which cannot write to it, the logs
- * are in the state folder, and no build fails.
- */
-export async function chooseLogFolder({ logDir, stateDir, logger }: LogFolderOptions): Promise<string> {
+/** The folder of the run logs. */
+export interface LogFolder {
+  /** All folders that may have logs. */
+  readonly all: readonly string[]
+  /** As it was chosen last. */
+  path(): string
+  /**
+   * Creates the folder if it is missing, and chooses it. If that fails, as in a unit of an older version, which cannot write to
+   * it, the logs are in the state folder, and no build fails.
+   */
+  choose(): Promise<string>
+}
+
+export function createLogFolder({ logDir, stateDir, logger }: LogFolderOptions): LogFolder {
   const { logs } = foldersOf(stateDir)
-  if (logDir === logs) return logs
-  try {
-    await mkdir(dirname(logDir), { recursive: true })
-    await makeOwnFolder(logDir, { mode: LOG_FOLDER_MODE })
-    return logDir
-  } catch (error) {
-    logger.warn({ err: messageOf(error), logDir, instead: logs }, 'cannot use the folder for run logs')
-    return logs
+  let chosen = logDir
+  return {
+    all: [...new Set([logDir, logs])],
+    path: () => chosen,
+    async choose() {
+      const before = chosen
+      // The builder makes the one in the state folder.
+      const error = logDir === logs ? undefined : await tryToMake(logDir)
+      chosen = error === undefined ? logDir : logs
+      if (chosen === before) return chosen
+      if (error === undefined) logger.info({ logDir }, 'run logs are in their folder again')
+      else logger.warn({ err: error, logDir, instead: logs }, 'cannot use the folder for run logs')
+      return chosen
+    },
   }
+}
+
+/** Creates the folder and its parents. Throws StateDirUnsafe if others can write to it. */
+export async function makeLogFolder(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  await makeOwnFolder(path, { mode: LOG_FOLDER_MODE })
+}
+
+/** Returns why it failed. */
+async function tryToMake(path: string): Promise<string | undefined> {
+  return makeLogFolder(path).then(() => undefined, messageOf)
 }

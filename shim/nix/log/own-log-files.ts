@@ -4,7 +4,10 @@ import { checkOwnFolder, checkOwnStats } from '../../../lib/files/own-files.ts'
 
 /** The files of one log: `NAME`, and `NAME.1` with what came before. */
 export interface OwnLogFiles {
+  /** All of the text, or nothing. */
   append(text: string): Promise<void>
+  /** Whether nobody can find the log any more. */
+  isRemoved(): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -53,9 +56,16 @@ async function createFiles({ folder, path, maxSize, file: first }: OpenLog): Pro
         file = await openFile(path)
         size = 0
       }
+      try {
+        await file.appendFile(bytes)
+      } catch (error) {
+        // A full disk takes a part.
+        await file.truncate(size).catch(() => {})
+        throw error
+      }
       size += bytes.length
-      await file.appendFile(bytes)
     },
+    isRemoved: async () => (await file.stat()).nlink === 0,
     async close() {
       await file.close()
       await folder.close()

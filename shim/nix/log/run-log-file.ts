@@ -2,10 +2,14 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { allSettled } from '../../../lib/async/all-settled.ts'
 import { hasCode } from '../../../lib/error-code.ts'
 import { findFairExcess } from '../../../lib/queues/fair-excess.ts'
 import { maskSecrets } from '../../../lib/text/mask-secrets.ts'
 import { parseRunId } from '../../wire/run-id.ts'
+import { createLastingLog } from './lasting-log.ts'
+import { makeLogFolder } from './log-folder.ts'
+import { maxFileSize, roomForLogs } from './log-room.ts'
 import { openOwnLogFiles } from './own-log-files.ts'
 
 /** The complete log of one run. If it cannot be written, the run continues. */
@@ -18,14 +22,11 @@ export interface RunLog {
 /** For commands that are not part of a run. */
 export const NO_LOG: RunLog = { write: async () => {}, close: async () => {} }
 
-/** Larger logs are rotated: `RUN.log`, and `RUN.log.1` with what came before. In bytes. */
-const MAX_FILE_SIZE = 16 * 1024 ** 2
-/** Limit for all runs together, shared fairly between namespaces. */
-const ROOM = { count: 400, bytes: 1024 ** 3 }
-
 /** Lines are written together, because a builder may write tens of thousands a second. In characters. */
 const FLUSH_LENGTH = 32_768
 const FLUSH_AFTER_MS = 200
+/** Shortest time between attempts to write a log that failed. */
+const RETRY_MS = 10_000
 
 const LOG_NAME = /^(.{1,255})\.log(?:\.1)?$/
 
@@ -45,29 +46,30 @@ function accountOf(owner: string): string {
   return createHash('sha256').update(owner).digest('hex').slice(0, ACCOUNT_LENGTH)
 }
 
-/** Opens `<dir>/<runId>.log`. */
-export function openRunLog(dir: string, runId: string, logger: Logger): RunLog {
-  const opened = openOwnLogFiles({ dir, name: `${runId}.log`, maxSize: MAX_FILE_SIZE })
-  let broken = false
+/** Opens `<dir>/<runId>.log`, and makes the folder if it is missing. */
+export function openRunLog(dir: string, runId: string, logger: Logger, { retryMs = RETRY_MS } = {}): RunLog {
+  let isReported = false
+  const log = createLastingLog({
+    retryMs,
+    async open() {
+      await makeLogFolder(dir)
+      return openOwnLogFiles({ dir, name: `${runId}.log`, maxSize: maxFileSize(await roomForLogs([dir])) })
+    },
+    onFailure(err) {
+      if (!isReported) logger.warn({ err, runId }, 'writing the build log failed')
+      isReported = true
+    },
+  })
   let pending = ''
   let timer: NodeJS.Timeout | undefined
-  let writing: Promise<void> = guard(async () => void (await opened))
-
-  async function guard(write: () => Promise<void>): Promise<void> {
-    try {
-      if (!broken) await write()
-    } catch (err) {
-      broken = true
-      logger.warn({ err, runId }, 'writing the build log failed')
-    }
-  }
+  let writing = log.append('')
 
   function flush(): Promise<void> {
     clearTimeout(timer)
     timer = undefined
     const text = pending
     pending = ''
-    writing = writing.then(() => guard(async () => (text === '' ? undefined : (await opened).append(text))))
+    writing = writing.then(() => log.append(text))
     return writing
   }
 
@@ -78,16 +80,26 @@ export function openRunLog(dir: string, runId: string, logger: Logger): RunLog {
       if (pending.length >= FLUSH_LENGTH) await flush()
     },
     async close() {
+      await writing
+      log.retryNow()
       await flush()
-      await opened.then(files => files.close()).catch(() => {})
+      await log.close()
     },
   }
 }
 
-/** Removes logs beyond a number and a total size of all folders together: the oldest logs of the namespaces that have the most. */
+/**
+ * Removes logs beyond a number and a total size of all folders together: the oldest logs of the namespaces that have the most.
+ * What cannot be read or removed keeps no other log. Then throws the first failure.
+ */
 export async function pruneRunLogs(...dirs: readonly string[]): Promise<void> {
-  const logs = await Promise.all([...new Set(dirs)].map(listLogs))
-  for (const { paths } of findFairExcess(logs.flat(), ROOM)) for (const path of paths) await rm(path, { force: true })
+  const folders = [...new Set(dirs)]
+  const logs: RunFiles[] = []
+  const list = async (dir: string) => void logs.push(...(await listLogs(dir)))
+  const listed = allSettled(folders.map(list))
+  await listed.catch(() => {})
+  const excess = findFairExcess(logs, await roomForLogs(folders)).flatMap(({ paths }) => paths)
+  await allSettled([...excess.map(path => rm(path, { force: true })), listed])
 }
 
 interface RunFiles {

@@ -67,7 +67,17 @@ describe('on a node without problems', () => {
           'sandbox',
           'policy',
         ],
-        ...['state folder', 'credentials', 'layers', 'images', 'disk', 'garbage collection', 'cgroup', 'API server'],
+        ...[
+          'state folder',
+          'log folder',
+          'credentials',
+          'layers',
+          'images',
+          'disk',
+          'garbage collection',
+          'cgroup',
+          'API server',
+        ],
       ].map(check => [check, check === 'API server' ? 'skipped' : expect.stringMatching(/^(ok|warning)$/)]),
     )
     const machine = ['disk', 'nix flaws']

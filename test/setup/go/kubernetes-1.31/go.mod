@@ -1,9 +1,13 @@
-// The oldest API server that is promised, for `npm run conformance` (test/setup/go/build.mjs builds it).
+// The oldest API server that is promised, for `npm run conformance` (test/setup/go/build.mjs builds it), and its scheduler:
+// newer ones wait for kinds that it does not have.
 module enbi-shim/test/setup/kubernetes-1.31
 
 go 1.26.0
 
-tool k8s.io/kubernetes/cmd/kube-apiserver
+tool (
+	k8s.io/kubernetes/cmd/kube-apiserver
+	k8s.io/kubernetes/cmd/kube-scheduler
+)
 
 require (
 	github.com/Azure/go-ansiterm v0.0.0-20210617225240-d185dfc1b5a1 // indirect
@@ -113,11 +117,13 @@ require (
 	k8s.io/component-base v0.31.14 // indirect
 	k8s.io/component-helpers v0.31.14 // indirect
 	k8s.io/controller-manager v0.31.14 // indirect
+	k8s.io/csi-translation-lib v0.0.0 // indirect
 	k8s.io/dynamic-resource-allocation v0.0.0 // indirect
 	k8s.io/klog/v2 v2.130.1 // indirect
 	k8s.io/kms v0.31.14 // indirect
 	k8s.io/kube-aggregator v0.0.0 // indirect
 	k8s.io/kube-openapi v0.0.0-20240228011516-70dd3763d340 // indirect
+	k8s.io/kube-scheduler v0.0.0 // indirect
 	k8s.io/kubelet v0.31.14 // indirect
 	k8s.io/kubernetes v1.31.14 // indirect
 	k8s.io/mount-utils v0.0.0 // indirect

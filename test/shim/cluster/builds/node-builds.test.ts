@@ -110,6 +110,31 @@ describe('what the node reports of a pull', () => {
     expect(bed.shown()[0]).not.toHaveProperty('logTail')
   })
 
+  it('has the end of the log of an image until a minute after it could be written, also if a pod asks for it before', async () => {
+    const bed = begin()
+    const report = bed.reporter.waiting(requestOf('web'))
+    const run = bed.reporter.started(recipe())
+    run.progress({ phase: 'building', done: 1, expected: 1 })
+    run.progress({ phase: 'log', line: 'the end' })
+    bed.pass(31_000)
+    run.done(done)
+    report.done()
+    await settled()
+    // The API server is away.
+    bed.pass(3_600_000)
+    const again = bed.reporter.waiting(requestOf('again'))
+    bed.reporter.started(recipe()).done({ ...done, present: true })
+    again.done()
+    await settled()
+    expect(bed.builds.dueAt()).toBeDefined()
+    expect(bed.write()).toMatchObject([{ state: 'Present', logTail: 'the end' }])
+    bed.pass(59_000)
+    expect(bed.shown()).toMatchObject([{ logTail: 'the end' }])
+    bed.pass(2_000)
+    expect(bed.shown()[0]).not.toHaveProperty('logTail')
+    expect(bed.builds.dueAt()).toBeUndefined()
+  })
+
   it('names every pod that waits, also of a recipe that all pods of the node want', () => {
     const bed = begin()
     for (let pod = 0; pod < 110; pod += 1) bed.reporter.waiting(requestOf(`web-${pod}`))
@@ -281,6 +306,25 @@ describe('the builds of a node', () => {
     expect(keys).toHaveLength(250)
     expect(keys[0]).toBe(recipeKey(recipe('waits')))
     expect(keys[1]).toBe(recipeKey(recipe(51)))
+    expect(bed.builds.dueAt()).toBeUndefined()
+  })
+
+  it('keep every image that was made while nothing could be written, and drop the oldest logs', async () => {
+    const bed = begin()
+    for (let tag = 0; tag < 100; tag += 1) {
+      const report = bed.reporter.waiting(requestOf('web', { tag }))
+      const run = bed.reporter.started(recipe(tag))
+      for (let line = 0; line < 10; line += 1) run.progress({ phase: 'log', line: 'x'.repeat(400) })
+      bed.pass(31_000)
+      run.done(done)
+      report.done()
+      await settled()
+    }
+    const written = bed.write()
+    expect(written).toHaveLength(100)
+    const logged = written.map(({ logTail }, index) => (logTail === undefined ? -1 : index)).filter(index => index >= 0)
+    expect(logged.length).toBeGreaterThan(10)
+    expect(logged).toEqual(Array.from({ length: logged.length }, (_, index) => 100 - logged.length + index))
     expect(bed.builds.dueAt()).toBeUndefined()
   })
 

@@ -1,9 +1,21 @@
-import { chmod, mkdir, mkdtempDisposable, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  mkdir,
+  mkdtempDisposable,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { createRunId, openRunLog, pruneRunLogs } from '../../../../shim/nix/log/run-log-file.ts'
+import { PATIENT } from '../../../patience.ts'
 
 const logger = pino({ level: 'silent' })
 const makeDir = () => mkdtempDisposable(join(tmpdir(), 'run-log-'))
@@ -45,6 +57,57 @@ test('a log that cannot be written does not block the run', async () => {
   const log = openRunLog('/dev/null/nowhere', 'run', logger)
   for (let count = 0; count < 1_000; count += 1) await log.write('x'.repeat(1_000))
   await log.close()
+})
+
+test('a log whose folder is gone is made again, and says where lines are missing', async () => {
+  await using dir = await makeDir()
+  const folder = join(dir.path, 'logs')
+  const warnings: string[] = []
+  const listening = pino({}, { write: line => void warnings.push(line) })
+  const read = () => readFile(join(folder, 'run.log'), 'utf8').catch(() => '')
+  const log = openRunLog(folder, 'run', listening, { retryMs: 50 })
+  await log.write('before')
+  await expect.poll(read, PATIENT).toBe('before\n')
+  await rm(folder, { recursive: true })
+  await log.write('again')
+  await expect.poll(read, PATIENT).toBe('again\n')
+
+  await rm(folder, { recursive: true })
+  await writeFile(folder, 'in its place')
+  await log.write('lost')
+  await expect.poll(() => warnings, PATIENT).toHaveLength(1)
+  await rm(folder)
+  const writeMore = async () => {
+    await log.write('after')
+    return read()
+  }
+  await expect.poll(writeMore, PATIENT).toMatch(/^… [1-9]\d* lines are missing here[^\n]*\n(?:after\n)+$/)
+  await log.close()
+  expect(warnings).toHaveLength(1)
+})
+
+test('a log that failed is tried once more when it closes', async () => {
+  await using dir = await makeDir()
+  const folder = join(dir.path, 'logs')
+  const failed = Promise.withResolvers<void>()
+  await writeFile(folder, 'in its place')
+  const log = openRunLog(folder, 'run', pino({}, { write: () => failed.resolve() }))
+  await log.write('a line')
+  await failed.promise
+  await rm(folder)
+  await log.write('the end')
+  await log.close()
+  expect(await readFile(join(folder, 'run.log'), 'utf8')).toMatch(/the end\n$/)
+})
+
+test('a log that cannot be removed does not keep others', async () => {
+  await using dir = await makeDir()
+  const names = Array.from({ length: 410 }, (_, index) => `20260101T000${String(index).padStart(3, '0')}Z-00000000.log`)
+  const [first = '', ...files] = names
+  await mkdir(join(dir.path, first))
+  for (const name of files) await writeFile(join(dir.path, name), '')
+  await expect(pruneRunLogs(dir.path, '/dev/null/logs')).rejects.toThrow(first)
+  expect((await readdir(dir.path)).sort()).toEqual([first, ...names.slice(10)])
 })
 
 test('pruning keeps the latest logs, and what is no log', async () => {

@@ -70,6 +70,39 @@ test('a state folder without space is reported as a full disk, and builds work a
   await expect(builder.build(recipeOf(flake.url, 'base'))).resolves.toBeDefined()
 })
 
+const RUN_LOG = new URL('../../../../shim/nix/log/run-log-file.ts', import.meta.url).href
+/** Writes a log to a full disk, then to one with space, then more than its share of the disk. Prints the log, and the sizes. */
+const WRITE_LOG = `
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+const { openRunLog } = await import(process.argv[1])
+process.chdir(process.argv[2])
+const failed = Promise.withResolvers()
+const log = openRunLog('.', 'run', { warn: ({ err }) => failed.resolve(err.code) }, { retryMs: 0 })
+await log.write('before')
+while (!existsSync('run.log') || statSync('run.log').size === 0) await new Promise(setImmediate)
+try { writeFileSync('ballast', Buffer.alloc(2 ** 23)) } catch {}
+for (let line = 0; line < 10; line += 1) await log.write('x'.repeat(900))
+const code = await failed.promise
+rmSync('ballast')
+await log.write('after')
+await log.close()
+const text = readFileSync('run.log', 'utf8')
+const large = openRunLog('.', 'large', { warn: console.error })
+for (let line = 0; line < 1000; line += 1) await large.write('x'.repeat(1000))
+await large.close()
+const size = readdirSync('.').reduce((sum, name) => sum + statSync(name).size, 0)
+console.log(JSON.stringify({ code, text, size }))
+`
+
+test('a run log on a full disk continues once there is space, without a part of a line, and takes little of a small disk', async () => {
+  const dir = await mountState('logs', 'mode=750,size=4m')
+  const { stdout } = await bed.run(process.execPath, ['--input-type=module', '--eval', WRITE_LOG, RUN_LOG, dir])
+  const { code, text, size } = JSON.parse(stdout)
+  expect(code).toBe('ENOSPC')
+  expect(text).toMatch(/^before\n… 10 lines are missing here .*\nafter\n$/)
+  expect(size).toBeLessThan(150_000)
+})
+
 test('a build user that does not exist is reported', async () => {
   await using builder = startBuilder(bed, { nix: { user: 'no-such-user' } })
   await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toMatchObject({
