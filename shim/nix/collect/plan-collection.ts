@@ -25,7 +25,7 @@ export function bytesOf(amount: Amount, total: number): number {
 const LEAST_BYTES = 1024 * 1024
 
 /**
- * How many bytes Nix should free now; undefined if there is enough space. The kubelet evicts pods for want of inodes, too: they are low
+ * How many bytes Nix should free now; undefined if there is enough space. The kubelet also evicts pods if inodes run out: they are low
  * at the same share of the disk, and each is worth the mean size of a file.
  */
 export function planCollection(room: DiskRoom, { below, upTo }: CollectionLimits): number | undefined {

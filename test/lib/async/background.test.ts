@@ -27,8 +27,8 @@ test('tells errors, and does not reject', async () => {
   const background = createBackground(error => void errors.push(error))
   await background.run(() => Promise.reject(new Error('away')))
   await background.run(() => {
-    throw new Error('at once')
+    throw new Error('immediately')
   })
   await background.close(60_000)
-  expect(errors).toEqual([new Error('away'), new Error('at once')])
+  expect(errors).toEqual([new Error('away'), new Error('immediately')])
 })
