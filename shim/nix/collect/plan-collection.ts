@@ -46,7 +46,7 @@ function missing({ free }: DiskRoom, below: number, upTo: number): number | unde
 }
 
 function shareOf(amount: Amount, total: number): number {
-  return 'share' in amount ? amount.share : amount.bytes / total
+  return 'share' in amount ? amount.share : Math.min(1, amount.bytes / total)
 }
 
 /** Whether Nix, which collects by itself while it builds with less than `minFree` bytes, does so before the shim would. */

@@ -42,6 +42,12 @@ test.each([
     bytes: MIB,
   },
   {
+    what: 'a disk that is smaller than the limit',
+    room: { total: 1000 * MIB, free: 500 * MIB, inodes: { total: 1000, free: 999 } },
+    limits: { below: { bytes: 2 ** 60 }, upTo: { bytes: 2 ** 60 } },
+    bytes: 2 ** 60 - 500 * MIB,
+  },
+  {
     what: 'a disk that lacks bytes more than inodes',
     room: { total: 1000 * MIB, free: 0, inodes: { total: 1000, free: 190 } },
     limits: SHARES,
