@@ -67,8 +67,6 @@ let
       "services.k3s.extraKubeletConfig sets maxParallelImagePulls: builds that wait hold these places, and every other pull of the node waits for them."
     ++ warn (cfg.openFirewallForMetrics && settings.metrics != null && isLocal settings.metrics.address)
       "services.enbi-shim.openFirewallForMetrics has no effect: settings.metrics.address is ${settings.metrics.address}, which no other machine reaches."
-    ++ warn (settings.nix.collectGarbage.when == "auto" && config.nix.settings.min-free or 0 != 0)
-      "nix.settings.min-free collects garbage only while Nix builds, and the shim leaves garbage to it: remove it, or set services.enbi-shim.settings.nix.collectGarbage.when."
     ++ warn (disks.isInMemory settings.stateDir)
       "${settings.stateDir} is in memory: the garbage collection roots of images are lost at each boot. Let services.enbi-shim.settings.stateDir persist."
     ++ warn (settings.import.layers == "linked" && !disks.areTogether "/nix/store" cfg.containerdRoot)

@@ -54,7 +54,7 @@ open {
           when = mkOption {
             type = types.enum [ "auto" "always" "never" ];
             default = "auto";
-            description = "When the shim has Nix collect garbage as the disk of the store runs low. `auto`: unless {option}`nix.gc.automatic` or `min-free` of {option}`nix.settings` is set.";
+            description = "When the shim has Nix collect garbage as the disk of the store runs low. `auto`: unless `min-free` of {option}`nix.settings` is not less than `below`. The shim also collects beside {option}`nix.gc.automatic`.";
           };
         });
         default = { };

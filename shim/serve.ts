@@ -1,3 +1,4 @@
+import { within } from '../lib/async/bounded-wait.ts'
 import { createLogger } from '../lib/logger.ts'
 import { addressOf } from '../lib/socket/listen.ts'
 import { notifySystemd, takeListenTarget } from '../lib/socket/systemd.ts'
@@ -119,13 +120,15 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     .catch(err => logger.error({ err }, 'the work for the cluster cannot start'))
   placeCredentials({ config, env, logger })
   reportLinking({ config, linking, signal, logger })
-  disk.watch({ stages, signal })
+  const diskWatched = disk.watch({ stages, signal })
 
   await aborted(signal)
   logger.info({ reason: signal.reason }, 'stopping')
   await notifySystemd('STOPPING=1', { env, logger })
   await proxy.close({ graceMs: config.shutdownTimeout })
   await runs.close()
+  await service.close(CLEAN_UP_LIMIT_MS)
+  await within(CLEAN_UP_LIMIT_MS, diskWatched)
   await sharing?.close(RELEASE_LIMIT_MS)
   await (await cluster?.())?.close(REPORT_LIMIT_MS)
   await metricsServed
@@ -133,6 +136,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   logger.info('stopped')
 }
 
+/** Longest time that nix takes to end a garbage collection, and the removal of gc roots. */
+const CLEAN_UP_LIMIT_MS = 6000
 /** Longest time that the last reports to the cluster take. */
 const REPORT_LIMIT_MS = 2000
 /** Longest time until other nodes know that this one no longer builds. */

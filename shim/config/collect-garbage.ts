@@ -33,16 +33,27 @@ export const collectGarbage = v.pipe(
       v.pipe(
         v.picklist(['auto', 'always', 'never']),
         v.description(
-          '`auto`: unless something else collects, which is `min-free` in nix.conf, or a systemd timer such as that of NixOS (`nix.gc.automatic`).',
+          '`auto`: unless `min-free` of Nix acts before, which means that it is not less than `below`. Timers that collect, such as that of NixOS (`nix.gc.automatic`), do not stop the shim: they come too late for a disk that runs low.',
         ),
       ),
       'auto',
     ),
     below: v.optional(
-      v.pipe(amount, v.description('Nix collects garbage when the disk of the store has less free space than this.')),
+      v.pipe(
+        amount,
+        v.description(
+          'Nix collects garbage when the disk of the store has less free space than this, or less than the same share of its inodes.',
+        ),
+      ),
       '20%',
     ),
-    upTo: v.optional(v.pipe(amount, v.description('Nix stops when this much is free.')), '25%'),
+    upTo: v.optional(
+      v.pipe(
+        amount,
+        v.description('Nix stops when this much is free. It goes by bytes: inodes count as much as the mean file.'),
+      ),
+      '25%',
+    ),
   }),
   v.forward(
     v.partialCheck(

@@ -97,7 +97,8 @@ export async function createBuilder({
     createCollector({
       limits: collection,
       room: storeRoom,
-      otherCollector: async signal => (collection.always ? undefined : findOtherCollector({ nix, user }, signal)),
+      otherCollector: async (room, signal) =>
+        collection.always ? undefined : findOtherCollector({ nix, user, signal }, collection, room),
       collect: (bytes, signal) => guard.collect(signal, () => runCollection({ nix, user }, bytes, signal)),
       onEnd: collection.onEnd,
       logger: log,

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { createBackground } from '../../lib/async/background.ts'
 import { lazy } from '../../lib/async/lazy.ts'
 import type { Names } from '../../recipes/names/names.ts'
 import type { Policy } from '../../recipes/policy/policy.ts'
@@ -39,17 +40,20 @@ export interface ImageService {
   readonly streams: ReadonlyMap<string, StreamHandler>
   /** Serves an image request that does not come from a call. */
   readonly pullImage: PullImage
+  /** Waits for what follows removals of images. */
+  close(limitMs: number): Promise<void>
 }
 
 /** Calls that may have a recipe go to `pull-image.ts` and `image-status.ts`, which are loaded with the first of them. */
 export function createImageService(parts: ImageServiceParts): ImageService {
   const { policy, names, system, images, runs, holdMs, progressOf, reporter, hub, cluster, logger } = parts
   const filter = createRecipeFilter(names, cluster !== undefined)
+  const background = createBackground(err => logger.warn({ err }, 'the work after the removal of an image failed'))
 
   const stages = lazy(async () => {
     const made = await parts.stages()
     // Images may have been removed while no shim was running.
-    cleanUpRoots()
+    background.run(cleanUpRoots)
     return made
   })
   const pulls = lazy(async () => {
@@ -95,9 +99,10 @@ export function createImageService(parts: ImageServiceParts): ImageService {
     intercept: new Map([
       [PULL_IMAGE_PATH, ifRecipe(async () => (await pulls()).intercept)],
       [IMAGE_STATUS_PATH, ifRecipe(imageStatus)],
-      [REMOVE_IMAGE_PATH, interceptRemoveImage(onImageRemoved, parts.isDiskLow)],
+      [REMOVE_IMAGE_PATH, interceptRemoveImage(() => background.run(onImageRemoved), parts.isDiskLow)],
     ]),
     streams: new Map([[WATCH_PULLS_PATH, createWatchPulls(hub)]]),
     pullImage: async (request, signal) => (await pulls()).pullImage(request, signal),
+    close: background.close,
   }
 }

@@ -232,6 +232,5 @@ in
   share-signed-by-harmonia = trusting { services.harmonia.cache.signKeyPaths = [ "/var/lib/key" ]; };
   share-at-another-port = trusting { services.harmonia.cache.settings.bind = "[::]:8080"; };
   share-behind-firewall = trusting { services.enbi-shim.share = { openFirewall = false; firewallSources = [ "10.0.0.0/24" ]; }; };
-  min-free = kubelet { nix.settings.min-free = 1073741824; };
   two-disks = kubelet { fileSystems = { "/" = disk "/dev/a"; "/nix" = disk "/dev/b"; }; };
 }

@@ -122,7 +122,6 @@ describe('a mistake in the NixOS options', () => {
     ['share-signed-by-harmonia', /^services\.harmonia has signKeyPaths: it signs everything that it serves/],
     ['share-at-another-port', /^services\.harmonia listens at \[::\]:8080, but .*share\.port is 5000\.$/],
     ['share-behind-firewall', /firewallInterfaces and firewallSources have no effect: openFirewall is false\.$/],
-    ['min-free', /^nix\.settings\.min-free collects garbage only while Nix builds/],
     ['two-disks', /^\/nix\/store and \/var\/lib\/containerd are on different file systems: layers will be copied/],
   ])('that lets the node work causes one warning: %s', (name, message) => {
     expect(machines[name]).toMatchObject({ assertions: [], warnings: [expect.stringMatching(message)] })
@@ -142,7 +141,6 @@ describe('a mistake in the NixOS options', () => {
           'limited-pulls',
           'limited-pulls-of-k3s',
           'serialized-pulls-of-k3s',
-          'min-free',
           'two-disks',
           'firewall-for-local-metrics',
           'state-in-memory',

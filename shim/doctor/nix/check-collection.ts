@@ -1,5 +1,7 @@
 import type { Config } from '../../config/config.ts'
-import { findOtherCollector, MIN_FREE } from '../../nix/collect/other-collector.ts'
+import { findTimer, MIN_FREE } from '../../nix/collect/other-collector.ts'
+import { isNixFirst } from '../../nix/collect/plan-collection.ts'
+import { storeRoom } from '../../nix/collect/store-room.ts'
 import { type Check, type Finding, ok, skipped, warning } from '../probes/finding.ts'
 import { createNixOfShim, type NixCheckOptions } from './nix-of-shim.ts'
 
@@ -8,34 +10,48 @@ export function checkCollection(
   { stateDir, nix, policy }: Pick<Config, 'stateDir' | 'nix' | 'policy'>,
   options: NixCheckOptions,
 ): Check {
-  const { user } = createNixOfShim({ stateDir, nix }, options)
+  const nixOfShim = createNixOfShim({ stateDir, nix }, options)
   return {
     name: 'garbage collection',
     async look(signal) {
       if (policy.length === 0) return skipped('without a rule the shim leaves the store alone')
-      const other = await findOtherCollector({ nix, user: await user() }, signal)
-      return judgeCollection(nix.collectGarbage.when, other)
+      const timer = await findTimer()
+      const minFree = (await nixOfShim.settings(signal))?.minFree ?? 0
+      const isFirst = isNixFirst(minFree, nix.collectGarbage, (await storeRoom()).total)
+      return judgeCollection(nix.collectGarbage.when, { timer, minFree: isFirst ? 'first' : minFree > 0 })
     },
   }
 }
 
-/** `other`: what collects besides the shim. */
-export function judgeCollection(when: Config['nix']['collectGarbage']['when'], other: string | undefined): Finding {
-  if (when === 'always' && other !== undefined)
+export interface OtherCollectors {
+  /** Its name. */
+  readonly timer: string | undefined
+  /** Whether Nix collects while it builds. `first`: before the disk is so low that the shim would. */
+  readonly minFree: boolean | 'first'
+}
+
+export function judgeCollection(
+  when: Config['nix']['collectGarbage']['when'],
+  { timer, minFree }: OtherCollectors,
+): Finding {
+  if (when === 'auto' && minFree === 'first')
     return warning(
-      `two collect garbage of the Nix store, the shim and ${other}: one waits for the other`,
-      `set nix.collectGarbage.when: auto, or remove ${other}`,
+      `the shim leaves garbage of the Nix store to ${MIN_FREE}, which acts only while Nix builds: the kubelet may evict pods meanwhile`,
+      'remove min-free from nix.conf and nix.options, or set it to less than nix.collectGarbage.below, or set nix.collectGarbage.when: always',
     )
-  if (when !== 'never' && other === undefined) return ok('the shim has Nix collect garbage when the disk runs low')
-  if (other === undefined)
+  const others = [timer, minFree === false ? undefined : MIN_FREE].filter(other => other !== undefined).join(' and ')
+  if (when !== 'never')
+    return ok(`the shim has Nix collect garbage when the disk runs low${others && `, beside ${others}`}`)
+  if (others === '')
     return warning(
       'nothing collects garbage of the Nix store: the kubelet frees no space that the store has, and evicts pods',
-      'remove nix.collectGarbage.when: never, or run nix-collect-garbage by a timer',
+      `${LET_THE_SHIM}, or run nix-collect-garbage often by a timer`,
     )
-  if (other === MIN_FREE)
-    return warning(
-      `only ${MIN_FREE} collects garbage of the Nix store, and only while Nix builds: the kubelet may evict pods meanwhile`,
-      'remove min-free: then the shim collects garbage whenever the disk runs low',
-    )
-  return ok(`${other} collects garbage of the Nix store, and the shim does not`)
+  const gap = timer === undefined ? 'only while Nix builds' : 'not when the disk runs low'
+  return warning(
+    `${others} collects garbage of the Nix store, but ${gap}: the kubelet may evict pods before`,
+    LET_THE_SHIM,
+  )
 }
+
+const LET_THE_SHIM = 'remove nix.collectGarbage.when: never, so that the shim collects whenever the disk runs low'

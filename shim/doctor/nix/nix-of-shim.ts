@@ -4,6 +4,7 @@ import { lazy } from '../../../lib/async/lazy.ts'
 import { hasCode } from '../../../lib/error-code.ts'
 import { messageOf } from '../../../lib/errors.ts'
 import type { Config } from '../../config/config.ts'
+import { type NixConfig, readNixConfig } from '../../nix/process/nix-config.ts'
 import { type BuildUser, idsOf, resolveBuildUser } from '../../nix/user/build-user.ts'
 import { foldersOf } from '../../nix/user/state-dir.ts'
 import { shimEnvironment } from '../probes/processes.ts'
@@ -20,6 +21,8 @@ export interface NixOfShim {
   /** `problem`: why it is another user than that of the config. */
   user(): Promise<BuildUser & { readonly problem: string | undefined }>
   run(args: readonly string[], signal: AbortSignal, env?: BuildUser['env']): Promise<NixAnswer>
+  /** Undefined if nix does not tell. */
+  settings(signal: AbortSignal): Promise<NixConfig | undefined>
 }
 
 export function createNixOfShim(
@@ -41,6 +44,9 @@ export function createNixOfShim(
       const as = await user()
       return runNix(nix.command, args, { ...as, env: { ...as.env, ...env } }, signal)
     },
+    // Before the first start of the shim its home does not exist.
+    settings: async signal =>
+      readNixConfig({ nix, user: { ...(await user()), home: '/' }, signal }).catch(() => undefined),
   }
 }
 

@@ -4,7 +4,7 @@ import { type Finding, ok, skipped, warning } from '../probes/finding.ts'
 /** The output, or why nix failed, with its complete log. */
 export type NixAnswer = { readonly stdout: string } | { readonly problem: string; readonly log: string }
 
-type RunNix = (args: readonly string[]) => Promise<NixAnswer>
+export type RunNix = (args: readonly string[]) => Promise<NixAnswer>
 
 /**
  * Whether builds run in a sandbox. Not every daemon reports this, so derivations that always fail try it. They leave

@@ -5,7 +5,7 @@ import * as v from 'valibot'
 import { isStorePath } from '../../../recipes/store-path.ts'
 import { foldersOf } from '../../nix/user/state-dir.ts'
 import { USE_FEATURES } from '../nix/nix-of-shim.ts'
-import type { RunNix } from './nix-settings.ts'
+import type { RunNix } from '../nix/sandbox.ts'
 
 /** A store path that was built here. */
 export interface BuiltPath {

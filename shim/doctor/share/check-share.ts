@@ -13,7 +13,6 @@ import { isRoot } from '../probes/processes.ts'
 import { judgePeers, judgeTrust } from './judge-peers.ts'
 import { judgeSigning } from './judge-signing.ts'
 import { judgeAddress, judgePush, judgeStores } from './judge-stores.ts'
-import { type RunNix, readKeySettings } from './nix-settings.ts'
 
 type Parts = Pick<Config, 'share' | 'kubernetes' | 'stateDir' | 'nix'>
 
@@ -22,12 +21,12 @@ export function checkShare(config: Parts, options: NixCheckOptions): readonly Ch
   const { share, kubernetes, stateDir, nix } = config
   if (share === undefined) return []
   const nixOfShim = createNixOfShim(config, options)
-  const withNix = (name: string, look: (run: RunNix, signal: AbortSignal) => Promise<Finding>): Check => ({
+  const withNix = (name: string, look: (signal: AbortSignal) => Promise<Finding>): Check => ({
     name,
     async look(signal) {
       if (nix.user !== null && !isRoot()) return skipped(`only root can become ${nix.user}`)
       if ((await nixOfShim.user()).problem !== undefined) return skipped(`the user ${nix.user} does not exist`)
-      return look(args => nixOfShim.run(args, signal), signal)
+      return look(signal)
     },
   })
   const keys = once(signal => readKeys(kubernetes, signal))
@@ -42,16 +41,21 @@ export function checkShare(config: Parts, options: NixCheckOptions): readonly Ch
   }
   return [
     { name: 'shared address', look: signal => judgeAddress(share.address, signal) },
-    withNix('signing key', async (run, signal) => {
+    withNix('signing key', async signal => {
       if (isFetchOnly(nix)) return ok('this node builds nothing')
       if (share.address === undefined && share.push === undefined) return ok('nobody copies from this node')
-      return judgeSigning({ publicKeyFile: share.publicKeyFile, stateDir, run, published: () => published(signal) })
+      return judgeSigning({
+        ...{ publicKeyFile: share.publicKeyFile, stateDir },
+        run: args => nixOfShim.run(args, signal),
+        settings: () => nixOfShim.settings(signal),
+        published: () => published(signal),
+      })
     }),
-    withNix('trusted keys', (run, signal) =>
-      ofOthers(async others => judgeTrust(others, await readKeySettings(run)), signal),
+    withNix('trusted keys', signal =>
+      ofOthers(async others => judgeTrust(others, await nixOfShim.settings(signal)), signal),
     ),
     { name: 'peers', look: signal => ofOthers(others => judgePeers(others, signal), signal) },
-    withNix('stores', async (_, signal) => {
+    withNix('stores', async signal => {
       // Nix remembers in its cache what stores answer.
       const cache = await mkdtemp(join(tmpdir(), 'enbi-doctor-'))
       try {
@@ -62,7 +66,7 @@ export function checkShare(config: Parts, options: NixCheckOptions): readonly Ch
         await rm(cache, { recursive: true, force: true })
       }
     }),
-    withNix('push store', run => judgePush(share.push, run)),
+    withNix('push store', async signal => judgePush(share.push, await nixOfShim.settings(signal))),
   ]
 }
 

@@ -1,8 +1,8 @@
 import pMap from 'p-map'
 import type { NodeKey } from '../../cluster/published-keys.ts'
+import type { NixConfig } from '../../nix/process/nix-config.ts'
 import { type Finding, ok, skipped, warning } from '../probes/finding.ts'
 import { cacheProblem, isWebUrl } from './binary-cache.ts'
-import type { KeySettings } from './nix-settings.ts'
 
 /** Nodes in a message, and nodes that are asked. */
 const MAX_NAMED = 3
@@ -11,7 +11,7 @@ const MAX_ASKED = 8
 /** Whether this node may use what other nodes sign. */
 export function judgeTrust(
   others: readonly NodeKey[],
-  settings: Pick<KeySettings, 'trustedKeys' | 'requiresSignatures'> | undefined,
+  settings: Pick<NixConfig, 'trustedKeys' | 'requiresSignatures'> | undefined,
 ): Finding {
   if (settings === undefined) return skipped('nix does not tell which keys it trusts')
   const { trustedKeys, requiresSignatures } = settings

@@ -4,16 +4,18 @@ import { messageOf } from '../../../lib/errors.ts'
 import { type PublicKey, parsePublicKey } from '../../../lib/text/public-key.ts'
 import { quote } from '../../../lib/text/quote.ts'
 import type { NodeKey } from '../../cluster/published-keys.ts'
+import type { NixConfig } from '../../nix/process/nix-config.ts'
 import { USE_FEATURES } from '../nix/nix-of-shim.ts'
+import type { RunNix } from '../nix/sandbox.ts'
 import { type Finding, failed, ok, skipped, warning } from '../probes/finding.ts'
 import { isRoot } from '../probes/processes.ts'
 import { builtPaths, newestResults } from './built-paths.ts'
-import { type RunNix, readKeySettings } from './nix-settings.ts'
 
 export interface Signing {
   readonly publicKeyFile: string | undefined
   readonly stateDir: string
   readonly run: RunNix
+  readonly settings: () => Promise<Pick<NixConfig, 'secretKeyFiles'> | undefined>
   /** What the NixNode of this node shows; undefined if nobody can tell. */
   readonly published: () => Promise<Pick<NodeKey, 'text' | 'problem'> | undefined>
 }
@@ -21,7 +23,7 @@ export interface Signing {
 const SIGN = 'set secret-key-files in /etc/nix/nix.conf to the file of the secret key, and restart the Nix daemon'
 
 /** Whether Nix signs what it builds here, with the key that the NixNode shows. */
-export async function judgeSigning({ publicKeyFile, stateDir, run, published }: Signing): Promise<Finding> {
+export async function judgeSigning({ publicKeyFile, stateDir, run, settings, published }: Signing): Promise<Finding> {
   if (publicKeyFile === undefined)
     return warning(
       'share.publicKeyFile is not set: administrators do not see the key that this node signs with',
@@ -29,10 +31,9 @@ export async function judgeSigning({ publicKeyFile, stateDir, run, published }: 
     )
   const key = await readKey(publicKeyFile)
   if (typeof key === 'string') return warning(key, 'write the public key there: nix key convert-secret-to-public')
-  const settings = await readKeySettings(run)
-  if (settings?.secretKeyFiles.length === 0)
-    return warning('Nix does not sign what it builds, so no node may copy it', SIGN)
-  const missing = settings?.secretKeyFiles.find(file => isRoot() && !existsSync(file))
+  const files = (await settings())?.secretKeyFiles
+  if (files?.length === 0) return warning('Nix does not sign what it builds, so no node may copy it', SIGN)
+  const missing = files?.find(file => isRoot() && !existsSync(file))
   if (missing !== undefined)
     return failed(
       `every build fails: Nix cannot sign without ${missing}, which does not exist`,

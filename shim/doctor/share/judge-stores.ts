@@ -1,8 +1,9 @@
 import { isIP } from 'node:net'
+import type { NixConfig } from '../../nix/process/nix-config.ts'
 import { USE_FEATURES } from '../nix/nix-of-shim.ts'
+import type { RunNix } from '../nix/sandbox.ts'
 import { type Finding, ok, warning } from '../probes/finding.ts'
 import { cacheProblem, isWebUrl } from './binary-cache.ts'
-import { type RunNix, readKeySettings } from './nix-settings.ts'
 
 /** Whether the address that the NixNode shows leads to a binary cache. */
 export async function judgeAddress(address: string | undefined, signal: AbortSignal): Promise<Finding> {
@@ -49,9 +50,8 @@ async function storeProblem(store: string, run: RunNix, signal: AbortSignal): Pr
 }
 
 /** Whether other nodes can use what this one pushes. */
-export async function judgePush(push: string | undefined, run: RunNix): Promise<Finding> {
+export function judgePush(push: string | undefined, settings: Pick<NixConfig, 'secretKeyFiles'> | undefined): Finding {
   if (push === undefined) return ok('share.push has none')
-  const settings = await readKeySettings(run)
   const { searchParams, protocol } = new URL(push)
   if (settings?.secretKeyFiles.length === 0 && !searchParams.has('secret-key'))
     return warning(

@@ -1,44 +1,32 @@
 import { readdir } from 'node:fs/promises'
-import * as v from 'valibot'
-import { readOutput } from '../../../lib/process/run-process.ts'
-import { idsOf } from '../user/build-user.ts'
-import type { CollectionSetup } from './run-collection.ts'
+import { type NixConfigQuery, readNixConfig } from '../process/nix-config.ts'
+import { bytesOf, type CollectionLimits, type DiskRoom, isNixFirst } from './plan-collection.ts'
 
 /** Names of timers that collect garbage: that of NixOS (`nix.gc.automatic`), and common ones. */
 const TIMERS: ReadonlySet<string> = new Set(['nix-gc.timer', 'nix-collect-garbage.timer', 'nh-clean.timer'])
 /** Where systemd has the timers that it starts at boot. */
 const TIMERS_FOLDER = '/etc/systemd/system/timers.target.wants'
 
-const LIMIT_MS = 30_000
-
-/** Nix collects by itself, while it builds. */
-export const MIN_FREE = 'min-free in nix.conf'
-
-/** What else collects garbage of the store, such as `nix-gc.timer`; undefined if nothing does, as far as this can tell. */
-export async function findOtherCollector(
-  setup: CollectionSetup,
-  signal: AbortSignal,
-  timersFolder = TIMERS_FOLDER,
-): Promise<string | undefined> {
-  const timers = await readdir(timersFolder).catch(() => [])
-  const timer = timers.find(name => TIMERS.has(name))
-  return timer ?? ((await minFree(setup, signal)) > 0 ? MIN_FREE : undefined)
+/** A timer that collects garbage, such as `nix-gc.timer`; undefined if there is none, as far as this can tell. */
+export async function findTimer(folder = TIMERS_FOLDER): Promise<string | undefined> {
+  const timers = await readdir(folder).catch(() => [])
+  return timers.find(name => TIMERS.has(name))
 }
 
-const settingsSchema = v.object({ 'min-free': v.object({ value: v.number() }) })
+/** Nix collects by itself, while it builds. */
+export const MIN_FREE = 'min-free of Nix'
 
-/** 0 if Nix does not tell: then no setting is known. */
-async function minFree({ nix, user }: CollectionSetup, signal: AbortSignal): Promise<number> {
-  const { env, home } = user
-  // Newer versions call it `config show`, and still accept this name.
-  const args = ['show-config', '--json', '--extra-experimental-features', 'nix-command flakes']
-  try {
-    const text = await readOutput({
-      ...{ command: nix.command, args, ...idsOf(user), env, cwd: home },
-      ...{ signal, timeoutMs: LIMIT_MS },
-    })
-    return v.parse(settingsSchema, JSON.parse(text))['min-free'].value
-  } catch {
-    return 0
-  }
+/**
+ * What collects garbage of this low disk, so that the shim need not; undefined if nothing does. A timer does not count: it has not kept
+ * the disk from running low, and comes when it comes. Nor does Nix if it waits for less free space, or only inodes are low.
+ */
+export async function findOtherCollector(
+  query: NixConfigQuery,
+  limits: CollectionLimits,
+  { total, free }: DiskRoom,
+): Promise<string | undefined> {
+  if (free >= bytesOf(limits.below, total)) return undefined
+  // If Nix does not tell, no setting is known.
+  const settings = await readNixConfig(query).catch(() => undefined)
+  return settings && isNixFirst(settings.minFree, limits, total) ? MIN_FREE : undefined
 }

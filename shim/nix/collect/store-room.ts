@@ -4,6 +4,7 @@ import type { DiskRoom } from './plan-collection.ts'
 
 /** Space on the disk of the Nix store. */
 export async function storeRoom(): Promise<DiskRoom> {
-  const { bavail, blocks, bsize } = await statfs(STORE_DIR)
-  return { total: blocks * bsize, free: bavail * bsize }
+  const { bavail, blocks, bsize, files, ffree } = await statfs(STORE_DIR)
+  // Btrfs, for one, has no fixed number of inodes, and says 0.
+  return { total: blocks * bsize, free: bavail * bsize, ...(files > 0 && { inodes: { total: files, free: ffree } }) }
 }

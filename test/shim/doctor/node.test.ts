@@ -101,6 +101,23 @@ describe('on a node without problems', () => {
     expect(stdout).toMatch(/✓ nix: nix 2\.\d+.*, with flakes/)
     expect(stdout).toContain('– API server: the config has no kubernetes')
   })
+
+  it('doctor sees a setting in nix.options, also of a Nix that only knows `config show`', async () => {
+    const command = join(bed.dir, 'newer-nix')
+    // The Nix of the bed may be older than that name.
+    const script = [
+      ...['#!/bin/sh', '[ "$1" = show-config ] && exit 1'],
+      '[ "$1 $2" = "config show" ] && { shift 2; set -- show-config "$@"; }',
+      'exec nix "$@"',
+    ]
+    await writeFile(command, `${script.join('\n')}\n`, { mode: 0o755 })
+    const nix = { user: bed.buildUser.name, command, options: { 'min-free': String(2 ** 50) } }
+    const { of } = await diagnose(await writeConfig('min-free.yaml', { nix }))
+    expect(of('garbage collection')).toMatchObject({
+      ...{ outcome: 'warning', text: expect.stringMatching(/min-free of Nix, which acts only while Nix builds/) },
+      wayOut: expect.stringContaining('nix.options'),
+    })
+  })
 })
 
 describe('doctor names the problem and its fix', () => {

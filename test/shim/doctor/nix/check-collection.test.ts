@@ -1,15 +1,29 @@
 import { expect, test } from 'vitest'
 import { judgeCollection } from '../../../../shim/doctor/nix/check-collection.ts'
-import { MIN_FREE } from '../../../../shim/nix/collect/other-collector.ts'
+
+const TIMER = 'nix-gc.timer'
 
 test.each([
-  { when: 'auto', other: undefined, outcome: 'ok', text: /^the shim has Nix collect/ },
-  { when: 'auto', other: 'nix-gc.timer', outcome: 'ok', text: /^nix-gc.timer collects/ },
-  { when: 'auto', other: MIN_FREE, outcome: 'warning', text: /only while Nix builds/ },
-  { when: 'always', other: undefined, outcome: 'ok', text: /^the shim has Nix collect/ },
-  { when: 'always', other: 'nix-gc.timer', outcome: 'warning', text: /^two collect/ },
-  { when: 'never', other: 'nix-gc.timer', outcome: 'ok', text: /the shim does not$/ },
-  { when: 'never', other: undefined, outcome: 'warning', text: /^nothing collects/ },
-] as const)('with when: $when and $other beside it, doctor says $outcome', ({ when, other, outcome, text }) => {
-  expect(judgeCollection(when, other)).toMatchObject({ outcome, text: expect.stringMatching(text) })
-})
+  { when: 'auto', outcome: 'ok', text: /runs low$/ },
+  { when: 'auto', timer: TIMER, outcome: 'ok', text: /runs low, beside nix-gc\.timer$/ },
+  { when: 'auto', minFree: true, outcome: 'ok', text: /runs low, beside min-free of Nix$/ },
+  { when: 'auto', minFree: 'first', outcome: 'warning', text: /^the shim leaves .* only while Nix builds/ },
+  {
+    when: 'auto',
+    timer: TIMER,
+    minFree: 'first',
+    outcome: 'warning',
+    text: /^the shim leaves .* only while Nix builds/,
+  },
+  { when: 'always', outcome: 'ok', text: /runs low$/ },
+  { when: 'always', timer: TIMER, minFree: 'first', outcome: 'ok', text: /beside nix-gc\.timer and min-free of Nix$/ },
+  { when: 'never', outcome: 'warning', text: /^nothing collects/ },
+  { when: 'never', timer: TIMER, outcome: 'warning', text: /^nix-gc\.timer collects .* not when the disk runs low/ },
+  { when: 'never', minFree: true, outcome: 'warning', text: /^min-free of Nix collects .* only while Nix builds/ },
+] as const)(
+  'with when: $when, timer: $timer and minFree: $minFree, doctor says $outcome',
+  ({ when, outcome, text, ...others }) => {
+    const found = judgeCollection(when, { timer: undefined, minFree: false, ...others })
+    expect(found).toMatchObject({ outcome, text: expect.stringMatching(text) })
+  },
+)

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { checkPeerUrl, withCompression } from '../../../../shim/nix/binary-cache/copy-args.ts'
-import { parseSignaturePolicy } from '../../../../shim/nix/binary-cache/trusted-keys.ts'
 
 describe('the URL of a store that gets paths', () => {
   it.each([
@@ -36,16 +35,4 @@ describe('the address of a node', () => {
   ])('%j is refused', url => {
     expect(() => checkPeerUrl(url)).toThrow('its address is not the plain URL')
   })
-})
-
-describe('the settings of nix about signatures', () => {
-  it('are read from its JSON', () => {
-    const config = { 'trusted-public-keys': { value: ['a:x'] }, 'require-sigs': { value: true }, cores: { value: 0 } }
-    expect(parseSignaturePolicy(JSON.stringify(config))).toEqual({ keys: ['a:x'], isRequired: true })
-  })
-
-  it.each(['', '[]', '{}', '{"trusted-public-keys":{"value":"a:x"},"require-sigs":{"value":true}}'])(
-    'are unknown if nix says %j',
-    stdout => expect(() => parseSignaturePolicy(stdout)).toThrow('which keys Nix trusts cannot be read'),
-  )
 })

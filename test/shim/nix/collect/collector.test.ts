@@ -26,9 +26,40 @@ test('pauses after a collection that freed nothing, until there is new garbage',
   expect(store.ends).toEqual(['nothing'])
   await store.collector.collectIfLow(signal, true)
   expect(store.ends).toEqual(['nothing', 'nothing'])
+  expect(store.waited).toEqual([5_000])
   store.passTime(11 * 60_000)
   await store.collector.collectIfLow(signal, false)
   expect(store.ends).toHaveLength(3)
+})
+
+test('collects ever more rarely if images go from a disk that stays low, and each collection frees nearly nothing', async () => {
+  const store = fakeStore({ total: 1000 * MIB, free: 100 * MIB, garbage: 0, freesAtMost: MIB })
+  const removals = async (seconds: number) => {
+    const before = store.ends.length
+    for (let second = 0; second < seconds; second += 5) {
+      store.passTime(5_000)
+      await store.collector.collectIfLow(signal, true)
+      await store.collector.collectIfLow(signal, false)
+    }
+    return store.ends.length - before
+  }
+  expect(await removals(3600)).toBeLessThan(16)
+  expect(await removals(3600)).toBeLessThan(8)
+})
+
+test('finds new garbage later if it came in a long pause, and forgets pauses when there is enough space', async () => {
+  const store = fakeStore({ total: 1000 * MIB, free: 100 * MIB, garbage: 0, freesAtMost: 100 * MIB })
+  const { collectIfLow } = store.collector
+  for (let removed = 0; removed < 5; removed += 1) await collectIfLow(signal, true)
+  expect([store.ends.length, store.waited]).toEqual([4, [5_000, 10_000, 20_000]])
+  store.addGarbage(150 * MIB)
+  store.passTime(40_000)
+  await collectIfLow(signal, false)
+  expect(store.ends.slice(4)).toEqual(['freed'])
+  store.fill(100 * MIB)
+  await collectIfLow(signal, true)
+  expect(store.ends.slice(5)).toEqual(['nothing'])
+  expect(store.waited).toHaveLength(3)
 })
 
 test('pauses after a collection that failed', async () => {
@@ -43,12 +74,12 @@ test('runs one collection at a time, and one more for what became garbage meanwh
   const { collectIfLow } = store.collector
   await Promise.all([collectIfLow(signal, false), collectIfLow(signal, false), collectIfLow(signal, true)])
   await Promise.all([collectIfLow(signal, true), collectIfLow(signal, true), collectIfLow(signal, true)])
-  expect(store.ends).toHaveLength(4)
+  expect(store.ends).toHaveLength(3)
   expect(store.mostAtOnce()).toBe(1)
 })
 
 test('leaves garbage to another collector, and a disk with enough space alone', async () => {
-  const timed = fakeStore({ total: 1000 * MIB, free: 0, garbage: MIB, freesAtMost: MIB, other: 'nix-gc.timer' })
+  const timed = fakeStore({ total: 1000 * MIB, free: 0, garbage: MIB, freesAtMost: MIB, other: 'min-free' })
   const spacious = fakeStore({ total: 1000 * MIB, free: 500 * MIB, garbage: MIB, freesAtMost: MIB })
   await timed.collector.collectIfLow(signal, true)
   await spacious.collector.collectIfLow(signal, true)
@@ -69,6 +100,11 @@ interface FakeStore {
   /** Bytes that Nix was asked to free. */
   readonly asked: readonly number[]
   readonly ends: readonly string[]
+  /** Milliseconds of each wait. */
+  readonly waited: readonly number[]
+  addGarbage(bytes: number): void
+  /** Writes files that are no garbage. */
+  fill(bytes: number): void
   mostAtOnce(): number
   passTime(ms: number): void
 }
@@ -76,6 +112,7 @@ interface FakeStore {
 function fakeStore({ total, other, error, freesAtMost, ...disk }: FakeDisk): FakeStore {
   const asked: number[] = []
   const ends: string[] = []
+  const waited: number[] = []
   let { free, garbage } = disk
   let [atOnce, most, now] = [0, 0, 1]
   const collector = createCollector({
@@ -97,9 +134,19 @@ function fakeStore({ total, other, error, freesAtMost, ...disk }: FakeDisk): Fak
     onEnd: end => void ends.push(end),
     logger: pino({ level: 'silent' }),
     now: () => now,
+    async wait(ms) {
+      waited.push(ms)
+      now += ms
+    },
   })
   return {
-    ...{ collector, asked, ends, mostAtOnce: () => most },
+    ...{ collector, asked, ends, waited, mostAtOnce: () => most },
+    addGarbage(bytes) {
+      garbage += bytes
+    },
+    fill(bytes) {
+      free -= bytes
+    },
     passTime(ms) {
       now += ms
     },
