@@ -5,7 +5,7 @@ import { findUnitFiles } from './test/lanes/unit-files.ts'
 
 const unitFiles = findUnitFiles(import.meta.dirname)
 const spegelFiles = 'test/spegel/*.test.ts'
-const { SPEGEL } = process.env
+const { SPEGEL, ENBI_VERSIONS } = process.env
 
 export default defineConfig({
   test: {
@@ -41,6 +41,19 @@ export default defineConfig({
             {
               extends: true as const,
               test: { name: 'spegel', include: [spegelFiles], globalSetup: ['test/setup/bundle-programs.ts'] },
+            },
+          ]
+        : []),
+      // Only `npm run conformance -- versions` sets it: the tests of builds once more, with another version of Nix.
+      ...(ENBI_VERSIONS
+        ? [
+            {
+              extends: true as const,
+              test: {
+                name: 'versions',
+                include: ['conformance/versions/*.test.ts'],
+                globalSetup: ['test/setup/bundle-programs.ts'],
+              },
             },
           ]
         : []),

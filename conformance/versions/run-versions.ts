@@ -9,6 +9,7 @@ import {
   OLDEST_API_SERVER,
   OLDEST_KUBELET,
 } from '../../test/setup/go/programs.mjs'
+import { tryBuilds } from './try-builds.ts'
 import { type NodeVersions, type Tried, tryNode } from './try-node.ts'
 
 const NODES: readonly NodeVersions[] = [
@@ -29,6 +30,7 @@ const KUBERNETES_VERSIONS: readonly (readonly Family[])[] = [
 export async function runVersions(): Promise<Tried[]> {
   const tried: Tried[] = []
   for (const node of NODES) tried.push(await tryNode(node))
+  tried.push(await tryBuilds())
   for (const kubernetes of KUBERNETES_VERSIONS) tried.push(await tryKubernetes(kubernetes))
   return tried
 }

@@ -36,9 +36,9 @@ const DATA_LIMIT_KIB = 1024 * 1024
 /** A cancelled import has this long to clean up. */
 const GRACE_MS = 20_000
 
-export function createImportHelpers(): ImportHelpers {
+export function createImportHelpers(file = IMPORT_HELPER): ImportHelpers {
   const limits = { nodeFlags: NODE_FLAGS, arenas: 2, dataLimitKib: DATA_LIMIT_KIB }
-  const pool = createHelperPool({ file: IMPORT_HELPER, ...limits, graceMs: GRACE_MS, isReused: true })
+  const pool = createHelperPool({ file, ...limits, graceMs: GRACE_MS, isReused: true })
   return { runImport: (job, handlers) => runInHelper(pool, job, handlers) }
 }
 

@@ -27,6 +27,8 @@ export interface ImporterOptions {
   readonly onLinking: (linking: LinkingReport) => void
   readonly identity: ImporterIdentity
   readonly logger: Logger
+  /** The program of the helpers, by default the one beside this file. */
+  readonly helper?: URL | undefined
   /** Concurrent imports; the others are queued. With more than one, no namespace has all of them. */
   readonly maxImports?: number
 }
@@ -44,7 +46,7 @@ export function createImporter(options: ImporterOptions): Importer {
   const { logger, queryClosure, onLinking, maxImports = DEFAULT_MAX_IMPORTS } = options
   const gate = createFairGate({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
   const containerd = { namespace: CRI_NAMESPACE, ...options.containerd }
-  const helpers = createImportHelpers()
+  const helpers = createImportHelpers(options.helper)
   const leftLeases = createLeftLeases({ end: lease => endLease(containerd, lease) })
 
   async function runInHelper(call: ImportCall): Promise<ImportOutcome> {

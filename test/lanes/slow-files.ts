@@ -1,7 +1,6 @@
 /** Test files that take longest, the longest first. Their size does not tell, because some only run a suite of another file. */
 export const SLOW_FILES = [
   'test/cluster/share/nodes.test.ts',
-  'test/shim/nix/newer-nix.test.ts',
   'test/cluster/restarts.test.ts',
   'test/cluster/two-nodes.test.ts',
   'test/controller/process.test.ts',

@@ -6,6 +6,7 @@ import { createIdentity } from '../../../shim/import/identity.ts'
 import type { ImportCall, ImportedImage, Importer, ImportOutcome } from '../../../shim/import/image/contract.ts'
 import { createImporter } from '../../../shim/import/importer.ts'
 import { type Bed, type BedOptions, startBed } from '../../node/bed.ts'
+import { IMPORT_HELPER_PROGRAM } from '../../node/own-programs.ts'
 import { infosIn } from './closure.ts'
 import type { Entry } from './tar.ts'
 
@@ -42,6 +43,7 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
     onLinking: () => {},
     identity: createIdentity(join(bed.dir, 'state')),
     logger: pino({ level: 'silent' }),
+    helper: IMPORT_HELPER_PROGRAM,
   }
   const importer = createImporter(options)
   const ctr = async (...args: string[]) => {

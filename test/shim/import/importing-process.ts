@@ -9,6 +9,7 @@ import { infosIn } from './closure.ts'
 const { options, storePath, image } = JSON.parse(process.argv[2] ?? '')
 const store = dirname(storePath)
 const own = {
+  helper: options.helper && new URL(options.helper),
   queryClosure: () => infosIn(store),
   identity: createIdentity(options.stateDir),
   onLinking: () => {},

@@ -8,9 +8,12 @@ import { describeEvaluations } from './evaluation-cases.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
 
+/** How Nix gets to its store. */
+export type Way = 'through a daemon' | 'without a daemon'
+
 export interface SuiteOptions {
-  /** Also test a store without a daemon. */
-  readonly withoutDaemon?: boolean
+  /** By default only through a daemon. */
+  readonly ways?: readonly Way[]
   /** Runs before the beds are created. */
   readonly prepare?: () => Promise<void>
   /** Path of the nix to run in a bed. */
@@ -24,9 +27,10 @@ const FULL = { below: { bytes: 2 ** 60 }, upTo: { bytes: 2 ** 61 } }
 export function describeBuilds({
   prepare = async () => {},
   command = async () => 'nix',
-  withoutDaemon = false,
+  ways = ['through a daemon'],
 }: SuiteOptions = {}): void {
-  describe.each(waysToStore(withoutDaemon))('a build $how', ({ daemon }) => {
+  describe.each(ways)('a build %s', way => {
+    const daemon = way === 'through a daemon'
     let bed: Bed
     let flake: TestFlake
     let builder: RemoteBuilder
@@ -194,12 +198,6 @@ export function describeBuilds({
       expect(log.match(/^chatty> line \d+ of many$/gm)).toHaveLength(10_000)
     })
   })
-}
-
-/** Rows for tables of tests. */
-export function waysToStore(withoutDaemon: boolean) {
-  const through = { how: 'through a daemon', daemon: true }
-  return withoutDaemon ? [through, { how: 'without a daemon', daemon: false }] : [through]
 }
 
 function storePathOf(hash: string, name: string): string {

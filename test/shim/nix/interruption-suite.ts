@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Bed, startBed } from '../../node/bed.ts'
-import { type SuiteOptions, waysToStore } from './builder-suite.ts'
+import type { SuiteOptions } from './builder-suite.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { recipeOf, startBuilder } from './remote-builder.ts'
 
@@ -9,9 +9,10 @@ import { recipeOf, startBuilder } from './remote-builder.ts'
 export function describeInterruptions({
   prepare = async () => {},
   command = async () => 'nix',
-  withoutDaemon = false,
+  ways = ['through a daemon'],
 }: SuiteOptions = {}): void {
-  describe.each(waysToStore(withoutDaemon))('a build $how', ({ daemon }) => {
+  describe.each(ways)('a build %s', way => {
+    const daemon = way === 'through a daemon'
     let bed: Bed
     let flake: TestFlake
     let nix: string
@@ -113,7 +114,7 @@ export function describeInterruptions({
     })
   })
 
-  describe('a nix daemon', () => {
+  describe.runIf(ways.includes('through a daemon'))('a nix daemon', () => {
     let bed: Bed
     let flake: TestFlake
     let nix: string

@@ -1,17 +1,8 @@
-import { delimiter, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { startBed } from '../../node/bed.ts'
 import { describeBuilds } from './builder-suite.ts'
 import { describeInterruptions } from './interruption-suite.ts'
-import { installNewerNix, showNewerNix } from './newer-nix.ts'
-import { describeSharedBuilds } from './shared-build-suite.ts'
-
-/** A bed finds the programs of root on the PATH of the test. */
-async function useNewerNix(): Promise<void> {
-  const bin = join(await installNewerNix(), 'bin')
-  const { PATH = '' } = process.env
-  if (!PATH.startsWith(bin)) Object.assign(process.env, { PATH: bin + delimiter + PATH })
-}
+import { NEWER_NIX, showNewerNix, useNewerNix } from './newer-nix.ts'
 
 test('a Nix >= 2.26 is available, also for the build user', async () => {
   await useNewerNix()
@@ -26,8 +17,6 @@ test('a Nix >= 2.26 is available, also for the build user', async () => {
   }
 })
 
-const newerNix = { prepare: useNewerNix, command: showNewerNix, withoutDaemon: true }
-
-describeBuilds(newerNix)
-describeInterruptions(newerNix)
-describeSharedBuilds({ ...newerNix, onlyNix: true })
+// Through a daemon: conformance/versions/newer-nix.test.ts.
+describeBuilds({ ...NEWER_NIX, ways: ['without a daemon'] })
+describeInterruptions({ ...NEWER_NIX, ways: ['without a daemon'] })

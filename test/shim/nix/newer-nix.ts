@@ -1,5 +1,5 @@
 import { access, chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { execa } from 'execa'
 import type { Bed } from '../../node/bed.ts'
 
@@ -25,6 +25,16 @@ export async function showNewerNix(bed: Bed, release?: Release): Promise<string>
   await bed.run('mount', ['--bind', await installNewerNix(release), place])
   return join(place, 'bin/nix')
 }
+
+/** A bed finds the programs of root on the PATH of the test. */
+export async function useNewerNix(): Promise<void> {
+  const bin = join(await installNewerNix(), 'bin')
+  const { PATH = '' } = process.env
+  if (!PATH.startsWith(bin)) Object.assign(process.env, { PATH: bin + delimiter + PATH })
+}
+
+/** For the suites of tests that every version of Nix must pass. */
+export const NEWER_NIX = { prepare: useNewerNix, command: (bed: Bed) => showNewerNix(bed) }
 
 async function install(target: string, release: Release): Promise<void> {
   process.stderr.write(`downloading Nix of Debian ${release} with apt-get to ${target}\n`)

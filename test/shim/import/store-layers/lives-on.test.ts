@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { NEWER_CONTAINERD } from '../../../node/programs.ts'
 import { recipePull } from '../../../node/recipe-pull.ts'
 import { PATIENT } from '../../../patience.ts'
@@ -29,10 +29,27 @@ cat folder-0/file-0
 const ABOUT_FILES = ['/bin/busybox', 'sh', '-c', 'ls /nix/store/*-many/share | wc -l; cat /nix/store/*-odd/a; echo']
 const FILES_ARE_THERE = { exitCode: 0, output: '15\na\n' }
 
-test.each(CONTAINERDS)(
-  'containers run from linked layers, and never change the store: containerd %s',
-  async (_which, containerd) => {
-    await using node = await startStoreNode(IMAGES, { containerd })
+describe.each(CONTAINERDS)('containerd %s', (_which, containerd) => {
+  let node: StoreNode
+  beforeAll(async () => {
+    node = await startStoreNode(IMAGES, { containerd })
+  })
+  afterEach(async () => {
+    await node.removeImages()
+    await collectContainerd(node)
+  })
+  afterAll(() => node?.[Symbol.asyncDispose]())
+
+  test('an import leaves only the content that its image needs', async () => {
+    await node.pull('large')
+    expect((await node.snapshots()).others).toEqual([])
+    expect(await node.ctr('leases', 'ls', '-q')).toBe('')
+    const blobs = (await node.ctr('content', 'ls', '-q')).trim().split('\n')
+    // Config, manifest, customization layer and the base's layer.
+    expect(blobs).toHaveLength(4)
+  })
+
+  test('containers run from linked layers, and never change the store', async () => {
     const imageId = await node.pull('large')
     const command = ['/bin/busybox', 'sh', '-euc', DAMAGE]
     expect(await node.bed.runPod({ imageId, command })).toEqual({ exitCode: 0, output: 'overwritten\n' })
@@ -40,13 +57,9 @@ test.each(CONTAINERDS)(
     expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
     await node.bed.containerd.restart()
     expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
-  },
-)
+  })
 
-test.each(CONTAINERDS)(
-  'an image outlives the store paths and their optimisation, and gives its disk back: containerd %s',
-  async (_which, containerd) => {
-    await using node = await startStoreNode(IMAGES, { containerd })
+  test('an image outlives the store paths and their optimisation, and gives its disk back', async () => {
     await node.bed.importPauseImage()
     const before = await node.snapshots()
     const imageId = await node.pull('large')
@@ -64,8 +77,8 @@ test.each(CONTAINERDS)(
     // Once more from scratch: remembered digests are still correct.
     expect(await node.pull('large')).toBe(imageId)
     expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
-  },
-)
+  })
+})
 
 test('removing an image changes neither the store nor the layers that another image shares', async () => {
   const { small } = IMAGES.images
@@ -80,16 +93,6 @@ test('removing an image changes neither the store nor the layers that another im
   await collectContainerd(node)
   expect((await node.snapshots()).committed.toSorted()).toEqual(committed.toSorted())
   expect(await storeHas(node, 'many')).toBe(true)
-})
-
-test('an import leaves only the content that its image needs', async () => {
-  await using node = await startStoreNode(IMAGES)
-  await node.pull('large')
-  expect((await node.snapshots()).others).toEqual([])
-  expect(await node.ctr('leases', 'ls', '-q')).toBe('')
-  const blobs = (await node.ctr('content', 'ls', '-q')).trim().split('\n')
-  // Config, manifest, customization layer and the base's layer.
-  expect(blobs).toHaveLength(4)
 })
 
 describe('for the mirrors of a node', () => {

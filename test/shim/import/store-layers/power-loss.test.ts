@@ -16,7 +16,7 @@ async function openDisk() {
   const folder = await mkdtemp(join(tmpdir(), 'enbi-disk-'))
   const [file, mounted] = [join(folder, 'disk'), join(folder, 'mounted')]
   const copies: string[] = []
-  await run('truncate', ['--size', '1G', file])
+  await run('truncate', ['--size', '256M', file])
   await run('mkfs.ext4', ['-q', '-m', '0', file])
   await mkdir(mounted)
   // Nothing is written before a sync.
