@@ -1,12 +1,13 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import type { Kube } from '../../kube/client/contract.ts'
-import { creatorOf, isFinished, type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { nixNodes } from '../../kube/resources/nixnode.ts'
 import type { ClusterNode } from '../../test/cluster/node.ts'
 import { SANDBOX_IMAGE } from '../../test/node/containerd.ts'
 import { processes } from '../../test/node/process-tree.ts'
 import { findLeftovers } from '../leftovers.ts'
 import { KEEP_FINISHED } from './node.ts'
+import { buildsBeyondRetention } from './retention.ts'
 
 /** Names of what is left, by kind. */
 export type Left = Readonly<Record<string, readonly string[]>>
@@ -25,20 +26,10 @@ export async function findLeft(kube: Kube, node: ClusterNode, bystanders: readon
     processes: otherProcesses(node)
       .filter(pid => !bystanders.includes(pid))
       .map(pid => `${pid} ${commandOf(pid)}`),
-    nixBuilds: buildsBeyondRetention(builds),
+    nixBuilds: buildsBeyondRetention(builds, KEEP_FINISHED),
     reportedBuilds: (nixNode?.status.builds ?? []).map(({ key, recipe }) => recipe?.imageTag ?? key),
   }
   return Object.fromEntries(Object.entries(found).filter(([, names]) => names.length > 0))
-}
-
-/** Those that have not ended, and those of each creator that the controller should have deleted. */
-export function buildsBeyondRetention(builds: readonly NixBuild[]): string[] {
-  const nameOf = ({ metadata, status }: NixBuild) => `${metadata.namespace}/${metadata.name} (${status.status})`
-  const unfinished = builds.filter(({ status }) => !isFinished(status.status))
-  const finished = builds.filter(({ status }) => isFinished(status.status))
-  const groups = Map.groupBy(finished, build => `${build.metadata.namespace} ${creatorOf(build)}`)
-  const surplus = [...groups.values()].flatMap(group => group.slice(KEEP_FINISHED))
-  return [...unfinished, ...surplus].map(nameOf)
 }
 
 /** All processes of the node but its daemons. */
