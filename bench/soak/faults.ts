@@ -27,9 +27,13 @@ export interface FaultsOptions {
 /** Restarts all daemons in turn, removes unused images, rotates the token and fills the disk once. */
 export async function makeFaults({ soak, churn, seen, runMs, over }: FaultsOptions): Promise<void> {
   const daemons = daemonsOf(soak)
-  const begin = performance.now()
-  const untilShare = (share: number) =>
-    delay(Math.max(0, begin + share * runMs - performance.now()), undefined, { signal: over }).catch(() => {})
+  let begin = performance.now()
+  const untilShare = async (share: number) => {
+    const early = begin + share * runMs - performance.now()
+    if (early > 0) await delay(early, undefined, { signal: over }).catch(() => {})
+    // After a turn that took long, the next ones come later: they must not come all at once.
+    else begin -= early
+  }
   for (let turn = 0; turn < TURNS; turn += 1) {
     await untilShare((turn + 0.5) / TURNS)
     if (over.aborted) return
@@ -58,9 +62,16 @@ function daemonsOf({ cluster, controller, node }: Soak): Readonly<Record<Name, D
 
 async function restart(daemons: Readonly<Record<Name, Daemon>>, name: Name): Promise<void> {
   process.stderr.write(`  ${new Date().toISOString()} restart of ${name}\n`)
-  await daemons[name].restart().catch(cause => {
+  // An API server that is told to end refuses requests for a minute first, for the sake of those that it still serves.
+  const again = name === 'API server' ? crash : (daemon: Daemon) => daemon.restart()
+  await again(daemons[name]).catch(cause => {
     throw new Error(`${name} does not restart: ${messageOf(cause)}`, { cause })
   })
+}
+
+async function crash(daemon: Daemon): Promise<void> {
+  await daemon.kill()
+  await daemon.start()
 }
 
 /** Changes a recipe now and then. */
