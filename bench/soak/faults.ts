@@ -14,6 +14,8 @@ const FIRST_TURNS = ['shim', 'controller', 'containerd', 'nix-daemon', 'kubelet'
 const LATER_TURNS = ['containerd', 'nix-daemon', 'kubelet', 'API server'] as const
 /** A turn in which no daemon is restarted. */
 const FULL_DISK_TURN = 15
+/** In these turns before it no image is removed. */
+const TURNS_OF_USE = 4
 
 export interface FaultsOptions {
   readonly soak: Soak
@@ -43,7 +45,7 @@ export async function makeFaults({ soak, churn, seen, runMs, over }: FaultsOptio
     if (over.aborted) return
     await soak.rotateToken()
     // What is unused before the disk is full is for the kubelet to remove.
-    if (turn !== FULL_DISK_TURN - 1 && turn !== FULL_DISK_TURN - 2) await removeUnusedImages(soak.node, churn, seen)
+    if (turn < FULL_DISK_TURN - TURNS_OF_USE || turn >= FULL_DISK_TURN) await removeUnusedImages(soak.node, churn, seen)
   }
 }
 

@@ -17,19 +17,26 @@ export async function fillDiskOnce({ cluster, node }: Soak, churn: Churn): Promi
   process.stderr.write(`  ${new Date().toISOString()} full disk\n`)
   // It removes no image that it has not seen before, and looks for images at its start.
   await node.kubelet.restart()
+  // Else there may be garbage enough for the shim to free the space alone.
+  await node.bed.run('nix-store', ['--gc'])
+  const before = await imageCount(node)
   const { free, total } = await diskOf(node)
   const bytes = Math.max(0, Math.floor(free - (EVICTED_BELOW - MISSING) * total))
   await node.bed.run('fallocate', ['--length', String(bytes), BALLAST])
   await until(
     async () => {
       const now = await diskOf(node)
-      return now.free / now.total > EVICTED_BELOW
+      return now.free / now.total > EVICTED_BELOW && (await imageCount(node)) < before
     },
     () => 'the disk stays full',
   )
   await node.bed.run('rm', [BALLAST])
   const isFree = ['--for=condition=DiskPressure=False', `node/${node.name}`, `--timeout=${PATIENCE}`]
   await cluster.kubectl(['wait', ...isFree])
+}
+
+async function imageCount({ bed }: ClusterNode): Promise<number> {
+  return (await bed.cri().listImages()).length
 }
 
 async function diskOf({ bed }: ClusterNode): Promise<{ free: number; total: number }> {
