@@ -14,14 +14,19 @@ export interface Build {
 
 const SPARE_MS = 15_000
 
-/** The pods that waited longer than the builds that they waited for and 15 s, each as a text. */
-export function latePods(waits: readonly Wait[], builds: readonly Build[]): string[] {
+export interface LatePod {
+  readonly pod: string
+  readonly waitedMs: number
+  readonly buildMs: number
+}
+
+/** The pods that waited longer than the builds that they waited for and 15 s. */
+export function latePods(waits: readonly Wait[], builds: readonly Build[]): LatePod[] {
   const byRecipe = Map.groupBy(builds, ({ recipe }) => recipe)
   return waits.flatMap(wait => {
     const waitedMs = wait.runningAt - wait.createdAt
     const buildMs = buildOf(wait, byRecipe.get(wait.recipe) ?? [])
-    if (waitedMs <= buildMs + SPARE_MS) return []
-    return [`${wait.pod} waited ${waitedMs / 1000} s, for a build of ${buildMs / 1000} s`]
+    return waitedMs <= buildMs + SPARE_MS ? [] : [{ pod: wait.pod, waitedMs, buildMs }]
   })
 }
 

@@ -1,10 +1,11 @@
 import { createKube } from '../../kube/client/client.ts'
 import type { Kube } from '../../kube/client/contract.ts'
 import { messageOf } from '../../lib/errors.ts'
+import { podEvents } from '../../test/cluster/pods.ts'
 import { startChurn } from './churn.ts'
 import { changeRecipes, makeFaults } from './faults.ts'
 import { growthOf, type Sample, sampleMemory } from './growth.ts'
-import { latePods } from './late.ts'
+import { type LatePod, latePods } from './late.ts'
 import { findLeft, type Left, otherProcesses } from './left.ts'
 import { type Soak, startSoak } from './node.ts'
 import { createRecipes } from './recipes.ts'
@@ -60,7 +61,8 @@ async function soakNode(bed: Soak, kube: Kube, { minutes, pods }: Required<SoakO
   const growths = (await memory).map(tellGrowth)
   await untilNothingLeft(kube, bed, bystanders)
   const late = latePods(churn.waits, [...builds.ended])
-  process.stderr.write(`  ${churn.waits.length} pods\n${late.map(line => `  ${line}\n`).join('')}`)
+  process.stderr.write(`  ${churn.waits.length} pods\n`)
+  for (const pod of late) await tellLate(bed, namespace, pod)
   return { 'soak.minutes': minutes, 'soak.rss.growth': Math.max(...growths), 'soak.late': late.length }
 }
 
@@ -80,4 +82,11 @@ async function untilNothingLeft(kube: Kube, bed: Soak, bystanders: readonly numb
     },
     () => `left at the end: ${JSON.stringify(left)}`,
   )
+}
+
+/** With the pod's events, which outlive it. */
+async function tellLate({ cluster }: Soak, namespace: string, { pod, waitedMs, buildMs }: LatePod): Promise<void> {
+  process.stderr.write(`  ${pod} waited ${waitedMs / 1000} s, of which ${buildMs / 1000} s for a build\n`)
+  for (const { reason, message } of await podEvents(cluster, { namespace, name: pod }))
+    process.stderr.write(`    ${reason}: ${message}\n`)
 }

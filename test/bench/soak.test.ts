@@ -27,11 +27,11 @@ describe('late pods', () => {
   })
 
   it.each([
-    ['without a build', 116_000, [], 'web waited 16 s, for a build of 0 s'],
-    ['after a build that ended before', 116_000, [[60_000, 90_000]], 'web waited 16 s, for a build of 0 s'],
-    ['after a build that began before', 136_000, [[60_000, 120_000]], 'web waited 36 s, for a build of 20 s'],
-  ] as const)('are those that run too late %s', (_, runningAt, builds, text) => {
-    expect(lateOf(runningAt, ...builds)).toEqual([text])
+    ['without a build', 116_000, [], 16, 0],
+    ['after a build that ended before', 116_000, [[60_000, 90_000]], 16, 0],
+    ['after a build that began before', 136_000, [[60_000, 120_000]], 36, 20],
+  ] as const)('are those that run too late %s', (_, runningAt, builds, waited, build) => {
+    expect(lateOf(runningAt, ...builds)).toEqual([{ pod: 'web', waitedMs: waited * 1000, buildMs: build * 1000 }])
   })
 
   it('do not get the time of a build of another recipe', () => {
