@@ -179,6 +179,18 @@ export const FIGURES = {
       meaning: 'peak memory while 20 callers pull 30 recipes and daemons are killed, with helpers',
     },
   },
+  soak: {
+    'soak.minutes': { unit: 'min', meaning: 'time for which forty pods come and go' },
+    'soak.rss.growth': {
+      aim: '<= 1.05',
+      meaning: 'median memory in the last quarter / in the second one, of shim or controller, whichever grows more',
+    },
+    'soak.late': {
+      unit: 'pods',
+      aim: '= 0',
+      meaning: 'pods that waited longer than for their build and 15 s',
+    },
+  },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Figure>>>>
 
 export type Group = keyof typeof FIGURES

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Bed } from '../test/node/bed.ts'
@@ -21,11 +21,14 @@ export async function waitUntilNothingLeft(bed: Bed, shim: Shim): Promise<void> 
   }
 }
 
-async function findLeftovers(bed: Bed, shim: Shim) {
+/** Names of what is left, by kind. */
+export async function findLeftovers(bed: Bed, shim: Shim) {
   const ctr = async (...args: string[]) => {
     const command = ['--address', bed.containerdSocket, '--namespace', 'k8s.io', ...args]
     return linesOf((await bed.run('ctr', command)).stdout)
   }
+  // The disk of the store may be one that only the bed has.
+  const namesIn = async (folder: string) => linesOf((await bed.run('ls', ['-A', folder])).stdout)
   // Triggers containerd's garbage collection.
   await ctr('leases', 'create', '--id', 'collect')
   await ctr('leases', 'rm', '--sync', 'collect')
@@ -37,8 +40,8 @@ async function findLeftovers(bed: Bed, shim: Shim) {
     blobs: await ctr('content', 'ls', '-q'),
     unfinished: (await ctr('content', 'active')).slice(1),
     snapshots: (await ctr('snapshots', 'ls')).slice(1),
-    snapshotFolders: await readdir(join(bed.containerdRoot, 'io.containerd.snapshotter.v1.overlayfs/snapshots')),
-    gcRoots: await readdir(join(shim.stateDir, 'gcroots')),
+    snapshotFolders: await namesIn(join(bed.containerdRoot, 'io.containerd.snapshotter.v1.overlayfs/snapshots')),
+    gcRoots: await namesIn(join(shim.stateDir, 'gcroots')),
     mounts: mounts.filter(line => line.includes(shim.stateDir) || line.includes(bed.containerdRoot)),
     processes: descendants(pid).map(String),
   }

@@ -23,6 +23,11 @@ import { measureStoreImport } from './measure/store-import.ts'
 import { measureStorm } from './measure/storm.ts'
 import { readResults, writeResults } from './results.ts'
 import { writeScalePage } from './scale-page.ts'
+import { soak } from './soak/soak.ts'
+
+const SOAK_MINUTES = 60
+/** Measured only when it is asked for by name: it takes longer than all others together. */
+const ONLY_BY_NAME: Group = 'soak'
 
 const MEASURES: { readonly [G in Group]: () => Promise<Values<G>> } = {
   start: measureStart,
@@ -41,6 +46,7 @@ const MEASURES: { readonly [G in Group]: () => Promise<Values<G>> } = {
   share: measureShare,
   attack: measureAttack,
   storm: measureStorm,
+  soak: () => soak({ minutes: SOAK_MINUTES }),
 }
 
 const wanted = process.argv.slice(2)
@@ -48,7 +54,7 @@ for (const name of wanted)
   if (!isGroup(name)) throw new Error(`no group ${name}: there are ${Object.keys(MEASURES).join(', ')}`)
 const machine = await describeMachine()
 for (const [group, measure] of Object.entries(MEASURES)) {
-  if (!isGroup(group) || (wanted.length > 0 && !wanted.includes(group))) continue
+  if (!isGroup(group) || (wanted.length === 0 ? group === ONLY_BY_NAME : !wanted.includes(group))) continue
   process.stderr.write(`measuring ${group} …\n`)
   const measured = Object.entries(await measure())
   const values = Object.fromEntries(measured.map(([name, value]) => [name, round(value)]))

@@ -38,8 +38,8 @@ export async function cpuMs(pid: number | undefined): Promise<number> {
   return (Number(user) + Number(system)) * TICK_MS
 }
 
-/** Resident memory of the shim's process, plus what its helpers do not share with it. */
-export async function shimMegabytes({ daemon: { pid = 0 } }: Shim): Promise<number> {
+/** Resident memory of the shim's process, plus what its helpers do not share with it. The controller has no helpers. */
+export async function shimMegabytes({ daemon: { pid = 0 } }: Pick<Shim, 'daemon'>): Promise<number> {
   const helpers = descendants(pid).filter(isHelper)
   const own = await Promise.all(helpers.map(helper => residentMegabytes(helper, 'RssAnon').catch(() => 0)))
   return own.reduce((sum, megabytes) => sum + megabytes, await residentMegabytes(pid, 'VmRSS'))

@@ -15,7 +15,7 @@ export function descendants(pid: number): number[] {
   return found.slice(1)
 }
 
-function processes(): number[] {
+export function processes(): number[] {
   return readdirSync('/proc').map(Number).filter(Number.isInteger)
 }
 

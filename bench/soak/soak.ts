@@ -1,0 +1,92 @@
+import { createKube } from '../../kube/client/client.ts'
+import type { Kube } from '../../kube/client/contract.ts'
+import { messageOf } from '../../lib/errors.ts'
+import { podEvents } from '../../test/cluster/pods.ts'
+import { startChurn } from './churn.ts'
+import { changeRecipes, makeFaults } from './faults.ts'
+import { growthOf, type Sample, sampleMemory } from './growth.ts'
+import { type LatePod, latePods } from './late.ts'
+import { findLeft, type Left, otherProcesses } from './left.ts'
+import { type Soak, startSoak } from './node.ts'
+import { createRecipes } from './recipes.ts'
+import { until } from './until.ts'
+import { followBuilds, followPods } from './watch.ts'
+
+const PODS = 40
+/** Seven days of such a cluster in an hour. */
+const CHANGES = 120
+const SHORTEST_PAUSE_MS = 10_000
+const LIVES_MS = [60_000, 120_000] as const
+
+export interface SoakOptions {
+  readonly minutes: number
+  readonly pods?: number
+}
+
+/** Throws with a list of what is left at the end. */
+export async function soak({ minutes, pods = PODS }: SoakOptions) {
+  await using bed = await startSoak()
+  const kube = createKube({ kubeconfig: bed.cluster.adminKubeconfig })
+  try {
+    return await soakNode(bed, kube, { minutes, pods })
+  } finally {
+    await kube.close()
+  }
+}
+
+async function soakNode(bed: Soak, kube: Kube, { minutes, pods }: Required<SoakOptions>) {
+  const { node, controller } = bed
+  const runMs = minutes * 60_000
+  const bystanders = otherProcesses(node)
+  const namespace = await bed.cluster.createNamespace()
+  const recipes = await createRecipes(node.bed.dir)
+  await using seen = followPods(kube, namespace)
+  await using builds = followBuilds(kube, namespace)
+  const failed = new AbortController()
+  const over = AbortSignal.any([AbortSignal.timeout(runMs), failed.signal])
+  const livesMs = [Math.min(LIVES_MS[0], runMs / 4), Math.min(LIVES_MS[1], runMs / 2)] as const
+  const churn = startChurn({ kube, namespace, node: node.name, recipes, seen, pods, livesMs, over })
+  const parts = [
+    churn.ended,
+    makeFaults({ soak: bed, churn, recipes, seen, runMs, over }),
+    changeRecipes(recipes, Math.max(SHORTEST_PAUSE_MS, runMs / CHANGES), over),
+  ] as const
+  const memory = Promise.all([node.shim.daemon, controller.daemon].map(daemon => sampleMemory(daemon, runMs, over)))
+  try {
+    await Promise.all(parts)
+  } finally {
+    failed.abort()
+    await Promise.allSettled(parts)
+  }
+  const growths = (await memory).map(tellGrowth)
+  await untilNothingLeft(kube, bed, bystanders)
+  const late = latePods(churn.waits, [...builds.ended])
+  process.stderr.write(`  ${churn.waits.length} pods\n`)
+  for (const pod of late) await tellLate(bed, namespace, pod)
+  return { 'soak.minutes': minutes, 'soak.rss.growth': Math.max(...growths), 'soak.late': late.length }
+}
+
+function tellGrowth(samples: readonly Sample[], index: number): number {
+  const growth = growthOf(samples)
+  const last = samples.at(-1)?.megabytes.toFixed(0)
+  process.stderr.write(`  ${index === 0 ? 'shim' : 'controller'}: ${last} MB at the end, growth ${growth.toFixed(3)}\n`)
+  return growth
+}
+
+async function untilNothingLeft(kube: Kube, bed: Soak, bystanders: readonly number[]): Promise<void> {
+  let left: Left | string = {}
+  await until(
+    async () => {
+      left = await findLeft(kube, bed.node, bystanders).catch(messageOf)
+      return typeof left !== 'string' && Object.keys(left).length === 0
+    },
+    () => `left at the end: ${JSON.stringify(left)}`,
+  )
+}
+
+/** With the pod's events, which outlive it. */
+async function tellLate({ cluster }: Soak, namespace: string, { pod, waitedMs, buildMs }: LatePod): Promise<void> {
+  process.stderr.write(`  ${pod} waited ${waitedMs / 1000} s, of which ${buildMs / 1000} s for a build\n`)
+  for (const { reason, message } of await podEvents(cluster, { namespace, name: pod }))
+    process.stderr.write(`    ${reason}: ${message}\n`)
+}
