@@ -154,8 +154,10 @@ const STAGES = ['Queued', 'Importing', 'Building']
 
 function further(build: NixBuildView, a: Report | undefined, b: Report): Report {
   const stage = ({ entry }: Report) => STAGES.indexOf(entry.state)
-  if (a === undefined || stage(a) === stage(b) || [a.node, b.node].includes(build.buildNode ?? ''))
-    return earlier(build, a, b)
+  if (a === undefined || stage(a) === stage(b)) return earlier(build, a, b)
+  // A node that waits for the build of another one may have been taken for the one that builds, while it evaluated.
+  const waits = a.entry.state === 'Queued' || b.entry.state === 'Queued'
+  if (!waits && [a.node, b.node].includes(build.buildNode ?? '')) return earlier(build, a, b)
   return stage(a) > stage(b) ? a : b
 }
 

@@ -51,6 +51,12 @@ describe('the status of a NixBuild', () => {
     expect([patch.status, patch.buildNode]).toEqual([status, buildNode])
   })
 
+  it('leaves its node if that waits while another one builds', () => {
+    const entries = { a: { state: 'Queued', progress: 'waiting for b' }, b: { state: 'Building' } } as const
+    const { patch } = join(entries, { status: 'Building', buildNode: 'a' })
+    expect(patch).toMatchObject({ buildNode: 'b' })
+  })
+
   it('stays with its node while that does what the status says', () => {
     const building = { status: 'Building', buildNode: 'b' }
     const entries = { a: { state: 'Building', since: at(1) }, b: { state: 'Building', since: at(2) } } as const
