@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { stringify } from 'yaml'
+import { Document, visit } from 'yaml'
 import type { Kind } from '../../kube/client/contract.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import type { UserKube } from '../commands/user-kube.ts'
@@ -67,7 +67,28 @@ function printList(items: readonly WholeObject[], format: ObjectFormat): string 
 }
 
 function print(object: object, format: ObjectFormat): string {
+  const text = format === 'yaml' ? toYaml(object) : toJson(object, format === 'json' ? 4 : undefined)
+  return text.replace(UNSEEN, unseen => `\\u${unseen.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/**
+ * What a terminal obeys, some readers take for a line break, or changes the order of the text around it. JSON and YAML may contain it, except
+ * for some in YAML.
+ */
+const UNSEEN = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
+
+function toJson(object: object, indentation?: number): string {
+  return `${JSON.stringify(object, null, indentation)}\n`
+}
+
+function toYaml(object: object): string {
   // kubectl and other readers take YAML 1.1, in which more texts need quotes.
-  if (format === 'yaml') return stringify(object, { compat: 'yaml-1.1', aliasDuplicateObjects: false })
-  return `${JSON.stringify(object, null, format === 'json' ? 4 : undefined)}\n`
+  const document = new Document(object, { compat: 'yaml-1.1', aliasDuplicateObjects: false })
+  visit(document, {
+    Scalar(_, scalar) {
+      // Only between these quotes, YAML knows escapes.
+      if (typeof scalar.value === 'string' && scalar.value.search(UNSEEN) >= 0) scalar.type = 'QUOTE_DOUBLE'
+    },
+  })
+  return document.toString()
 }

@@ -42,6 +42,7 @@ it('an API server that is away is waited for, with one note', async () => {
 
 it('credentials may be renewed, but not without end', async () => {
   expect(await follow(401, 401)).toMatchObject({ result: 'app' })
+  expect(await follow(503, 503, 401)).toMatchObject({ result: 'app' })
   expect(await follow(401, 401, 401, 401)).toMatchObject({
     result: { code: 'ClusterRefused', message: expect.stringContaining('does not accept your credentials') },
     attempts: 3,

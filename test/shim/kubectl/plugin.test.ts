@@ -112,15 +112,19 @@ describe('kubectl nixbuild, for a user with the role view', () => {
   })
 
   it('get prints objects as kubectl does', async () => {
-    await addBuild('whole', { status: 'Failed', logTail: 'on\nno' })
+    await addBuild('whole', { status: 'Failed', logTail: 'on\nno\u009b2J\u202e' })
     await addBuild('second', {})
     await addPod('whole', { others: ['second'] })
     const kubectlGet = async (...args: string[]) =>
       JSON.parse(await cluster.kubectl(['get', 'nixbuild', ...args, '-n', namespace, '-o', 'json']))
     const whole = await kubectlGet('whole')
-    expect(JSON.parse(await plugin('get', 'whole', '-o', 'json'))).toEqual(whole)
-    expect(parse(await plugin('get', 'whole', '-o', 'yaml'), { version: '1.1' })).toEqual(whole)
-    expect(JSON.parse(await plugin('get', 'whole', '--json'))).toEqual(whole)
+    const [json, yaml, line] = await Promise.all(
+      [['-o', 'json'], ['-o', 'yaml'], ['--json']].map(format => plugin('get', 'whole', ...format)),
+    )
+    expect([json, line].map(text => JSON.parse(text ?? ''))).toEqual([whole, whole])
+    expect(parse(yaml ?? '', { version: '1.1' })).toEqual(whole)
+    // A terminal obeys these.
+    expect(`${json}${yaml}${line}`).not.toMatch(/[\u009b\u202e]/)
     expect(JSON.parse(await plugin('get', '-o', 'json'))).toEqual(await kubectlGet())
     expect(JSON.parse(await plugin('get', 'pod/whole', '-o', 'json'))).toEqual(await kubectlGet('second', 'whole'))
     expect((await plugin('get', 'pod/whole', '--json')).split('\n')).toHaveLength(2)
