@@ -63,20 +63,25 @@ function systemByBuilds(node: string | undefined, builds: readonly NixBuild[]): 
   return systems.size === 1 ? system : undefined
 }
 
-function nodesOf({ status: { buildNode, ready, building, failed } }: NixBuild): (string | undefined)[] {
-  return [buildNode, ...[ready, building, failed].flatMap(count => count?.nodes ?? [])]
+/** Not those that failed: a node fails what is for another system. */
+function nodesOf({ status: { status, buildNode, ready, building } }: NixBuild): (string | undefined)[] {
+  const builder = BUILT_THERE.includes(status) ? [buildNode] : []
+  return [...builder, ...[ready, building].flatMap(count => count?.nodes ?? [])]
 }
 
+const BUILT_THERE: readonly NixBuild['status']['status'][] = ['Building', 'Importing', 'Succeeded']
+
+/** All images of a pod run on the same node. */
 function doubtAbout({ spec: { nodeName } }: Pod, builds: readonly NixBuild[]): Doubt | undefined {
-  const byImage = Map.groupBy(builds, ({ spec }) => readableReference(spec.imageTag))
-  const mixed = [...byImage.values()].find(same => new Set(same.map(({ spec }) => spec.system)).size > 1)
-  if (mixed === undefined) return undefined
+  if (new Set(builds.map(({ spec }) => spec.system)).size < 2) return undefined
+  const images = new Set(builds.map(({ spec }) => spec.imageTag))
+  const [image] = images
+  const what = images.size === 1 ? `${image} has` : 'the images of the pod have'
   const why =
     nodeName === undefined
       ? 'the pod has no node yet'
       : `the system of ${nodeName} cannot be read from its NixNode or its Node`
-  const isEarly = nodeName === undefined
-  return { text: `${mixed[0]?.spec.imageTag} has the NixBuilds ${nameBuilds(mixed)}, and ${why}`, isEarly }
+  return { text: `${what} the NixBuilds ${nameBuilds(builds)}, and ${why}`, isEarly: nodeName === undefined }
 }
 
 /** More than there are systems in most clusters. */

@@ -54,19 +54,22 @@ describe('the NixBuilds of a pod', () => {
 
   it('are those for the system of the NixBuilds that name its node, if the system is not known otherwise', () => {
     for (const status of [
-      { buildNode: 'node-1' },
+      { status: 'Building', buildNode: 'node-1' },
       { ready: { count: 3, nodes: ['node-2', 'node-1'] } },
       { building: { count: 1, nodes: ['node-1'] } },
-      { failed: { count: 1, nodes: ['node-1'] } },
     ]) {
       const other = build('other', { imageTag: OTHER_IMAGE, system: ARM }, status)
       expect(namesOf(podOf(), [own, arm, other], undefined)).toEqual({ builds: 'arm other', others: 'own' })
     }
-    const elsewhere = build('elsewhere', { system: ARM }, { buildNode: 'node-2' })
-    expect(namesOf(podOf(), [own, elsewhere], undefined).doubt).toBeDefined()
+    for (const status of [
+      { status: 'Succeeded', buildNode: 'node-2' },
+      // A node refuses what is for another system.
+      { status: 'Failed', buildNode: 'node-1', failed: { count: 1, nodes: ['node-1'] } },
+    ])
+      expect(namesOf(podOf(), [own, build('other', { system: ARM }, status)], undefined).doubt).toBeDefined()
   })
 
-  it('are in doubt if nothing says the system and an image has NixBuilds for several', () => {
+  it('are in doubt if nothing says the system and the images have NixBuilds for several', () => {
     expect(namesOf(podOf(), [own, arm], undefined)).toEqual({
       builds: 'own arm',
       others: '',
@@ -80,7 +83,11 @@ describe('the NixBuilds of a pod', () => {
       isEarly: true,
     })
     const other = build('other', { imageTag: OTHER_IMAGE, system: ARM })
-    expect(namesOf(podOf(), [own, other], undefined)).toEqual({ builds: 'own other', others: '', doubt: undefined })
+    expect(namesOf(podOf(), [own, other], undefined)).toMatchObject({
+      builds: 'own other',
+      doubt: { text: expect.stringMatching(/^the images of the pod have the NixBuilds own .* and other for aarch64/) },
+    })
+    expect(namesOf(podOf(), [own, build('again')], undefined).doubt).toBeUndefined()
   })
 
   it('are named up to a limit', () => {
