@@ -29,7 +29,8 @@ const text = v.pipe(v.string(), v.nonEmpty('text'))
 const contextSchema = v.looseObject({ context: v.looseObject({ cluster: text, user: text }) })
 const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
 const clusterSchema = v.looseObject({ cluster: v.looseObject({ server }) })
-const userSchema = v.looseObject({ user: v.nullish(v.looseObject({ tokenFile: v.optional(text) })) })
+const exec = v.nullish(v.looseObject({ command: text }))
+const userSchema = v.looseObject({ user: v.nullish(v.looseObject({ tokenFile: v.optional(text), exec })) })
 
 /**
  * Reads the kubeconfig, or without a file the ServiceAccount of this pod. Without the name of a context, the current one
@@ -82,14 +83,20 @@ function readCluster(config: Kubeconfig, name: string): Cluster {
 
 function readUser(config: Kubeconfig, name: string): User {
   const entry = requireEntry(config, 'user', name)
-  const tokenFile = parseEntry(entry, userSchema).user?.tokenFile
-  const user = convert(entry, newUsers)
+  const { tokenFile, exec } = parseEntry(entry, userSchema).user ?? {}
+  const read = convert(entry, newUsers)
+  const user = exec?.command.includes('/') ? { ...read, exec: fromItsFolder(entry, exec) } : read
   if (user.certFile) user.certFile = pathFrom(entry, user.certFile)
   if (user.keyFile) user.keyFile = pathFrom(entry, user.keyFile)
   if (tokenFile === undefined) return user
   // client-node 2.0.1 does not know `tokenFile`, the key for tokens that are renewed.
   const { token: _, ...rest } = user
   return { ...rest, ...tokenFrom(pathFrom(entry, tokenFile)) }
+}
+
+/** The current folder may have a program of somebody else under that path. */
+function fromItsFolder<Exec extends { readonly command: string }>(entry: KubeconfigEntry, exec: Exec): Exec {
+  return { ...exec, command: pathFrom(entry, exec.command) }
 }
 
 function pathFrom({ file }: KubeconfigEntry, path: string): string {

@@ -1,10 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { stringify } from 'yaml'
 import { loadKubeconfig, namespaceOf } from '../../../kube/client/kubeconfig.ts'
 
+const CREDENTIALS = 'client.authentication.k8s.io/v1'
 const SECRET = 'a-token-that-nobody-may-see'
 const GOOD = {
   apiVersion: 'v1',
@@ -112,6 +113,25 @@ describe('several kubeconfigs', () => {
     expect(loadKubeconfig([two.path, one.path], 'x').getCurrentCluster()?.server).toBe('https://late.example')
   })
 
+  test('run a program for credentials from the folder of their own file, not from the current one', async () => {
+    await using one = await write(stringify({ ...GOOD, users: [] }))
+    const users = [{ name: 'u', user: { exec: { apiVersion: CREDENTIALS, command: './bin/login' } } }]
+    await using two = await write(stringify({ users }))
+    await using hostile = await write('')
+    await writeFile(join(one.dir, 'ca.crt'), 'some certificate')
+    await writeLogin(one.dir, 'of-one')
+    await writeLogin(two.dir, 'of-two')
+    await writeLogin(hostile.dir, 'hostile')
+    const config = loadKubeconfig([one.path, two.path])
+    const before = process.cwd()
+    try {
+      process.chdir(hostile.dir)
+      expect(await headersOf(config)).toEqual({ Authorization: 'Bearer of-two' })
+    } finally {
+      process.chdir(before)
+    }
+  })
+
   test('may have one that is empty or does not exist, and need a current context in one of them', async () => {
     await using one = await write('')
     await using two = await write(stringify(other))
@@ -145,6 +165,13 @@ async function write(content: string) {
   const path = join(dir, 'kubeconfig')
   await writeFile(path, content)
   return { dir, path, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) }
+}
+
+/** A program that prints a token, as clouds have for their clusters. */
+async function writeLogin(dir: string, token: string): Promise<void> {
+  const credential = { apiVersion: CREDENTIALS, kind: 'ExecCredential', status: { token } }
+  await mkdir(join(dir, 'bin'))
+  await writeFile(join(dir, 'bin/login'), `#!/bin/sh\necho '${JSON.stringify(credential)}'\n`, { mode: 0o755 })
 }
 
 async function headersOf(config: ReturnType<typeof loadKubeconfig>) {
