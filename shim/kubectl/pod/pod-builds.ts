@@ -63,8 +63,10 @@ function systemByBuilds(node: string | undefined, builds: readonly NixBuild[]): 
   return systems.size === 1 ? system : undefined
 }
 
-function nodesOf({ status: { buildNode, ready, building, failed } }: NixBuild): (string | undefined)[] {
-  return [buildNode, ...[ready, building, failed].flatMap(count => count?.nodes ?? [])]
+/** Nodes that build it or have it. One that failed may have refused it because it has another system. */
+function nodesOf({ status: { status, buildNode, ready, building } }: NixBuild): (string | undefined)[] {
+  const counted = [ready, building].flatMap(count => count?.nodes ?? [])
+  return status === 'Building' || status === 'Importing' || status === 'Succeeded' ? [buildNode, ...counted] : counted
 }
 
 function doubtAbout({ spec: { nodeName } }: Pod, builds: readonly NixBuild[]): Doubt | undefined {

@@ -54,16 +54,28 @@ describe('the NixBuilds of a pod', () => {
 
   it('are those for the system of the NixBuilds that name its node, if the system is not known otherwise', () => {
     for (const status of [
-      { buildNode: 'node-1' },
+      { status: 'Building', buildNode: 'node-1' },
+      { status: 'Importing', buildNode: 'node-1' },
+      { status: 'Succeeded', buildNode: 'node-1' },
       { ready: { count: 3, nodes: ['node-2', 'node-1'] } },
       { building: { count: 1, nodes: ['node-1'] } },
-      { failed: { count: 1, nodes: ['node-1'] } },
     ]) {
       const other = build('other', { imageTag: OTHER_IMAGE, system: ARM }, status)
       expect(namesOf(podOf(), [own, arm, other], undefined)).toEqual({ builds: 'arm other', others: 'own' })
     }
-    const elsewhere = build('elsewhere', { system: ARM }, { buildNode: 'node-2' })
+    const elsewhere = build('elsewhere', { system: ARM }, { status: 'Building', buildNode: 'node-2' })
     expect(namesOf(podOf(), [own, elsewhere], undefined).doubt).toBeDefined()
+  })
+
+  it('are in doubt if the only NixBuild that names its node failed there, as a node refuses other systems', () => {
+    for (const status of [
+      { failed: { count: 1, nodes: ['node-1'] } },
+      { status: 'Failed', buildNode: 'node-1' },
+      { status: 'Pending', buildNode: 'node-1' },
+    ]) {
+      const refused = build('refused', { system: ARM }, status)
+      expect(namesOf(podOf(), [own, refused], undefined)).toMatchObject({ builds: 'own refused', doubt: {} })
+    }
   })
 
   it('are in doubt if nothing says the system and an image has NixBuilds for several', () => {
