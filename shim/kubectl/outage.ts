@@ -23,16 +23,19 @@ const FAILURES_UNTIL_NOTE = 2
 
 export function createOutage({ onAway, signal }: OutageOptions): Outage {
   let failures = 0
+  let unauthorized = 0
   return {
     async endure(error) {
       if (signal.aborted || !isAway(error)) throw error
       failures += 1
-      if (isUnauthorized(error) && failures >= MAX_UNAUTHORIZED) throw badCredentials(error)
+      unauthorized = isUnauthorized(error) ? unauthorized + 1 : 0
+      if (unauthorized >= MAX_UNAUTHORIZED) throw badCredentials(error)
       if (failures === FAILURES_UNTIL_NOTE) onAway(`waiting for the API server: ${error.message}`)
       await backOff(failures + 1, signal)
     },
     end() {
       failures = 0
+      unauthorized = 0
     },
   }
 }
