@@ -9,9 +9,9 @@ import { allowed } from './allowed.ts'
 /** Tells the Nix system that the images of a pod are for. Undefined if nothing that the user may read says so. */
 export type ReadSystem = (pod: Pod, signal: AbortSignal) => Promise<string | undefined>
 
-/** Asks about the node of a pod once, as a node keeps its system. */
+/** Asks about the node of a pod until it says its system, which it keeps. */
 export function createSystemReader({ kube }: { readonly kube: Pick<Kube, 'get'> }): ReadSystem {
-  let last: { readonly node: string; readonly system: string | undefined } | undefined
+  let last: { readonly node: string; readonly system: string } | undefined
 
   async function readNode(name: string, signal: AbortSignal): Promise<string | undefined> {
     const nixNode = await allowed(kube.get(nixNodes, { name }, { signal }))
@@ -22,8 +22,12 @@ export function createSystemReader({ kube }: { readonly kube: Pick<Kube, 'get'> 
 
   return async ({ spec: { nodeName, nodeSelector } }, signal) => {
     if (nodeName !== undefined) {
-      if (last?.node !== nodeName) last = { node: nodeName, system: await readNode(nodeName, signal) }
-      if (last.system !== undefined) return last.system
+      if (last?.node === nodeName) return last.system
+      const system = await readNode(nodeName, signal)
+      if (system !== undefined) {
+        last = { node: nodeName, system }
+        return system
+      }
     }
     // The kubelet, too, refuses pods whose selector does not match its node.
     return systemOfNode(nodeSelector)

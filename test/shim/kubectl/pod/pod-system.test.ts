@@ -49,6 +49,14 @@ it('the system of a pod without a node comes from its node selector', async () =
   expect(asked).toEqual(['NixNode node-1'])
 })
 
+it('a node that has not said its system yet is asked again', async () => {
+  const answers: Record<string, object | number> = { NixNode: { metadata }, Node: { metadata } }
+  const { read } = readerOf(answers)
+  expect(await read(podOn('node-1'), SIGNAL)).toBeUndefined()
+  answers.NixNode = NIX_NODE
+  expect(await read(podOn('node-1'), SIGNAL)).toBe('x86_64-linux')
+})
+
 it('an API server that is away says nothing about the system of a node', async () => {
   await expect(readerOf({ NixNode: 503 }).read(podOn('node-1'), SIGNAL)).rejects.toMatchObject({ code: 'ClusterAway' })
 })
