@@ -25,12 +25,19 @@ export type KubeconfigFiles = string | readonly string[]
 
 const text = v.pipe(v.string(), v.nonEmpty('text'))
 
+/** Empty counts as not given. */
+const path = v.nullish(v.string())
+
 /** Only the keys that are read here; client-node parses the rest. */
-const contextSchema = v.looseObject({ context: v.looseObject({ cluster: text, user: text }) })
+const contextSchema = v.looseObject({
+  context: v.looseObject({ cluster: text, user: text, namespace: v.nullish(v.string()) }),
+})
 const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
-const clusterSchema = v.looseObject({ cluster: v.looseObject({ server }) })
+const clusterSchema = v.looseObject({ cluster: v.looseObject({ server, 'certificate-authority': path }) })
 const exec = v.nullish(v.looseObject({ command: text }))
-const userSchema = v.looseObject({ user: v.nullish(v.looseObject({ tokenFile: v.optional(text), exec })) })
+const userSchema = v.looseObject({
+  user: v.nullish(v.looseObject({ tokenFile: v.optional(text), exec, 'client-certificate': path, 'client-key': path })),
+})
 
 /**
  * Reads the kubeconfig, or without a file the ServiceAccount of this pod. Without the name of a context, the current one

@@ -60,6 +60,12 @@ test.each([
   ['a missing user', stringify({ ...GOOD, users: [] }), /no user "u"/],
   ['a server that is not a URL', withServer('https://'), /cluster "c": cluster\.server is missing or is not https/],
   ['a server without TLS', withServer('http://api.example'), /https:\/\//],
+  ['an alias that it does not define', `current-context: *${SECRET}`, /an alias that cannot be resolved/],
+  ['a path that is not text', withCluster({ 'certificate-authority': 5 }), /certificate-authority/],
+  ['a namespace that is not text', withContext({ namespace: 5 }), /namespace/],
+  ['a certificate that is not text', withUser({ 'client-certificate': 5 }), /client-certificate/],
+  ['a key that is not text', withUser({ 'client-key': 5 }), /client-key/],
+  ['a program that is not text', withUser({ exec: { command: 5 } }), /exec\.command/],
   [
     'a token file that is not text',
     stringify({ ...GOOD, users: [{ name: 'u', user: { tokenFile: 7 } }] }),
@@ -157,7 +163,19 @@ test("the pod's ServiceAccount is the default, and its absence is an error", () 
 })
 
 function withServer(server: string): string {
-  return stringify({ ...GOOD, clusters: [{ name: 'c', cluster: { server } }] })
+  return withCluster({ server })
+}
+
+function withCluster(cluster: object): string {
+  return stringify({ ...GOOD, clusters: [{ name: 'c', cluster: { server: 'https://api.example', ...cluster } }] })
+}
+
+function withContext(context: object): string {
+  return stringify({ ...GOOD, contexts: [{ name: 'x', context: { cluster: 'c', user: 'u', ...context } }] })
+}
+
+function withUser(user: object): string {
+  return stringify({ ...GOOD, users: [{ name: 'u', user }] })
 }
 
 async function write(content: string) {
