@@ -116,7 +116,10 @@ function explainWaiting(facts: PodFacts): Explanation | undefined {
   }
   const hasRecipe = Object.keys(pod.metadata.annotations).some(isRecipeAnnotation)
   if (builds.length === 0 && hasRecipe && condition === undefined && waiting?.isPull !== false)
-    return { state: `waits for its image, and no NixBuild is for it${lastWarning(facts)}`, wayOut: NO_CONTROLLER }
+    return {
+      state: `waits for its image, and no NixBuild is for it${lastWarning(facts)}`,
+      wayOut: facts.others.length > 0 ? withoutBuild(facts) : NO_CONTROLLER,
+    }
   if (waiting === undefined) return undefined
   const state = `waits for its container ${waiting.name}: ${waiting.reason}${waiting.message ? `: ${waiting.message}` : lastWarning(facts)}`
   if (!waiting.isPull) return { state, wayOut: OTHERS }

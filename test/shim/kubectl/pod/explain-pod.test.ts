@@ -145,6 +145,11 @@ describe('what a pod waits for, and the way out', () => {
       'node-1 has another system than the NixBuilds of its images, app-1 for aarch64-linux: run the pod',
     ],
     [
+      'another node, though its annotations have a recipe',
+      { others: [build({}, { system: 'aarch64-linux' })] },
+      'no NixBuild is for it. node-1 has another system than the NixBuilds of its images, app-1 for aarch64-linux',
+    ],
+    [
       'one of several builds, of which nobody says the system',
       {
         builds: [build({ status: 'Building', progress: 'building 1 of 7' })],
