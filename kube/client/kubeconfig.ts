@@ -73,7 +73,9 @@ function fromFiles(config: Kubeconfig, name: string | undefined): Access {
   return createAccess(readCluster(config, context.cluster), readUser(config, context.user ?? ''))
 }
 
-function readContext(config: Kubeconfig, name = config.currentContext): Context {
+function readContext(config: Kubeconfig, chosen: string | undefined): Context {
+  // As for kubectl, an empty name is not given.
+  const name = chosen || config.currentContext
   if (name === undefined) throw invalidKubeconfig(config.files, 'current-context is missing')
   const entry = requireEntry(config, 'context', name)
   parseEntry(entry, contextSchema)

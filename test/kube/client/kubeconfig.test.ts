@@ -87,6 +87,12 @@ test('a missing kubeconfig is rejected by name', () => {
   })
 })
 
+test('an empty name of a context stands for the current one', async () => {
+  await using file = await write(stringify(GOOD))
+  expect(loadKubeconfig(file.path, '').getCurrentCluster()?.server).toBe('https://api.example:6443')
+  expect(namespaceOf(file.path, '')).toBe('default')
+})
+
 test('entries that the context does not use may have any content', async () => {
   const clusters = [...GOOD.clusters, { name: 'other', cluster: { server: 'http://127.0.0.1:8001' } }]
   await using file = await write(stringify({ ...GOOD, clusters, users: [...GOOD.users, { name: 'other' }] }))
