@@ -32,6 +32,6 @@ it('wait gives up when the API server refuses, or after its timeout', async () =
   expect(await lookAgain([503], AbortSignal.abort())).toMatchObject({ found: { code: 'ClusterAway' }, attempts: 1 })
 })
 
-it('wait goes on after one refused token that follows an outage', async () => {
+it('wait continues after one refused token that follows an outage', async () => {
   expect(await lookAgain([503, 503, 401])).toMatchObject({ found: { builds: [], others: [] }, attempts: 4 })
 })
