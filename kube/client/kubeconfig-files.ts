@@ -79,7 +79,16 @@ function parse(file: string, content: string): Content {
   const document = parseDocument(content, { prettyErrors: false, logLevel: 'silent' })
   const [error] = document.errors
   if (error) throw invalidKubeconfig(file, `it is not YAML (${error.code} at character ${error.pos[0]})`)
-  return parseParts(file, fileSchema, document.toJS())
+  return parseParts(file, fileSchema, resolveAliases(file, document))
+}
+
+/** Errors of aliases quote their names, which may be a secret that begins with `*`. */
+function resolveAliases(file: string, document: ReturnType<typeof parseDocument>): unknown {
+  try {
+    return document.toJS()
+  } catch {
+    throw invalidKubeconfig(file, 'it has an alias that cannot be resolved')
+  }
 }
 
 /** Throws ConfigInvalid, whose message names the part. */

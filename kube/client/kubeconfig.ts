@@ -25,11 +25,19 @@ export type KubeconfigFiles = string | readonly string[]
 
 const text = v.pipe(v.string(), v.nonEmpty('text'))
 
+/** Empty counts as not given. */
+const path = v.nullish(v.string())
+
 /** Only the keys that are read here; client-node parses the rest. */
-const contextSchema = v.looseObject({ context: v.looseObject({ cluster: text, user: text }) })
+const contextSchema = v.looseObject({
+  context: v.looseObject({ cluster: text, user: text, namespace: v.nullish(v.string()) }),
+})
 const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
-const clusterSchema = v.looseObject({ cluster: v.looseObject({ server }) })
-const userSchema = v.looseObject({ user: v.nullish(v.looseObject({ tokenFile: v.optional(text) })) })
+const clusterSchema = v.looseObject({ cluster: v.looseObject({ server, 'certificate-authority': path }) })
+const exec = v.nullish(v.looseObject({ command: text }))
+const userSchema = v.looseObject({
+  user: v.nullish(v.looseObject({ tokenFile: v.optional(text), exec, 'client-certificate': path, 'client-key': path })),
+})
 
 /**
  * Reads the kubeconfig, or without a file the ServiceAccount of this pod. Without the name of a context, the current one
@@ -65,7 +73,9 @@ function fromFiles(config: Kubeconfig, name: string | undefined): Access {
   return createAccess(readCluster(config, context.cluster), readUser(config, context.user ?? ''))
 }
 
-function readContext(config: Kubeconfig, name = config.currentContext): Context {
+function readContext(config: Kubeconfig, chosen: string | undefined): Context {
+  // As for kubectl, an empty name is not given.
+  const name = chosen || config.currentContext
   if (name === undefined) throw invalidKubeconfig(config.files, 'current-context is missing')
   const entry = requireEntry(config, 'context', name)
   parseEntry(entry, contextSchema)
@@ -82,14 +92,20 @@ function readCluster(config: Kubeconfig, name: string): Cluster {
 
 function readUser(config: Kubeconfig, name: string): User {
   const entry = requireEntry(config, 'user', name)
-  const tokenFile = parseEntry(entry, userSchema).user?.tokenFile
-  const user = convert(entry, newUsers)
+  const { tokenFile, exec } = parseEntry(entry, userSchema).user ?? {}
+  const read = convert(entry, newUsers)
+  const user = exec?.command.includes('/') ? { ...read, exec: fromItsFolder(entry, exec) } : read
   if (user.certFile) user.certFile = pathFrom(entry, user.certFile)
   if (user.keyFile) user.keyFile = pathFrom(entry, user.keyFile)
   if (tokenFile === undefined) return user
   // client-node 2.0.1 does not know `tokenFile`, the key for tokens that are renewed.
   const { token: _, ...rest } = user
   return { ...rest, ...tokenFrom(pathFrom(entry, tokenFile)) }
+}
+
+/** The current folder may have a program of somebody else under that path. */
+function fromItsFolder<Exec extends { readonly command: string }>(entry: KubeconfigEntry, exec: Exec): Exec {
+  return { ...exec, command: pathFrom(entry, exec.command) }
 }
 
 function pathFrom({ file }: KubeconfigEntry, path: string): string {

@@ -4,6 +4,7 @@ import { createKube } from '../../kube/client/client.ts'
 import type { Kube, NodeLogs } from '../../kube/client/contract.ts'
 import { namespaceOf } from '../../kube/client/kubeconfig.ts'
 
+/** As for kubectl, an empty text is not given. */
 export interface UserKubeArguments {
   /** By default that of the environment, or of the user's home. */
   readonly kubeconfig?: string | undefined
@@ -26,7 +27,7 @@ export async function withUserKube<Result>(
 ): Promise<Result> {
   const { context } = args
   const kubeconfig = kubeconfigOf(args)
-  const namespace = args.namespace ?? namespaceOf(kubeconfig, context)
+  const namespace = args.namespace || namespaceOf(kubeconfig, context)
   const kube = createKube({ kubeconfig, context, component: 'enbi-shim' })
   try {
     return await use({ kube, namespace })
@@ -36,7 +37,7 @@ export async function withUserKube<Result>(
 }
 
 function kubeconfigOf({ kubeconfig }: UserKubeArguments): readonly string[] {
-  if (kubeconfig !== undefined) return [kubeconfig]
+  if (kubeconfig) return [kubeconfig]
   const named = (process.env.KUBECONFIG ?? '').split(delimiter).filter(file => file !== '')
   return named.length > 0 ? named : [join(homedir(), '.kube', 'config')]
 }

@@ -115,14 +115,11 @@ function explainWaiting(facts: PodFacts): Explanation | undefined {
     return { state: `waits for its image: ${said}${more}`, wayOut: afterPending(complete?.reason, pending, facts) }
   }
   const hasRecipe = Object.keys(pod.metadata.annotations).some(isRecipeAnnotation)
-  if (
-    builds.length === 0 &&
-    facts.others.length === 0 &&
-    hasRecipe &&
-    condition === undefined &&
-    waiting?.isPull !== false
-  )
-    return { state: `waits for its image, and no NixBuild is for it${lastWarning(facts)}`, wayOut: NO_CONTROLLER }
+  if (builds.length === 0 && hasRecipe && condition === undefined && waiting?.isPull !== false)
+    return {
+      state: `waits for its image, and no NixBuild is for it${lastWarning(facts)}`,
+      wayOut: facts.others.length > 0 ? withoutBuild(facts) : NO_CONTROLLER,
+    }
   if (waiting === undefined) return undefined
   const state = `waits for its container ${waiting.name}: ${waiting.reason}${waiting.message ? `: ${waiting.message}` : lastWarning(facts)}`
   if (!waiting.isPull) return { state, wayOut: OTHERS }

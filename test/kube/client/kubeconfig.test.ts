@@ -1,10 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { stringify } from 'yaml'
 import { loadKubeconfig, namespaceOf } from '../../../kube/client/kubeconfig.ts'
 
+const CREDENTIALS = 'client.authentication.k8s.io/v1'
 const SECRET = 'a-token-that-nobody-may-see'
 const GOOD = {
   apiVersion: 'v1',
@@ -59,6 +60,12 @@ test.each([
   ['a missing user', stringify({ ...GOOD, users: [] }), /no user "u"/],
   ['a server that is not a URL', withServer('https://'), /cluster "c": cluster\.server is missing or is not https/],
   ['a server without TLS', withServer('http://api.example'), /https:\/\//],
+  ['an alias that it does not define', `current-context: *${SECRET}`, /an alias that cannot be resolved/],
+  ['a path that is not text', withCluster({ 'certificate-authority': 5 }), /certificate-authority/],
+  ['a namespace that is not text', withContext({ namespace: 5 }), /namespace/],
+  ['a certificate that is not text', withUser({ 'client-certificate': 5 }), /client-certificate/],
+  ['a key that is not text', withUser({ 'client-key': 5 }), /client-key/],
+  ['a program that is not text', withUser({ exec: { command: 5 } }), /exec\.command/],
   [
     'a token file that is not text',
     stringify({ ...GOOD, users: [{ name: 'u', user: { tokenFile: 7 } }] }),
@@ -78,6 +85,12 @@ test('a missing kubeconfig is rejected by name', () => {
     code: 'ConfigInvalid',
     message: expect.stringMatching(/cannot read the kubeconfig \/no\/such\/kubeconfig: ENOENT/),
   })
+})
+
+test('an empty name of a context stands for the current one', async () => {
+  await using file = await write(stringify(GOOD))
+  expect(loadKubeconfig(file.path, '').getCurrentCluster()?.server).toBe('https://api.example:6443')
+  expect(namespaceOf(file.path, '')).toBe('default')
 })
 
 test('entries that the context does not use may have any content', async () => {
@@ -112,6 +125,25 @@ describe('several kubeconfigs', () => {
     expect(loadKubeconfig([two.path, one.path], 'x').getCurrentCluster()?.server).toBe('https://late.example')
   })
 
+  test('run a program for credentials from the folder of their own file, not from the current one', async () => {
+    await using one = await write(stringify({ ...GOOD, users: [] }))
+    const users = [{ name: 'u', user: { exec: { apiVersion: CREDENTIALS, command: './bin/login' } } }]
+    await using two = await write(stringify({ users }))
+    await using hostile = await write('')
+    await writeFile(join(one.dir, 'ca.crt'), 'some certificate')
+    await writeLogin(one.dir, 'of-one')
+    await writeLogin(two.dir, 'of-two')
+    await writeLogin(hostile.dir, 'hostile')
+    const config = loadKubeconfig([one.path, two.path])
+    const before = process.cwd()
+    try {
+      process.chdir(hostile.dir)
+      expect(await headersOf(config)).toEqual({ Authorization: 'Bearer of-two' })
+    } finally {
+      process.chdir(before)
+    }
+  })
+
   test('may have one that is empty or does not exist, and need a current context in one of them', async () => {
     await using one = await write('')
     await using two = await write(stringify(other))
@@ -137,7 +169,19 @@ test("the pod's ServiceAccount is the default, and its absence is an error", () 
 })
 
 function withServer(server: string): string {
-  return stringify({ ...GOOD, clusters: [{ name: 'c', cluster: { server } }] })
+  return withCluster({ server })
+}
+
+function withCluster(cluster: object): string {
+  return stringify({ ...GOOD, clusters: [{ name: 'c', cluster: { server: 'https://api.example', ...cluster } }] })
+}
+
+function withContext(context: object): string {
+  return stringify({ ...GOOD, contexts: [{ name: 'x', context: { cluster: 'c', user: 'u', ...context } }] })
+}
+
+function withUser(user: object): string {
+  return stringify({ ...GOOD, users: [{ name: 'u', user }] })
 }
 
 async function write(content: string) {
@@ -145,6 +189,13 @@ async function write(content: string) {
   const path = join(dir, 'kubeconfig')
   await writeFile(path, content)
   return { dir, path, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) }
+}
+
+/** A program that prints a token, as clouds have for their clusters. */
+async function writeLogin(dir: string, token: string): Promise<void> {
+  const credential = { apiVersion: CREDENTIALS, kind: 'ExecCredential', status: { token } }
+  await mkdir(join(dir, 'bin'))
+  await writeFile(join(dir, 'bin/login'), `#!/bin/sh\necho '${JSON.stringify(credential)}'\n`, { mode: 0o755 })
 }
 
 async function headersOf(config: ReturnType<typeof loadKubeconfig>) {

@@ -28,5 +28,10 @@ it('wait looks again after an API server was away, with one note', async () => {
 
 it('wait gives up when the API server refuses, or after its timeout', async () => {
   expect(await lookAgain([503, 403])).toMatchObject({ found: { code: 'ClusterRefused' }, attempts: 2 })
+  expect(await lookAgain([401, 401, 401])).toMatchObject({ found: { code: 'ClusterRefused' }, attempts: 3 })
   expect(await lookAgain([503], AbortSignal.abort())).toMatchObject({ found: { code: 'ClusterAway' }, attempts: 1 })
+})
+
+it('wait continues after one refused token that follows an outage', async () => {
+  expect(await lookAgain([503, 503, 401])).toMatchObject({ found: { builds: [], others: [] }, attempts: 4 })
 })

@@ -145,9 +145,9 @@ describe('what a pod waits for, and the way out', () => {
       'node-1 has another system than the NixBuilds of its images, app-1 for aarch64-linux: run the pod',
     ],
     [
-      'another node, although it names a recipe itself',
-      { pod: pod({ status: waiting('ImagePullBackOff', 'no') }), others: [build({}, { system: 'aarch64-linux' })] },
-      'node-1 has another system than the NixBuilds of its images, app-1 for aarch64-linux: run the pod',
+      'another node, though its annotations have a recipe',
+      { others: [build({}, { system: 'aarch64-linux' })] },
+      'no NixBuild is for it. node-1 has another system than the NixBuilds of its images, app-1 for aarch64-linux',
     ],
     [
       'one of several builds, of which nobody says the system',

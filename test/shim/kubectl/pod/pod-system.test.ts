@@ -49,8 +49,8 @@ it('the system of a pod without a node comes from its node selector', async () =
   expect(asked).toEqual(['NixNode node-1'])
 })
 
-it('a node is asked again until something tells its system', async () => {
-  const answers: Record<string, object | number> = { NixNode: 403, Node: 403 }
+it('a node that has not said its system yet is asked again', async () => {
+  const answers: Record<string, object | number> = { NixNode: { metadata }, Node: { metadata } }
   const { read } = readerOf(answers)
   expect(await read(podOn('node-1'), SIGNAL)).toBeUndefined()
   answers.NixNode = NIX_NODE
