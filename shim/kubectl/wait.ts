@@ -1,6 +1,6 @@
 import { isFinished, type NixBuild } from '../../kube/resources/nixbuild.ts'
 import { callerLeft } from '../../lib/async/bounded-wait.ts'
-import { pause, retry } from '../../lib/async/retry.ts'
+import { backOff, retry } from '../../lib/async/retry.ts'
 import { RetryableError, toShimError } from '../../lib/errors.ts'
 import { isRedrawable } from '../../lib/text/terminal.ts'
 import { cleanText } from '../../lib/text/text.ts'
@@ -11,9 +11,9 @@ import { type UserKube, type UserKubeArguments, withUserKube } from '../commands
 import { readProgress } from '../wire/read-progress.ts'
 import { followBuild } from './follow-build.ts'
 import { createOutage } from './outage.ts'
-import type { PodBuilds } from './pod/pod-builds.ts'
+import { type Doubt, nameBuilds, type PodBuilds } from './pod/pod-builds.ts'
 import { createTailReader } from './tail.ts'
-import { type BuildFinder, createBuildFinder, noteDoubt, parseTarget, type Target } from './target.ts'
+import { type BuildFinder, createBuildFinder, parseTarget, type Target } from './target.ts'
 
 export interface WaitArguments extends UserKubeArguments {
   readonly target: string
@@ -41,30 +41,64 @@ export async function waitForBuilds(args: WaitArguments, io: WaitIo): Promise<vo
   }
 }
 
-const ASK_AGAIN_MS = 1000
-
-/** The NixBuilds of a new pod come a moment after it, and not all at the same time: it looks again after each end. */
+/**
+ * The NixBuilds of a new pod come a moment after it, and not all at the same time: it looks again after each end, and more rarely while there
+ * is nothing to follow.
+ */
 export async function waitForAll(target: Target, user: UserKube, io: WaitIo): Promise<void> {
   const { signal } = io
   const finder = createBuildFinder(target, user)
+  const noteOnce = createNotes(io.notes)
   const ended = new Set<string>()
-  let isDoubtNoted = false
+  let looks = 0
   // An API server that does not answer the first time may be a wrong address.
   for (let found = await finder.findOrNone(signal); !signal.aborted; found = await findAgain(finder, io)) {
-    const { builds, doubt } = found
-    if (doubt?.isEarly === false && !isDoubtNoted) {
-      noteDoubt(doubt, io.notes)
-      isDoubtNoted = true
-    }
-    const next = doubt?.isEarly ? undefined : builds.find(({ metadata: { uid } }) => !ended.has(uid))
+    noteOnce(whyNothing(found))
+    const next = isToFollow(found) ? found.builds.find(({ metadata: { uid } }) => !ended.has(uid)) : undefined
     if (next !== undefined) {
       await showUntilEnd(next, user, io)
       if ('build' in target) return
       ended.add(next.metadata.uid)
-    } else if (ended.size > 0 && !doubt?.isEarly) return
-    else await pause(ASK_AGAIN_MS, signal)
+      looks = 0
+    } else if (ended.size > 0 && isToFollow(found)) return
+    else {
+      looks += 1
+      await backOff(looks + LOOKS_SKIPPED, signal)
+    }
   }
   throw callerLeft(signal)
+}
+
+/** The first pause is of half a second at most. */
+const LOOKS_SKIPPED = 2
+
+/**
+ * In doubt, the end of one build may settle which ones are the pod's, and that of another one means nothing: only when all have ended, they
+ * count.
+ */
+function isToFollow({ builds, doubt }: PodBuilds): boolean {
+  return doubt === undefined || (!doubt.isEarly && builds.every(({ status }) => isFinished(status.status)))
+}
+
+/** Why no build is followed, for people. */
+function whyNothing({ builds, others, doubt }: PodBuilds): string | undefined {
+  if (doubt !== undefined) return describeDoubt(doubt)
+  if (builds.length > 0 || others.length === 0) return undefined
+  return `only ${nameBuilds(others)}: waiting for a NixBuild for the system of the pod's node`
+}
+
+function describeDoubt({ text, isEarly }: Doubt): string {
+  return isEarly ? `waiting: ${text}` : `waiting for all of them: ${text}; name one in place of the pod to choose`
+}
+
+/** Writes each note once. */
+function createNotes(notes: WaitIo['notes']): (note: string | undefined) => void {
+  const written = new Set<string>()
+  return note => {
+    if (note === undefined || written.has(note)) return
+    written.add(note)
+    notes.write(`${cleanText(note)}\n`)
+  }
 }
 
 /** Waits for an API server that is away. */
