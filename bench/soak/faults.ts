@@ -51,7 +51,7 @@ export async function makeFaults({ soak, churn, seen, runMs, over }: FaultsOptio
 
 type Name = (typeof FIRST_TURNS)[number]
 
-function daemonsOf({ cluster, controller, node }: Soak): Readonly<Record<Name, Daemon>> {
+export function daemonsOf({ cluster, controller, node }: Soak): Readonly<Record<Name, Daemon>> {
   return {
     shim: node.shim.daemon,
     controller: controller.daemon,

@@ -15,7 +15,7 @@ export interface Build {
 const SPARE_MS = 15_000
 
 export interface LatePod {
-  readonly pod: string
+  readonly wait: Wait
   readonly waitedMs: number
   readonly buildMs: number
 }
@@ -26,7 +26,7 @@ export function latePods(waits: readonly Wait[], builds: readonly Build[]): Late
   return waits.flatMap(wait => {
     const waitedMs = wait.runningAt - wait.createdAt
     const buildMs = buildOf(wait, byRecipe.get(wait.recipe) ?? [])
-    return waitedMs <= buildMs + SPARE_MS ? [] : [{ pod: wait.pod, waitedMs, buildMs }]
+    return waitedMs <= buildMs + SPARE_MS ? [] : [{ wait, waitedMs, buildMs }]
   })
 }
 

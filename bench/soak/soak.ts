@@ -1,9 +1,12 @@
+import { copyFile, mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createKube } from '../../kube/client/client.ts'
 import type { Kube } from '../../kube/client/contract.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { podEvents } from '../../test/cluster/pods.ts'
 import { startChurn } from './churn.ts'
-import { changeRecipes, makeFaults } from './faults.ts'
+import { changeRecipes, daemonsOf, makeFaults } from './faults.ts'
 import { growthOf, type Sample, sampleMemory } from './growth.ts'
 import { type LatePod, latePods } from './late.ts'
 import { findLeft, type Left, otherProcesses } from './left.ts'
@@ -63,6 +66,7 @@ async function soakNode(bed: Soak, kube: Kube, { minutes, pods }: Required<SoakO
   const late = latePods(churn.waits, [...builds.ended])
   process.stderr.write(`  ${churn.waits.length} pods\n`)
   for (const pod of late) await tellLate(bed, namespace, pod)
+  if (late.length > 0) await keepLogs(bed)
   return { 'soak.minutes': minutes, 'soak.rss.growth': Math.max(...growths), 'soak.late': late.length }
 }
 
@@ -85,8 +89,19 @@ async function untilNothingLeft(kube: Kube, bed: Soak, bystanders: readonly numb
 }
 
 /** With the pod's events, which outlive it. */
-async function tellLate({ cluster }: Soak, namespace: string, { pod, waitedMs, buildMs }: LatePod): Promise<void> {
-  process.stderr.write(`  ${pod} waited ${waitedMs / 1000} s, of which ${buildMs / 1000} s for a build\n`)
-  for (const { reason, message } of await podEvents(cluster, { namespace, name: pod }))
-    process.stderr.write(`    ${reason}: ${message}\n`)
+async function tellLate({ cluster }: Soak, namespace: string, { wait, waitedMs, buildMs }: LatePod): Promise<void> {
+  const { pod, createdAt, runningAt } = wait
+  const [from, to] = [createdAt, runningAt].map(time => new Date(time).toISOString())
+  process.stderr.write(
+    `  ${pod} waited ${waitedMs / 1000} s, from ${from} to ${to}, of which ${buildMs / 1000} s for a build\n`,
+  )
+  for (const { firstTimestamp, reason, message } of await podEvents(cluster, { namespace, name: pod }))
+    process.stderr.write(`    ${firstTimestamp ?? ''} ${reason}: ${message}\n`)
+}
+
+/** Keeps the logs of all daemons, which are deleted with the cluster. */
+async function keepLogs(soak: Soak): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'enbi-soak-logs-'))
+  for (const [name, { logPath }] of Object.entries(daemonsOf(soak))) await copyFile(logPath, join(dir, `${name}.log`))
+  process.stderr.write(`  the logs of all daemons are in ${dir}\n`)
 }

@@ -31,7 +31,9 @@ describe('late pods', () => {
     ['after a build that ended before', 116_000, [[60_000, 90_000]], 16, 0],
     ['after a build that began before', 136_000, [[60_000, 120_000]], 36, 20],
   ] as const)('are those that run too late %s', (_, runningAt, builds, waited, build) => {
-    expect(lateOf(runningAt, ...builds)).toEqual([{ pod: 'web', waitedMs: waited * 1000, buildMs: build * 1000 }])
+    expect(lateOf(runningAt, ...builds)).toMatchObject([
+      { wait: { pod: 'web' }, waitedMs: waited * 1000, buildMs: build * 1000 },
+    ])
   })
 
   it('do not get the time of a build of another recipe', () => {
