@@ -45,7 +45,7 @@ function readable(path: string, mode: number): Finding | undefined {
 
 async function full(path: string): Promise<Finding | undefined> {
   const { bytes } = await roomIn(path)
-  const room = await roomForLogs([await nearestFolder(path)])
+  const room = await roomForLogs(await nearestFolder(path))
   if (bytes >= Math.min(LEAST_BYTES, room.bytes)) return undefined
   const wayOut = 'remove what others have written there, or set logDir'
   return warning(`${path} has only ${describeSize(bytes)} left, so logs of builds will have gaps`, wayOut)
@@ -53,7 +53,7 @@ async function full(path: string): Promise<Finding | undefined> {
 
 async function describe(path: string): Promise<string> {
   const folder = await nearestFolder(path)
-  const { bytes } = await roomForLogs([folder])
+  const { bytes } = await roomForLogs(folder)
   const limit = `logs of builds take at most ${describeSize(bytes)}`
   return folder === path ? `${path}; ${limit}` : `${path} does not exist yet: the shim creates it; ${limit}`
 }

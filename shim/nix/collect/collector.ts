@@ -36,8 +36,9 @@ const PAUSE_MS = 10 * 60_000
 const SHORT_PAUSE_MS = 5_000
 /** The kubelet waits for the answer about an image, and looks after no pod meanwhile. */
 const LONGEST_WAIT_MS = 20_000
-/** A smaller share of what was wanted is nearly nothing. */
+/** A smaller share of what was wanted is nearly nothing, unless it is as much as an image has. */
 const LITTLE = 0.01
+const LITTLE_BYTES = 64 * 1024 * 1024
 /** Nix counts a file as freed that another hard link keeps, so a run may free less than requested. */
 const MAX_RUNS = 4
 /** Nix stops when it has freed as much as requested, and rounds what it says. If it says less, there is no more garbage. */
@@ -82,7 +83,7 @@ export function createCollector(options: CollectorOptions): Collector {
     }
     onEnd?.(end, freed)
     const mayFreeMore = end === 'freed' && !isAll
-    pauses.afterRun({ mayFreeMore, isLittle: end !== 'freed' || most < bytes * LITTLE })
+    pauses.afterRun({ mayFreeMore, isLittle: end !== 'freed' || most < Math.min(bytes * LITTLE, LITTLE_BYTES) })
     return mayFreeMore
   }
   const run = async (signal: AbortSignal) => {

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Logger } from 'pino'
 import { messageOf } from '../../../lib/errors.ts'
@@ -54,5 +54,12 @@ export async function makeLogFolder(path: string): Promise<void> {
 
 /** Returns why it failed. */
 async function tryToMake(path: string): Promise<string | undefined> {
-  return makeLogFolder(path).then(() => undefined, messageOf)
+  try {
+    await makeLogFolder(path)
+    // An existing folder may be read-only, as in a unit that started before the folder was there.
+    await access(path, constants.W_OK)
+    return undefined
+  } catch (error) {
+    return messageOf(error)
+  }
 }

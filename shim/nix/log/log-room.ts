@@ -21,13 +21,10 @@ export function roomOn({ blocks, bsize }: FileSystem): Room {
   return { ...ROOM, bytes: size > 0 ? Math.min(ROOM.bytes, Math.floor(size * MAX_SHARE)) : ROOM.bytes }
 }
 
-/** Limit for the logs in all folders together. The smallest file system decides. A missing folder has none. */
-export async function roomForLogs(dirs: readonly string[]): Promise<Room> {
-  const found = await Promise.all(dirs.map(dir => statfs(dir).catch(() => undefined)))
-  return found.reduce<Room>((least, system) => {
-    const room = system ? roomOn(system) : ROOM
-    return room.bytes < least.bytes ? room : least
-  }, ROOM)
+/** Limit for all logs on the file system of the folder, which may be missing. */
+export async function roomForLogs(dir: string): Promise<Room> {
+  const system = await statfs(dir).catch(() => undefined)
+  return system ? roomOn(system) : ROOM
 }
 
 /** Larger logs are rotated: `RUN.log`, and `RUN.log.1` with what came before. In bytes. */

@@ -1,12 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { allSettled } from '../../../lib/async/all-settled.ts'
-import { hasCode } from '../../../lib/error-code.ts'
-import { findFairExcess } from '../../../lib/queues/fair-excess.ts'
 import { maskSecrets } from '../../../lib/text/mask-secrets.ts'
-import { parseRunId } from '../../wire/run-id.ts'
 import { createLastingLog } from './lasting-log.ts'
 import { makeLogFolder } from './log-folder.ts'
 import { maxFileSize, roomForLogs } from './log-room.ts'
@@ -27,8 +21,6 @@ const FLUSH_LENGTH = 32_768
 const FLUSH_AFTER_MS = 200
 /** Shortest time between attempts to write a log that failed. */
 const RETRY_MS = 10_000
-
-const LOG_NAME = /^(.{1,255})\.log(?:\.1)?$/
 
 /** Long enough that a namespace with the same hash cannot be found by trying. */
 const ACCOUNT_LENGTH = 20
@@ -53,7 +45,7 @@ export function openRunLog(dir: string, runId: string, logger: Logger, { retryMs
     retryMs,
     async open() {
       await makeLogFolder(dir)
-      return openOwnLogFiles({ dir, name: `${runId}.log`, maxSize: maxFileSize(await roomForLogs([dir])) })
+      return openOwnLogFiles({ dir, name: `${runId}.log`, maxSize: maxFileSize(await roomForLogs(dir)) })
     },
     onFailure(err) {
       if (!isReported) logger.warn({ err, runId }, 'writing the build log failed')
@@ -86,47 +78,4 @@ export function openRunLog(dir: string, runId: string, logger: Logger, { retryMs
       await log.close()
     },
   }
-}
-
-/**
- * Removes logs beyond a number and a total size of all folders together: the oldest logs of the namespaces that have the most.
- * What cannot be read or removed keeps no other log. Then throws the first failure.
- */
-export async function pruneRunLogs(...dirs: readonly string[]): Promise<void> {
-  const folders = [...new Set(dirs)]
-  const logs: RunFiles[] = []
-  const list = async (dir: string) => void logs.push(...(await listLogs(dir)))
-  const listed = allSettled(folders.map(list))
-  await listed.catch(() => {})
-  const excess = findFairExcess(logs, await roomForLogs(folders)).flatMap(({ paths }) => paths)
-  await allSettled([...excess.map(path => rm(path, { force: true })), listed])
-}
-
-interface RunFiles {
-  readonly paths: string[]
-  readonly owners: readonly string[]
-  readonly usedAt: number
-  bytes: number
-}
-
-async function listLogs(dir: string): Promise<RunFiles[]> {
-  const runs = new Map<string, RunFiles>()
-  for (const name of await readdir(dir).catch(unlessMissing)) {
-    const [, runId = ''] = LOG_NAME.exec(name) ?? []
-    const parsed = parseRunId(runId)
-    if (parsed === undefined) continue
-    const { owners, time } = parsed
-    const run = runs.get(runId) ?? { paths: [], owners, usedAt: time, bytes: 0 }
-    run.paths.push(join(dir, name))
-    // Another run may remove it at the same time.
-    run.bytes += (await stat(join(dir, name)).catch(() => ({ size: 0 }))).size
-    runs.set(runId, run)
-  }
-  return [...runs.values()]
-}
-
-/** An earlier version of the shim, or another config, had its logs there. */
-function unlessMissing(error: unknown): string[] {
-  if (hasCode(error, 'ENOENT')) return []
-  throw error
 }

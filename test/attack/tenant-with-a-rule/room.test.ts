@@ -6,7 +6,8 @@ import { expect, test } from 'vitest'
 import { ownedBy } from '../../../lib/queues/fair-order.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import { createSourceCaches } from '../../../shim/nix/caches/source-caches.ts'
-import { createRunId, pruneRunLogs } from '../../../shim/nix/log/run-log-file.ts'
+import { pruneRunLogs } from '../../../shim/nix/log/prune-run-logs.ts'
+import { createRunId } from '../../../shim/nix/log/run-log-file.ts'
 import { foldersOf, prepareStateDir } from '../../../shim/nix/user/state-dir.ts'
 
 test("the logs of a namespace with hundreds of failing builds do not push out another namespace's log", async () => {

@@ -47,6 +47,15 @@ test('collects ever more rarely if images go from a disk that stays low, and eac
   expect(await removals(3600)).toBeLessThan(8)
 })
 
+test('does not wait between images of a large disk that stays low, as each is worth a collection', async () => {
+  const store = fakeStore({ total: 4e6 * MIB, free: 400_000 * MIB, garbage: 0, freesAtMost: 4e6 * MIB })
+  for (let removed = 0; removed < 5; removed += 1) {
+    store.addGarbage(100 * MIB)
+    await store.collector.collectIfLow(signal, true)
+  }
+  expect([store.ends, store.waited]).toEqual([Array(5).fill('freed'), []])
+})
+
 test('finds new garbage later if it came in a long pause, and forgets pauses when there is enough space', async () => {
   const store = fakeStore({ total: 1000 * MIB, free: 100 * MIB, garbage: 0, freesAtMost: 100 * MIB })
   const { collectIfLow } = store.collector

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { createRunId, openRunLog, pruneRunLogs } from '../../../../shim/nix/log/run-log-file.ts'
+import { createRunId, openRunLog } from '../../../../shim/nix/log/run-log-file.ts'
 import { PATIENT } from '../../../patience.ts'
 
 const logger = pino({ level: 'silent' })
@@ -98,42 +98,6 @@ test('a log that failed is tried once more when it closes', async () => {
   await log.write('the end')
   await log.close()
   expect(await readFile(join(folder, 'run.log'), 'utf8')).toMatch(/the end\n$/)
-})
-
-test('a log that cannot be removed does not keep others', async () => {
-  await using dir = await makeDir()
-  const names = Array.from({ length: 410 }, (_, index) => `20260101T000${String(index).padStart(3, '0')}Z-00000000.log`)
-  const [first = '', ...files] = names
-  await mkdir(join(dir.path, first))
-  for (const name of files) await writeFile(join(dir.path, name), '')
-  await expect(pruneRunLogs(dir.path, '/dev/null/logs')).rejects.toThrow(first)
-  expect((await readdir(dir.path)).sort()).toEqual([first, ...names.slice(10)])
-})
-
-test('pruning keeps the latest logs, and what is no log', async () => {
-  await using dir = await makeDir()
-  const names = Array.from({ length: 410 }, (_, index) => `20260101T000${String(index).padStart(3, '0')}Z-00000000.log`)
-  for (const name of [...names, `${names[0]}.1`, 'notes.txt']) await writeFile(join(dir.path, name), '')
-  await pruneRunLogs(dir.path)
-  expect((await readdir(dir.path)).sort()).toEqual([...names.slice(10), 'notes.txt'])
-})
-
-test('pruning counts the logs of several folders together, and a missing folder is empty', async () => {
-  await using dir = await makeDir()
-  const [old, now] = ['old', 'now'].map(name => join(dir.path, name)) as [string, string]
-  for (const [folder, month] of [
-    [old, '01'],
-    [now, '02'],
-  ] as const) {
-    await mkdir(folder)
-    const names = Array.from(
-      { length: 300 },
-      (_, index) => `2026${month}01T000${String(index).padStart(3, '0')}Z-00000000.log`,
-    )
-    for (const name of names) await writeFile(join(folder, name), '')
-  }
-  await pruneRunLogs(now, old, join(dir.path, 'missing'))
-  expect([(await readdir(old)).length, (await readdir(now)).length]).toEqual([100, 300])
 })
 
 test('a secret is masked', async () => {
