@@ -27,14 +27,14 @@ export interface WantedCopy {
 export function copyRecipe(setup: NixSetup, wanted: WantedCopy, call: NixRunCall): Promise<BuildResult> {
   const { recipe, evaluated, copy } = wanted
   const { runId, storePath } = evaluated
+  const socket = daemonSocket(setup.user.env)
   const onProgress = (progress: BuildProgress) => call.onProgress(asCopying(copy, progress))
   const limited = { ...setup, user: forStores(setup.user), nix: { ...setup.nix, timeoutMs: copy.timeoutMs } }
   return withNix(limited, { recipe, what: 'copy', runId }, { ...call, onProgress }, async session => {
     try {
       if (!isFlakeRecipe(recipe)) throw new Error('a store path is not copied')
-      const { signal } = session
       // A collection between the copy and the gc root would delete the path.
-      await withTemporaryRoot(daemonSocket(setup.user.env), { storePath, signal }, async () => {
+      await withTemporaryRoot({ socket, storePath, signal: session.signal, logger: setup.logger }, async () => {
         if (await keepValid(limited, recipe, storePath, session)) return
         await copyPath(limited, wanted, session)
         // A path on disk is not enough: it may be the rest of a copy that was interrupted.
