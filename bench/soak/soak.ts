@@ -95,8 +95,8 @@ async function tellLate({ cluster }: Soak, namespace: string, { wait, waitedMs, 
   process.stderr.write(
     `  ${pod} waited ${waitedMs / 1000} s, from ${from} to ${to}, of which ${buildMs / 1000} s for a build\n`,
   )
-  for (const { firstTimestamp, reason, message } of await podEvents(cluster, { namespace, name: pod }))
-    process.stderr.write(`    ${firstTimestamp ?? ''} ${reason}: ${message}\n`)
+  for (const { reason, message } of await podEvents(cluster, { namespace, name: pod }))
+    process.stderr.write(`    ${reason}: ${message}\n`)
 }
 
 /** Keeps the logs of all daemons, which are deleted with the cluster. */

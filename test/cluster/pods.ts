@@ -76,9 +76,7 @@ export async function waitForRollout(cluster: Cluster, { namespace, name }: PodN
 }
 
 const EventList = v.object({
-  items: v.array(
-    v.object({ type: v.string(), reason: v.string(), message: v.string(), firstTimestamp: v.nullish(v.string()) }),
-  ),
+  items: v.array(v.object({ type: v.string(), reason: v.string(), message: v.string() })),
 })
 
 export type PodEvent = v.InferOutput<typeof EventList>['items'][number]
