@@ -72,6 +72,8 @@ describe('the first pull of a pod', () => {
   it('succeeds if another image of the pod is refused, and says so', async () => {
     const first = recipeOf('refused', 'docker-archive', 'first')
     const refused = recipeOf('refused', 'docker-archive', 'forbidden')
+    // Builds of other tests count for the same namespace until they have ended.
+    await expect.poll(async () => (await readStatus(shim.socket)).runs, PATIENT).toEqual([])
     await expect(pull('refused', first.image, first, refused)).resolves.toMatch(/^sha256:/)
     const results = async () => (await readStatus(shim.socket)).results
     const refusal = { image: refused.image, errorCode: 'PolicyRefused' }

@@ -51,7 +51,9 @@ describe('a node that has a path already', () => {
     const other = await nodes.add({ times: { silentMs: 600_000 } })
     expect(await other.sharing.claim(path, never())).toBeUndefined()
     const finding = find(other, path)
-    await expect.poll(() => other.requests.filter(request => request === 'get nixnodes').length, PATIENT).toBe(2)
+    await expect
+      .poll(() => other.requests.filter(request => request === 'get nixnodes').length, PATIENT)
+      .toBeGreaterThan(1)
     await nodes.announce(owner)
     expect((await finding.copy()).node).toBe(owner.name)
     await (await finding.copy()).end(true)
