@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import type { Kind, Kube } from '../../kube/client/contract.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { pods } from '../../kube/resources/pod.ts'
 import { type Followed, follow } from '../fixtures/follow.ts'
 import type { Build } from './late.ts'
 
@@ -23,13 +24,7 @@ const podSchema = v.object({
   }),
 })
 
-const pods: Kind<v.InferOutput<typeof podSchema>> = {
-  apiVersion: 'v1',
-  kind: 'Pod',
-  plural: 'pods',
-  namespaced: true,
-  parse: object => v.parse(podSchema, object),
-}
+const podsWithTimes: Kind<v.InferOutput<typeof podSchema>> = { ...pods, parse: object => v.parse(podSchema, object) }
 
 export interface SeenPod {
   readonly phase: string
@@ -44,7 +39,7 @@ export interface SeenPod {
 /** By namespace and name. */
 export function followPods(kube: Kube, namespace: string): Followed<SeenPod> {
   return follow(kube, {
-    kind: pods,
+    kind: podsWithTimes,
     selection: { namespace },
     project: ({ metadata, status: { phase, reason, message, containerStatuses } }): SeenPod => {
       const [container] = containerStatuses

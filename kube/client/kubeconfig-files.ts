@@ -3,8 +3,9 @@ import * as v from 'valibot'
 import { parseDocument } from 'yaml'
 import { FinalError, messageOf } from '../../lib/errors.ts'
 
-const text = v.pipe(v.string(), v.nonEmpty('text'))
-const entries = v.nullish(v.array(v.looseObject({ name: text })), [])
+/** A name or path that must not be empty. */
+export const givenText = v.pipe(v.string(), v.nonEmpty('text'))
+const entries = v.nullish(v.array(v.looseObject({ name: givenText })), [])
 
 /** Only the keys that are read here. Entries that are not used may have any content. */
 const fileSchema = v.nullish(

@@ -13,6 +13,7 @@ import { FinalError, messageOf } from '../../lib/errors.ts'
 import { type Access, createAccess } from './access.ts'
 import {
   type EntryKind,
+  givenText,
   invalidKubeconfig,
   type Kubeconfig,
   type KubeconfigEntry,
@@ -23,20 +24,20 @@ import {
 /** Paths of one file, or of several that are merged. */
 export type KubeconfigFiles = string | readonly string[]
 
-const text = v.pipe(v.string(), v.nonEmpty('text'))
-
 /** Empty counts as not given. */
 const path = v.nullish(v.string())
 
 /** Only the keys that are read here; client-node parses the rest. */
 const contextSchema = v.looseObject({
-  context: v.looseObject({ cluster: text, user: text, namespace: v.nullish(v.string()) }),
+  context: v.looseObject({ cluster: givenText, user: givenText, namespace: v.nullish(v.string()) }),
 })
 const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
 const clusterSchema = v.looseObject({ cluster: v.looseObject({ server, 'certificate-authority': path }) })
-const exec = v.nullish(v.looseObject({ command: text }))
+const exec = v.nullish(v.looseObject({ command: givenText }))
 const userSchema = v.looseObject({
-  user: v.nullish(v.looseObject({ tokenFile: v.optional(text), exec, 'client-certificate': path, 'client-key': path })),
+  user: v.nullish(
+    v.looseObject({ tokenFile: v.optional(givenText), exec, 'client-certificate': path, 'client-key': path }),
+  ),
 })
 
 /**

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats } from 'node:fs'
-import { chmod, chown, lstat, mkdir } from 'node:fs/promises'
+import { chmod, chown, type FileHandle, lstat, mkdir, open } from 'node:fs/promises'
 import { hasCode } from '../error-code.ts'
 import { RetryableError } from '../errors.ts'
 
@@ -36,13 +36,26 @@ export async function takeOver(path: string): Promise<void> {
 
 /** Throws StateDirUnsafe if another user can change what is read from the folder. */
 export async function checkOwnFolder(path: string): Promise<void> {
-  const fault = await findFolderFault(path)
-  if (fault) throw new RetryableError('StateDirUnsafe', `${fault.what}: ${fault.wayOut}`)
+  throwFault(await findFolderFault(path))
 }
 
-/** The same for a folder that is open. */
-export function checkOwnStats(path: string, stats: Stats): void {
-  const fault = faultOf(path, stats)
+/**
+ * Opens such a folder, so that nobody can replace it afterwards: files are reached through `/proc/self/fd/<fd>`. Throws as
+ * checkOwnFolder does, and ENOENT.
+ */
+export async function openOwnFolder(path: string): Promise<FileHandle> {
+  await checkOwnFolder(path)
+  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  try {
+    throwFault(faultOf(path, await folder.stat()))
+    return folder
+  } catch (error) {
+    await folder.close()
+    throw error
+  }
+}
+
+function throwFault(fault: FolderFault | undefined): void {
   if (fault) throw new RetryableError('StateDirUnsafe', `${fault.what}: ${fault.wayOut}`)
 }
 

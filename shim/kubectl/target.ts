@@ -63,9 +63,14 @@ export function createBuildFinder(target: Target, user: UserKube): BuildFinder {
   }
 }
 
-/** Says that some of the builds may not be those of the pod, and the way out. */
-export function noteDoubt({ text }: Doubt, notes: { write(text: string): unknown }): void {
-  notes.write(`all follow: ${cleanText(text)}; name one in place of the pod to choose\n`)
+/** Says that some of the builds may not be those of the pod. */
+export function noteDoubt(doubt: Doubt, notes: { write(text: string): unknown }): void {
+  notes.write(`${cleanText(describeDoubt('all follow', doubt))}\n`)
+}
+
+/** With what is done about it, and the way out. */
+export function describeDoubt(what: string, { text }: Doubt): string {
+  return `${what}: ${text}; name one in place of the pod to choose`
 }
 
 /** Throws PullFailed. */

@@ -11,9 +11,9 @@ import { type UserKube, type UserKubeArguments, withUserKube } from '../commands
 import { readProgress } from '../wire/read-progress.ts'
 import { followBuild } from './follow-build.ts'
 import { createOutage } from './outage.ts'
-import { type Doubt, nameBuilds, type PodBuilds } from './pod/pod-builds.ts'
+import { nameBuilds, type PodBuilds } from './pod/pod-builds.ts'
 import { createTailReader } from './tail.ts'
-import { type BuildFinder, createBuildFinder, parseTarget, type Target } from './target.ts'
+import { type BuildFinder, createBuildFinder, describeDoubt, parseTarget, type Target } from './target.ts'
 
 export interface WaitArguments extends UserKubeArguments {
   readonly target: string
@@ -82,13 +82,10 @@ function isToFollow({ builds, doubt }: PodBuilds): boolean {
 
 /** Why no build is followed, for people. */
 function whyNothing({ builds, others, doubt }: PodBuilds): string | undefined {
-  if (doubt !== undefined) return describeDoubt(doubt)
+  if (doubt?.isEarly) return `waiting: ${doubt.text}`
+  if (doubt) return describeDoubt('waiting for all of them', doubt)
   if (builds.length > 0 || others.length === 0) return undefined
   return `only ${nameBuilds(others)}: waiting for a NixBuild for the system of the pod's node`
-}
-
-function describeDoubt({ text, isEarly }: Doubt): string {
-  return isEarly ? `waiting: ${text}` : `waiting for all of them: ${text}; name one in place of the pod to choose`
 }
 
 /** Writes each note once. */

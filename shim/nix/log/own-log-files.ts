@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, rename } from 'node:fs/promises'
-import { checkOwnFolder, checkOwnStats } from '../../../lib/files/own-files.ts'
+import { openOwnFolder } from '../../../lib/files/own-files.ts'
 
 /** The files of one log: `NAME`, and `NAME.1` with what came before. */
 export interface OwnLogFiles {
@@ -24,10 +24,8 @@ export interface OwnLogOptions {
  * folder is opened once, and neither symlinks nor files with other names are followed. Throws StateDirUnsafe.
  */
 export async function openOwnLogFiles({ dir, name, maxSize }: OwnLogOptions): Promise<OwnLogFiles> {
-  await checkOwnFolder(dir)
-  const folder = await open(dir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  const folder = await openOwnFolder(dir)
   try {
-    checkOwnStats(dir, await folder.stat())
     const path = `/proc/self/fd/${folder.fd}/${name}`
     return createFiles({ folder, path, maxSize, file: await openFile(path) })
   } catch (error) {

@@ -1,8 +1,7 @@
-import { constants } from 'node:fs'
-import { type FileHandle, lstat, open, readdir, rm } from 'node:fs/promises'
+import { type FileHandle, lstat, readdir, rm } from 'node:fs/promises'
 import { allSettled } from '../../../lib/async/all-settled.ts'
 import { hasCode } from '../../../lib/error-code.ts'
-import { checkOwnFolder, checkOwnStats } from '../../../lib/files/own-files.ts'
+import { openOwnFolder } from '../../../lib/files/own-files.ts'
 import { findFairExcess } from '../../../lib/queues/fair-excess.ts'
 import { parseRunId } from '../../wire/run-id.ts'
 import { roomForLogs } from './log-room.ts'
@@ -32,15 +31,10 @@ interface OpenFolder {
 
 /** Empty if it is missing: an earlier version of the shim, or another config, had its logs there. */
 async function openFolder(dir: string): Promise<OpenFolder[]> {
-  let handle: FileHandle | undefined
   try {
-    await checkOwnFolder(dir)
-    handle = await open(dir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
-    const stats = await handle.stat()
-    checkOwnStats(dir, stats)
-    return [{ handle, path: `/proc/self/fd/${handle.fd}`, device: stats.dev }]
+    const handle = await openOwnFolder(dir)
+    return [{ handle, path: `/proc/self/fd/${handle.fd}`, device: (await handle.stat()).dev }]
   } catch (error) {
-    await handle?.close()
     if (hasCode(error, 'ENOENT')) return []
     throw error
   }
