@@ -32,6 +32,8 @@ test('ten pods on three nodes are one build, and all nodes get the same image', 
   await expect.poll(() => waitingFor(image), PATIENT).toHaveLength(2)
   const holder = await holderOf(image)
   await expect.poll(() => waitingFor(image), PATIENT).toEqual([holder.node.name, holder.node.name])
+  // Any of them may have been reported first, while it evaluated.
+  await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: holder.node.name })
   await flake.open()
   await Promise.all(pods.map(pod => waitForPhase(cluster, pod, 'Running')))
 
