@@ -35,13 +35,21 @@ export interface ImagesPart {
 /** Connects to containerd when an image is looked up for the first time. */
 export function imagesPart({ containerd, import: { layers } }: Config): ImagesPart {
   let made: ContainerdImages | undefined
+  let isClosed = false
   const images = lazy(async () => {
     const { createContainerdImages } = await import('./containerd/image-records.ts')
     const { address, snapshotter } = containerd
     made = createContainerdImages({ address, form: { snapshotter, layers } })
+    if (isClosed) made.close()
     return made
   })
-  return { images, close: () => made?.close() }
+  return {
+    images,
+    close() {
+      isClosed = true
+      made?.close()
+    },
+  }
 }
 
 export interface StagesOptions {

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { GrpcError } from './grpc-error.ts'
 import { STATUS } from './status.ts'
 
-/** One HTTP/2 connection to a unix socket, opened at first use, and again after it was lost. */
+/** One HTTP/2 connection to a unix socket, opened at first use, and again after it was lost, until it is closed. */
 export interface Connection {
   /** Resolves to a live session; retries for at most `timeoutMs` while the server does not accept connections. */
   session(call: { method: string; timeoutMs: number; signal?: AbortSignal | undefined }): Promise<ClientHttp2Session>
@@ -17,10 +17,12 @@ const RETRY_MS = 100
 export function createConnection(address: string): Connection {
   let current: ClientHttp2Session | undefined
   let connecting: Promise<ClientHttp2Session> | undefined
+  let isClosed = false
 
   function connectOnce(): Promise<ClientHttp2Session> {
     connecting ??= openSession(address)
       .then(session => {
+        if (isClosed) session.destroy()
         current = session
         const forget = () => {
           if (current === session) current = undefined
@@ -39,6 +41,8 @@ export function createConnection(address: string): Connection {
       const giveUpAt = performance.now() + timeoutMs
       for (;;) {
         signal?.throwIfAborted()
+        // A connection that nobody closes would keep the process alive.
+        if (isClosed) throw new GrpcError(method, STATUS.UNAVAILABLE, `the connection to ${address} is closed`)
         if (current && !current.closed) return current
         try {
           return await connectOnce()
@@ -50,6 +54,7 @@ export function createConnection(address: string): Connection {
       }
     },
     close() {
+      isClosed = true
       current?.destroy()
       current = undefined
     },

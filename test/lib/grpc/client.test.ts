@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createClient, type GrpcClient } from '../../../lib/grpc/client.ts'
 import { frameHeader, frameMessage } from '../../../lib/grpc/frames.ts'
 import type { Method } from '../../../lib/grpc/service.ts'
+import { PATIENT } from '../../patience.ts'
 
 // containerd follows the protocol. Answers that break it need a server of our own.
 let dir: string
@@ -73,6 +74,20 @@ describe('a gRPC call', () => {
       stream.respond({ ':status': 200, 'grpc-status': '2', 'grpc-message': '100%' }, { endStream: true })
     await expect(say('x')).rejects.toMatchObject({ details: '100%' })
   })
+
+  it.each(['after', 'before'])(
+    'fails if the client is closed %s it has connected, and no connection is left',
+    async when => {
+      answer = stream => respond(stream, frameHeader(5), Buffer.from('hello'))
+      if (when === 'after') await say('x')
+      const call = when === 'before' && say('x')
+      client[Symbol.dispose]()
+      if (call) await expect(call).rejects.toThrow()
+      await expect(say('x')).rejects.toMatchObject({ status: 14 })
+      const count = () => new Promise(resolve => server.getConnections((_, open) => resolve(open)))
+      await expect.poll(count, PATIENT).toBe(0)
+    },
+  )
 
   it('ends if there is no answer in time', async () => {
     answer = () => {}
