@@ -188,7 +188,7 @@ export const FIGURES = {
     'soak.late': {
       unit: 'pods',
       aim: '= 0',
-      meaning: 'pods that waited longer than for their build and 15 s',
+      meaning: 'pods that waited longer than for their build, 15 s and a retry of the kubelet',
     },
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Figure>>>>

@@ -3,6 +3,7 @@ import { messageOf } from '../../lib/errors.ts'
 import type { Daemon } from '../../test/node/daemon.ts'
 import type { Churn } from './churn.ts'
 import { fillDiskOnce } from './full-disk.ts'
+import type { Outage } from './late.ts'
 import type { Soak } from './node.ts'
 import type { Recipes } from './recipes.ts'
 import { removeUnusedImages } from './unused-images.ts'
@@ -24,10 +25,11 @@ export interface FaultsOptions {
   readonly seen: { values(): Iterable<SeenPod> }
   readonly runMs: number
   readonly over: AbortSignal
+  readonly onOutage: (outage: Outage) => void
 }
 
 /** Restarts all daemons in turn, removes unused images, rotates the token and fills the disk once. */
-export async function makeFaults({ soak, churn, seen, runMs, over }: FaultsOptions): Promise<void> {
+export async function makeFaults({ soak, churn, seen, runMs, over, onOutage }: FaultsOptions): Promise<void> {
   const daemons = daemonsOf(soak)
   let begin = performance.now()
   const untilShare = async (share: number) => {
@@ -40,7 +42,12 @@ export async function makeFaults({ soak, churn, seen, runMs, over }: FaultsOptio
     await untilShare((turn + 0.5) / TURNS)
     if (over.aborted) return
     if (turn === FULL_DISK_TURN) await fillDiskOnce(soak, churn)
-    else await restart(daemons, FIRST_TURNS[turn] ?? LATER_TURNS[turn % LATER_TURNS.length] ?? 'kubelet')
+    else {
+      const name = FIRST_TURNS[turn] ?? LATER_TURNS[turn % LATER_TURNS.length] ?? 'kubelet'
+      const from = Date.now()
+      await restart(daemons, name)
+      if (name === 'containerd') onOutage({ from, to: Date.now() })
+    }
     await untilShare((turn + 1) / TURNS)
     if (over.aborted) return
     await soak.rotateToken()

@@ -12,7 +12,15 @@ export interface Build {
   readonly completedAt: number
 }
 
+/** A time in which containerd did not answer, in milliseconds since 1970. */
+export interface Outage {
+  readonly from: number
+  readonly to: number
+}
+
 const SPARE_MS = 15_000
+/** After a call to containerd has failed, the kubelet waits for 10 to 15 s before it tries again, with or without a shim. */
+const KUBELET_RETRY_MS = 15_000
 
 export interface LatePod {
   readonly wait: Wait
@@ -20,14 +28,19 @@ export interface LatePod {
   readonly buildMs: number
 }
 
-/** The pods that waited longer than the builds that they waited for and 15 s. */
-export function latePods(waits: readonly Wait[], builds: readonly Build[]): LatePod[] {
+/** The pods that waited longer than the builds that they waited for, 15 s, and the kubelet's own wait after an outage. */
+export function latePods(waits: readonly Wait[], builds: readonly Build[], outages: readonly Outage[]): LatePod[] {
   const byRecipe = Map.groupBy(builds, ({ recipe }) => recipe)
   return waits.flatMap(wait => {
     const waitedMs = wait.runningAt - wait.createdAt
     const buildMs = buildOf(wait, byRecipe.get(wait.recipe) ?? [])
-    return waitedMs <= buildMs + SPARE_MS ? [] : [{ wait, waitedMs, buildMs }]
+    const retryMs = outages.some(outage => isWithin(wait, outage)) ? KUBELET_RETRY_MS : 0
+    return waitedMs <= buildMs + SPARE_MS + retryMs ? [] : [{ wait, waitedMs, buildMs }]
   })
+}
+
+function isWithin({ createdAt, runningAt }: Wait, { from, to }: Outage): boolean {
+  return createdAt < to && runningAt > from
 }
 
 /** The longest build that took place while the pod waited, from the time when it began to wait. */

@@ -6,6 +6,7 @@ import { type Cluster, type OwnCluster, startCluster } from '../../test/cluster/
 import type { Controller } from '../../test/cluster/controller.ts'
 import type { ClusterNode } from '../../test/cluster/node.ts'
 import { CONTROLLER_PROGRAM, SHIM_PROGRAM } from '../fixtures/node.ts'
+import { holdSocket } from './held-socket.ts'
 
 const NAME = 'soak'
 /** Finished NixBuilds that the controller keeps in each namespace. */
@@ -34,6 +35,7 @@ export async function startSoak(): Promise<Soak> {
   const controller = parts.use(await cluster.startController({ ...CONTROLLER_PROGRAM, flags }))
   await cluster.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: NAME } })
   const token = await tokenFile(cluster)
+  const socket = parts.use(await holdSocket(cluster.access.dir))
   const node = parts.use(
     await cluster.addNode({
       name: NAME,
@@ -48,7 +50,10 @@ export async function startSoak(): Promise<Soak> {
         },
         evictionPressureTransitionPeriod: '1s',
       },
-      shim: { ...SHIM_PROGRAM, config: { policy: [RULE], nix: { collectGarbage: { when: 'always' } } } },
+      shim: {
+        command: [...socket.command, process.execPath, ...SHIM_PROGRAM.nodeArgs, SHIM_PROGRAM.program],
+        config: { listen: socket.path, policy: [RULE], nix: { collectGarbage: { when: 'always' } } },
+      },
     }),
   )
   const kept = parts.move()

@@ -8,7 +8,7 @@ import { podEvents } from '../../test/cluster/pods.ts'
 import { startChurn } from './churn.ts'
 import { changeRecipes, daemonsOf, makeFaults } from './faults.ts'
 import { growthOf, type Sample, sampleMemory } from './growth.ts'
-import { type LatePod, latePods } from './late.ts'
+import { type LatePod, latePods, type Outage } from './late.ts'
 import { findLeft, type Left, otherProcesses } from './left.ts'
 import { type Soak, startSoak } from './node.ts'
 import { createRecipes } from './recipes.ts'
@@ -49,9 +49,11 @@ async function soakNode(bed: Soak, kube: Kube, { minutes, pods }: Required<SoakO
   const over = AbortSignal.any([AbortSignal.timeout(runMs), failed.signal])
   const livesMs = [Math.min(LIVES_MS[0], runMs / 4), Math.min(LIVES_MS[1], runMs / 2)] as const
   const churn = startChurn({ kube, namespace, node: node.name, recipes, seen, pods, livesMs, over })
+  const outages: Outage[] = []
+  const onOutage = (outage: Outage) => outages.push(outage)
   const parts = [
     churn.ended,
-    makeFaults({ soak: bed, churn, recipes, seen, runMs, over }),
+    makeFaults({ soak: bed, churn, recipes, seen, runMs, over, onOutage }),
     changeRecipes(recipes, Math.max(SHORTEST_PAUSE_MS, runMs / CHANGES), over),
   ] as const
   const memory = Promise.all([node.shim.daemon, controller.daemon].map(daemon => sampleMemory(daemon, runMs, over)))
@@ -63,7 +65,7 @@ async function soakNode(bed: Soak, kube: Kube, { minutes, pods }: Required<SoakO
   }
   const growths = (await memory).map(tellGrowth)
   await untilNothingLeft(kube, bed, bystanders)
-  const late = latePods(churn.waits, [...builds.ended])
+  const late = latePods(churn.waits, [...builds.ended], outages)
   process.stderr.write(`  ${churn.waits.length} pods\n`)
   for (const pod of late) await tellLate(bed, namespace, pod)
   if (late.length > 0) await keepLogs(bed)

@@ -9,6 +9,7 @@ describe('late pods', () => {
     latePods(
       [{ pod: 'web', recipe: 'path:/a', createdAt: 100_000, runningAt }],
       builds.map(([startedAt, completedAt]) => ({ recipe: 'path:/a', startedAt, completedAt })),
+      [],
     )
 
   it.each([
@@ -36,9 +37,19 @@ describe('late pods', () => {
     ])
   })
 
+  it.each([
+    ['one in time', 130_000, { from: 101_000, to: 102_000 }, 0],
+    ['one that is late all the same', 131_000, { from: 101_000, to: 102_000 }, 1],
+    ['one that was created after it', 116_000, { from: 99_000, to: 100_000 }, 1],
+    ['one that ran before it', 116_000, { from: 116_000, to: 117_000 }, 1],
+  ])('get the time of a retry for an outage of containerd: %s', (_, runningAt, outage, late) => {
+    const wait = { pod: 'web', recipe: 'path:/a', createdAt: 100_000, runningAt }
+    expect(latePods([wait], [], [outage])).toHaveLength(late)
+  })
+
   it('do not get the time of a build of another recipe', () => {
     const wait = { pod: 'web', recipe: 'path:/a', createdAt: 0, runningAt: 20_000 }
-    expect(latePods([wait], [{ recipe: 'path:/b', startedAt: 0, completedAt: 20_000 }])).toHaveLength(1)
+    expect(latePods([wait], [{ recipe: 'path:/b', startedAt: 0, completedAt: 20_000 }], [])).toHaveLength(1)
   })
 })
 
