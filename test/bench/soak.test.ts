@@ -39,7 +39,7 @@ describe('late pods', () => {
 
   it.each([
     ['one in time', 130_000, { from: 101_000, to: 102_000 }, 0],
-    ['one that is late all the same', 131_000, { from: 101_000, to: 102_000 }, 1],
+    ['one that is late even so', 131_000, { from: 101_000, to: 102_000 }, 1],
     ['one that was created after it', 116_000, { from: 99_000, to: 100_000 }, 1],
     ['one that ran before it', 116_000, { from: 116_000, to: 117_000 }, 1],
   ])('get the time of a retry for an outage of containerd: %s', (_, runningAt, outage, late) => {
