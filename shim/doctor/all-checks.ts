@@ -51,7 +51,7 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorOption
       ...(kubeletConfig === undefined ? [checkRestart(PROC)] : []),
       ...[checkContainerd(read.containerd), ...checkImageService(read.containerd)],
       ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), ...checkNames(read)],
-      ...[checkState(read), checkLogs(read), checkCredentials(read)],
+      ...[checkState(read), checkLogs(read, PROC), checkCredentials(read)],
       ...[checkLayers(read, { env, proc: PROC }), checkImages(read)],
       ...[...checkMirrors(read, { proc: PROC }), checkDisk(read), checkCollection(read, { env, proc: PROC })],
       ...[checkCgroup(PROC), ...cluster.checks],

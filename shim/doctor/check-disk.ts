@@ -31,7 +31,7 @@ export function checkDisk({ stateDir, containerd }: Pick<Config, 'stateDir' | 'c
   }
 }
 
-interface Room {
+export interface Room {
   readonly folder: string
   readonly bytes: number
   /** Free share of the file system and of its inodes. */

@@ -1,31 +1,47 @@
 import { access, constants, lstat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hasCode } from '../../lib/error-code.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { findFolderFault } from '../../lib/files/own-files.ts'
 import { describeSize } from '../../lib/text/units.ts'
 import type { Config } from '../config/config.ts'
 import { roomForLogs } from '../nix/log/log-room.ts'
 import { foldersOf } from '../nix/user/state-dir.ts'
-import { nearestFolder, roomIn } from './check-disk.ts'
+import { nearestFolder, type Room, roomIn } from './check-disk.ts'
 import { type Check, type Finding, ok, skipped, warning } from './probes/finding.ts'
-import { isRoot } from './probes/processes.ts'
+import { findShim, isRoot } from './probes/processes.ts'
 
 /** With less space, the log of one build may not fit. */
 const LEAST_BYTES = 64 * 1024 ** 2
+/** With a smaller share of inodes, others that write there may soon use the last one. */
+const LEAST_FILES = 0.01
 const OTHERS = 0o007
 
 /** Whether run logs can be in their folder, and who can read them there. Builds need none of it. */
-export function checkLogs({ logDir, stateDir }: Pick<Config, 'logDir' | 'stateDir'>): Check {
+export function checkLogs({ logDir, stateDir }: Pick<Config, 'logDir' | 'stateDir'>, proc: string): Check {
   const { logs } = foldersOf(stateDir)
   return {
     name: 'log folder',
-    look: async () => (await unusable(logDir, logs)) ?? (await full(logDir)) ?? ok(await describe(logDir)),
+    look: async () =>
+      (await unusable(logDir, { instead: logs, proc })) ?? (await full(logDir)) ?? ok(await describe(logDir)),
   }
 }
 
-async function unusable(path: string, instead: string): Promise<Finding | undefined> {
+interface Surroundings {
+  /** Where logs are if they cannot be in their folder. */
+  readonly instead: string
+  readonly proc: string
+}
+
+async function unusable(path: string, { instead, proc }: Surroundings): Promise<Finding | undefined> {
   if (!isRoot()) return skipped(`only root can check ${path}`)
   const place = path === instead ? 'there are none' : `logs of builds are in ${instead}`
   try {
+    if (await isReadOnly(path, proc))
+      return warning(
+        `the service may not write to ${path}, so ${place}`,
+        `add ${path} to ReadWritePaths= of the service, or set logDir`,
+      )
     const fault = await findFolderFault(path)
     if (fault) return warning(`${fault.what}: ${place}`, `${fault.wayOut}, or set logDir`)
     const above = await nearestFolder(path)
@@ -37,6 +53,17 @@ async function unusable(path: string, instead: string): Promise<Finding | undefi
   return undefined
 }
 
+/** Whether the folder is read-only for the shim that runs, which may see other mounts. */
+async function isReadOnly(path: string, proc: string): Promise<boolean> {
+  const shim = await findShim(proc)
+  if (!shim) return false
+  const seen = await nearestFolder(join(proc, String(shim.pid), 'root', path))
+  return access(seen, constants.W_OK).then(
+    () => false,
+    error => hasCode(error, 'EROFS'),
+  )
+}
+
 function readable(path: string, mode: number): Finding | undefined {
   if ((mode & OTHERS) === 0) return undefined
   const octal = (mode & 0o777).toString(8)
@@ -44,11 +71,19 @@ function readable(path: string, mode: number): Finding | undefined {
 }
 
 async function full(path: string): Promise<Finding | undefined> {
-  const { bytes } = await roomIn(path)
-  const room = await roomForLogs(await nearestFolder(path))
-  if (bytes >= Math.min(LEAST_BYTES, room.bytes)) return undefined
+  const { bytes } = await roomForLogs(await nearestFolder(path))
+  return judgeRoom(await roomIn(path), bytes)
+}
+
+/** `mostBytes`: what logs may take. */
+export function judgeRoom({ folder, bytes, files }: Room, mostBytes: number): Finding | undefined {
+  const left = [
+    bytes < Math.min(LEAST_BYTES, mostBytes) ? describeSize(bytes) : undefined,
+    files < LEAST_FILES ? `${(files * 100).toFixed(1)} % of inodes` : undefined,
+  ].filter(part => part !== undefined)
+  if (left.length === 0) return undefined
   const wayOut = 'remove what others have written there, or set logDir'
-  return warning(`${path} has only ${describeSize(bytes)} left, so logs of builds will have gaps`, wayOut)
+  return warning(`${folder} has only ${left.join(' and ')} left, so logs of builds will have gaps`, wayOut)
 }
 
 async function describe(path: string): Promise<string> {

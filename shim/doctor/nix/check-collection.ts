@@ -37,7 +37,7 @@ export function judgeCollection(
   if (when === 'auto' && minFree === 'first')
     return warning(
       `the shim leaves garbage of the Nix store to ${MIN_FREE}, which acts only while Nix builds: the kubelet may evict pods meanwhile`,
-      'remove min-free from nix.conf and nix.options, or set it to less than nix.collectGarbage.below, or set nix.collectGarbage.when: always',
+      'remove min-free from nix.conf, or set it to less than nix.collectGarbage.below, or set nix.collectGarbage.when: always',
     )
   const others = [timer, minFree === false ? undefined : MIN_FREE].filter(other => other !== undefined).join(' and ')
   if (when !== 'never')

@@ -1,6 +1,6 @@
 import type { OwnLogFiles } from './own-log-files.ts'
 
-/** A log that is opened again some time after it failed, and then says how many lines are missing. */
+/** A log that is opened again some time after it failed or was removed, and then says how many lines are missing. */
 export interface LastingLog {
   /** Opens the log if it is not open. Never throws. */
   append(text: string): Promise<void>
@@ -19,13 +19,19 @@ export interface LastingLogOptions {
 export function createLastingLog({ open, retryMs, onFailure }: LastingLogOptions): LastingLog {
   let files: OwnLogFiles | undefined
   let retryAt = Number.NEGATIVE_INFINITY
+  let written = 0
   let lost = 0
 
   async function write(text: string): Promise<void> {
-    if (await files?.isRemoved()) await close()
+    if (await files?.isRemoved()) {
+      await close()
+      lost += written
+      written = 0
+    }
     files ??= await open()
     const whole = lost === 0 ? text : missing(lost) + text
     if (whole !== '') await files.append(whole)
+    written += lost + linesIn(text)
     lost = 0
   }
 
@@ -45,7 +51,7 @@ export function createLastingLog({ open, retryMs, onFailure }: LastingLogOptions
         await close()
         onFailure(error)
       }
-      lost += text.split('\n').length - 1
+      lost += linesIn(text)
     },
     retryNow() {
       retryAt = Number.NEGATIVE_INFINITY
@@ -54,6 +60,10 @@ export function createLastingLog({ open, retryMs, onFailure }: LastingLogOptions
   }
 }
 
+function linesIn(text: string): number {
+  return text.split('\n').length - 1
+}
+
 function missing(lines: number): string {
-  return `… ${lines} lines are missing here because the log could not be written …\n`
+  return `… ${lines} lines are missing here because the log could not be written, or was removed …\n`
 }

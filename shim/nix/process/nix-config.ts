@@ -9,7 +9,7 @@ export interface NixConfig {
   readonly secretKeyFiles: readonly string[]
   /** Whether the daemon accepts store paths only with a trusted signature. */
   readonly requiresSignatures: boolean
-  /** Nix collects garbage while it builds with less free space than this, in bytes. 0: never. */
+  /** Nix collects garbage while it builds with less free space than this, in bytes. 0: never, as far as Nix tells. */
   readonly minFree: number
 }
 
@@ -30,11 +30,13 @@ const COMMANDS = [['show-config'], ['config', 'show']]
  * users only. Throws NixMissing, or an error if nix does not tell.
  */
 export async function readNixConfig({ nix, user, signal, onGroup }: NixConfigQuery): Promise<NixConfig> {
+  // Only the daemon would act on it, and the daemon does not take it from the build user.
+  const { 'min-free': _, ...options } = nix.options
   const limited = AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)])
   for (const command of COMMANDS) {
     const { stdout, exitCode } = await runNix({
       command: nix.command,
-      args: [...command, '--json', ...nixBaseFlags(nix)],
+      args: [...command, '--json', ...nixBaseFlags({ options })],
       user,
       signal: limited,
       onLine: () => {},
@@ -51,7 +53,8 @@ const configSchema = v.object({
   'trusted-public-keys': v.object({ value: texts }),
   'secret-key-files': v.object({ value: texts }),
   'require-sigs': v.object({ value: v.boolean() }),
-  'min-free': v.object({ value: v.pipe(v.number(), v.minValue(0)) }),
+  // Whether signatures are checked must not depend on it.
+  'min-free': v.fallback(v.object({ value: v.pipe(v.number(), v.minValue(0)) }), { value: 0 }),
 })
 
 /** Parses the output of `nix show-config --json`. */

@@ -1,9 +1,12 @@
-import { chmod, mkdir, mkdtempDisposable, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, mkdtempDisposable, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { checkLogs } from '../../../shim/doctor/check-logs.ts'
+import { checkLogs, judgeRoom } from '../../../shim/doctor/check-logs.ts'
 import '../../lanes/needs-root.ts'
+import { writeProcess } from './write-process.ts'
 
 const signal = AbortSignal.timeout(60_000)
 
@@ -49,14 +52,53 @@ describe('the folder of run logs', () => {
     await using dir = await mkdtempDisposable(join(tmpdir(), 'enbi-doctor-'))
     const logDir = join(dir.path, 'logs')
     await prepare(logDir)
-    expect(await checkLogs({ logDir, stateDir: '/state' }).look(signal)).toEqual(found)
+    expect(await checkLogs({ logDir, stateDir: '/state' }, dir.path).look(signal)).toEqual(found)
   })
 
   it('is reported if it cannot be created', async () => {
-    expect(await checkLogs({ logDir: '/dev/null/logs', stateDir: '/state' }).look(signal)).toMatchObject({
+    await using proc = await mkdtempDisposable(join(tmpdir(), 'enbi-doctor-'))
+    const check = checkLogs({ logDir: '/dev/null/logs', stateDir: '/state' }, proc.path)
+    expect(await check.look(signal)).toMatchObject({
       outcome: 'warning',
       text: expect.stringContaining('/dev/null/logs cannot be used, so logs of builds are in /state/logs'),
       wayOut: 'create /dev/null/logs as root, or set logDir',
     })
+  })
+
+  it('is reported if it is read-only for the service of the shim', async () => {
+    await using dir = await mkdtempDisposable(join(tmpdir(), 'enbi-doctor-'))
+    const [logDir, proc] = [join(dir.path, 'logs'), join(dir.path, 'proc')]
+    await mkdir(logDir, { mode: 0o750 })
+    const inOwnMounts = ['--mount', '--', 'sh', '-c', 'mount -t tmpfs -o ro tmpfs "$1" && echo ready && exec cat', 'sh']
+    const service = spawn('unshare', [...inOwnMounts, logDir], { stdio: ['pipe', 'pipe', 'inherit'] })
+    await once(service.stdout, 'data')
+    await writeProcess(proc, { pid: 9, args: ['node', '/opt/dist/shim/main.js', 'serve'] })
+    await symlink(`/proc/${service.pid}/root`, join(proc, '9/root'))
+    expect(await checkLogs({ logDir, stateDir: '/state' }, proc).look(signal)).toMatchObject({
+      outcome: 'warning',
+      text: `the service may not write to ${logDir}, so logs of builds are in /state/logs`,
+      wayOut: `add ${logDir} to ReadWritePaths= of the service, or set logDir`,
+    })
+    service.stdin.end()
+    await once(service, 'exit')
+  })
+
+  const [MIB, MOST] = [2 ** 20, 2 ** 30]
+  it.each([
+    ['with space for them', { bytes: 64 * MIB, files: 0.02 }, MOST, undefined],
+    ['that is small, with space for all that it may take', { bytes: 2 * MIB, files: 1 }, 2 * MIB, undefined],
+    [
+      'with little space',
+      { bytes: 8 * MIB, files: 1 },
+      MOST,
+      /^\/logs has only 8.* left, so logs of builds will have gaps$/,
+    ],
+    ['with few inodes', { bytes: MOST, files: 0.005 }, MOST, /only 0\.5 % of inodes left/],
+    ['with little of both', { bytes: 0, files: 0 }, MOST, /only 0.* and 0\.0 % of inodes left/],
+  ])('is judged on a disk %s', (_, room, mostBytes, text) => {
+    const found = judgeRoom({ folder: '/logs', share: 1, ...room }, mostBytes)
+    expect(found).toEqual(
+      text && { outcome: 'warning', text: expect.stringMatching(text), wayOut: expect.stringContaining('set logDir') },
+    )
   })
 })

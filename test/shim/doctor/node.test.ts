@@ -102,23 +102,33 @@ describe('on a node without problems', () => {
     expect(stdout).toContain('– API server: the config has no kubernetes')
   })
 
-  it('doctor sees a setting in nix.options, also of a Nix that only knows `config show`', async () => {
+  it('doctor sees a setting of Nix, also of a Nix that only knows `config show`', async () => {
     const command = join(bed.dir, 'newer-nix')
     // The Nix of the bed may be older than that name.
     const script = [
-      ...['#!/bin/sh', '[ "$1" = show-config ] && exit 1'],
+      ...['#!/bin/sh', '[ "$1" = show-config ] && exit 1', `export NIX_CONFIG="min-free = ${MUCH}"`],
       '[ "$1 $2" = "config show" ] && { shift 2; set -- show-config "$@"; }',
       'exec nix "$@"',
     ]
     await writeFile(command, `${script.join('\n')}\n`, { mode: 0o755 })
-    const nix = { user: bed.buildUser.name, command, options: { 'min-free': String(2 ** 50) } }
+    const nix = { user: bed.buildUser.name, command }
     const { of } = await diagnose(await writeConfig('min-free.yaml', { nix }))
     expect(of('garbage collection')).toMatchObject({
       ...{ outcome: 'warning', text: expect.stringMatching(/min-free of Nix, which acts only while Nix builds/) },
-      wayOut: expect.stringContaining('nix.options'),
+      wayOut: expect.stringContaining('nix.conf'),
     })
   })
+
+  it('doctor does not count a min-free in nix.options, which the Nix daemon ignores', async () => {
+    const nix = { user: bed.buildUser.name, options: { 'min-free': MUCH } }
+    const { of } = await diagnose(await writeConfig('ignored-min-free.yaml', { nix }))
+    expect(of('garbage collection')).toMatchObject({ outcome: 'ok', text: expect.stringMatching(/runs low$/) })
+    expect(of('nix options')).toMatchObject({ outcome: 'warning', text: expect.stringContaining('min-free') })
+  })
 })
+
+/** More bytes than any disk of the tests has. */
+const MUCH = String(2 ** 50)
 
 describe('doctor names the problem and its fix', () => {
   it('for an invalid config, and checks nothing else', async () => {

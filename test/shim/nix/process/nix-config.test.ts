@@ -14,12 +14,15 @@ test('reads what Nix says about itself, and skips what else it says', () => {
   })
 })
 
+test.each([{ 'min-free': { value: '1' } }, { 'min-free': undefined }])('takes %j for no min-free', setting => {
+  expect(parseNixConfig(JSON.stringify({ ...SETTINGS, ...setting }))).toMatchObject({ minFree: 0 })
+})
+
 test.each([
   '',
   '[]',
   '{}',
   JSON.stringify({ ...SETTINGS, 'trusted-public-keys': { value: 'a:x' } }),
-  JSON.stringify({ ...SETTINGS, 'min-free': { value: '0' } }),
   JSON.stringify({ ...SETTINGS, 'secret-key-files': { value: Array.from({ length: 1025 }, () => '/k') } }),
 ])('refuses other answers (%#)', stdout => {
   expect(() => parseNixConfig(stdout)).toThrow('unexpected answer')
