@@ -55,9 +55,10 @@ async function work(order: unknown, { signal, report }: HelperCall): Promise<voi
   const job = v.parse(jobSchema, order)
   const { recipe, program, namespaces, dir, user, nix } = job
   const call = { namespaces, signal, onProgress: batches.push }
-  logger.level = job.logLevel
+  // The level of the job alone: another job may run before that of the warm-up has ended.
+  const jobLogger = logger.child({ stage: 'build' }, { level: job.logLevel })
   const onGroup = (group: number, kind: 'began' | 'ended') => tell({ kind, group })
-  const setup = { dir, user, nix, results: createResults(dir), logger: logger.child({ stage: 'build' }), onGroup }
+  const setup = { dir, user, nix, results: createResults(dir), logger: jobLogger, onGroup }
   const claim: SharedBuild['claim'] = (evaluated, signal) => {
     tell({ kind: 'evaluated', evaluated })
     return orCancelled(answer.promise, signal)
