@@ -139,9 +139,10 @@ describe('kubectl nixbuild, for a user with the role view', () => {
   })
 
   it('get takes a context of several kubeconfigs', async () => {
+    await addBuild('elsewhere', {})
     const files = [join(dir, 'first'), join(dir, 'missing'), join(dir, 'second')]
     const inContext = (context: string, ...args: string[]) =>
-      cluster.kubectl(['nixbuild', 'get', 'whole', '--context', context, ...args], {
+      cluster.kubectl(['nixbuild', 'get', 'elsewhere', '--context', context, ...args], {
         ...{ plugins, kubeconfig: files.join(':') },
       })
     const { server, token, certificate } = cluster.access
@@ -154,7 +155,7 @@ describe('kubectl nixbuild, for a user with the role view', () => {
     }
     await writeFile(join(dir, 'first'), stringify(first))
     await writeFile(join(dir, 'second'), stringify(second))
-    expect(await inContext('mine')).toContain('whole')
+    expect(await inContext('mine')).toContain('elsewhere')
     await expect(inContext('none')).rejects.toMatchObject({
       exitCode: 2,
       stderr: expect.stringMatching(/there is no context "none"$/),
