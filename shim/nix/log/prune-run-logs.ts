@@ -7,9 +7,9 @@ import { parseRunId } from '../../wire/run-id.ts'
 import { roomForLogs } from './log-room.ts'
 
 /**
- * Removes logs beyond a number and a total size of all folders of a file system together: the oldest logs of the namespaces that have
- * the most. What cannot be read or removed keeps no other log. Then throws the first failure. Like the files of a log, folders that
- * others can replace are opened once, and no symlink is followed.
+ * Removes logs beyond a number and a total size of all folders of a file system together: the logs of the namespaces that have the
+ * most, first those that nothing was written to for longest. What cannot be read or removed keeps no other log. Then throws the
+ * first failure. Like the files of a log, folders that others can replace are opened once, and no symlink is followed.
  */
 export async function pruneRunLogs(...dirs: readonly string[]): Promise<void> {
   const opening = [...new Set(dirs)].map(openFolder)
@@ -59,7 +59,7 @@ async function pruneTogether(folders: readonly OpenFolder[]): Promise<void> {
 interface RunFiles {
   readonly paths: string[]
   readonly owners: readonly string[]
-  readonly usedAt: number
+  usedAt: number
   bytes: number
 }
 
@@ -80,6 +80,8 @@ async function listLogs(dir: string): Promise<RunFiles[]> {
     const run = runs.get(runId) ?? { paths: [], owners, usedAt: time, bytes: 0 }
     run.paths.push(path)
     run.bytes += stats.size
+    // A run that began long ago may still write.
+    run.usedAt = Math.max(run.usedAt, stats.mtimeMs)
     runs.set(runId, run)
   }
   return [...runs.values()]
