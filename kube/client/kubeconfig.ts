@@ -34,9 +34,18 @@ const contextSchema = v.looseObject({
 const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
 const clusterSchema = v.looseObject({ cluster: v.looseObject({ server, 'certificate-authority': path }) })
 const exec = v.nullish(v.looseObject({ command: givenText }))
+/** client-node runs the programs of others by a shell. */
+const provider = v.nullish(
+  v.looseObject({
+    name: v.pipe(v.string(), v.value('oidc', 'oidc; kubectl, too, has no others since 1.26: use exec in place of it')),
+  }),
+)
 const userSchema = v.looseObject({
   user: v.nullish(
-    v.looseObject({ tokenFile: v.optional(givenText), exec, 'client-certificate': path, 'client-key': path }),
+    v.looseObject({
+      ...{ tokenFile: v.optional(givenText), exec, 'auth-provider': provider },
+      ...{ 'client-certificate': path, 'client-key': path },
+    }),
   ),
 })
 

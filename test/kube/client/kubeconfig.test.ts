@@ -65,6 +65,7 @@ test.each([
   ['a namespace that is not text', withContext({ namespace: 5 }), /namespace/],
   ['a certificate that is not text', withUser({ 'client-certificate': 5 }), /client-certificate/],
   ['a key that is not text', withUser({ 'client-key': 5 }), /client-key/],
+  ['a provider that client-node runs by a shell', withUser({ 'auth-provider': { name: 'gcp' } }), /name is .*use exec/],
   ['a program that is not text', withUser({ exec: { command: 5 } }), /exec\.command/],
   [
     'a token file that is not text',
