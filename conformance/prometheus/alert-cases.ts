@@ -1,10 +1,12 @@
 /** Series in promtool's notation, one value a minute, by what Prometheus would call them. */
-type Series = Readonly<Record<string, string>>
+export type Series = Readonly<Record<string, string>>
 
 /** For each alert: series with which it fires at that minute, and series with which it is silent then. */
 export interface AlertCase {
   readonly minute: number
   readonly fires: Series
+  /** Other series with which it fires. */
+  readonly alsoFires?: Series
   readonly silent: Series
 }
 
@@ -19,6 +21,15 @@ const reconciles = (result: string) =>
 
 const always = (value: number) => `${value}+0x180`
 const risingBy = (step: number) => `0+${step}x180`
+
+const ENOUGH_BYTES = {
+  [`enbi_shim_store_free_bytes{${SHIM}}`]: always(30e9),
+  [`enbi_shim_store_collect_below_bytes{${SHIM}}`]: always(20e9),
+}
+const inodes = (free: number) => ({
+  [`enbi_shim_store_free_inodes{${SHIM}}`]: always(free),
+  [`enbi_shim_store_collect_below_inodes{${SHIM}}`]: always(2e6),
+})
 
 export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   EnbiShimDown: {
@@ -106,10 +117,8 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       [`enbi_shim_store_free_bytes{${SHIM}}`]: always(10e9),
       [`enbi_shim_store_collect_below_bytes{${SHIM}}`]: always(20e9),
     },
-    silent: {
-      [`enbi_shim_store_free_bytes{${SHIM}}`]: always(30e9),
-      [`enbi_shim_store_collect_below_bytes{${SHIM}}`]: always(20e9),
-    },
+    alsoFires: { ...ENOUGH_BYTES, ...inodes(1e6) },
+    silent: { ...ENOUGH_BYTES, ...inodes(3e6) },
   },
   EnbiShimCollectionFailing: {
     minute: 60,

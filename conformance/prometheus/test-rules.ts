@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { stringify } from 'yaml'
 import { PROMTOOL_PROGRAM } from '../../test/setup/conformance.mjs'
-import { ALERT_CASES, type AlertCase } from './alert-cases.ts'
+import { ALERT_CASES, type AlertCase, type Series } from './alert-cases.ts'
 import { RULES_FILE, readAlertNames } from './monitoring-files.ts'
 
 const LIMIT_MS = 120_000
@@ -29,9 +29,12 @@ export async function testAlerts(): Promise<AlertResult[]> {
     const results: AlertResult[] = []
     for (const alert of await readAlertNames()) {
       const found = ALERT_CASES[alert]
-      const test = (isFiring: boolean) =>
-        found === undefined ? Promise.resolve('has no case') : testRule(folder, { alert, ...found, isFiring })
-      results.push({ alert, fires: await test(true), silent: await test(false) })
+      const test = (series: Series | undefined, isFiring: boolean) => {
+        if (found === undefined) return Promise.resolve('has no case')
+        return series ? testRule(folder, { alert, minute: found.minute, series, isFiring }) : Promise.resolve('')
+      }
+      const fires = (await test(found?.fires, true)) || (await test(found?.alsoFires, true))
+      results.push({ alert, fires, silent: await test(found?.silent, false) })
     }
     return results
   } finally {
@@ -39,19 +42,19 @@ export async function testAlerts(): Promise<AlertResult[]> {
   }
 }
 
-interface RuleTest extends AlertCase {
+interface RuleTest extends Pick<AlertCase, 'minute'> {
   readonly alert: string
+  readonly series: Series
   readonly isFiring: boolean
 }
 
-async function testRule(folder: string, { alert, minute, isFiring, fires, silent }: RuleTest): Promise<string> {
+async function testRule(folder: string, { alert, minute, series, isFiring }: RuleTest): Promise<string> {
   const file = join(folder, `${alert}-${isFiring ? 'fires' : 'silent'}.yaml`)
   const expr = `count(ALERTS{alertname="${alert}",alertstate="firing"})`
   const samples = isFiring ? [{ labels: '{}', value: 1 }] : []
-  const series = Object.entries(isFiring ? fires : silent)
   const test = {
     interval: '1m',
-    input_series: series.map(([name, values]) => ({ series: name, values })),
+    input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
     promql_expr_test: [{ expr, eval_time: `${minute}m`, exp_samples: samples }],
   }
   await writeFile(file, stringify({ rule_files: [RULES_FILE], evaluation_interval: '1m', tests: [test] }))

@@ -21,6 +21,11 @@ export function bytesOf(amount: Amount, total: number): number {
   return 'bytes' in amount ? amount.bytes : Math.floor(amount.share * total)
 }
 
+/** The share of a disk of that size, which is low on inodes at the same share of them. */
+export function shareOf(amount: Amount, total: number): number {
+  return 'share' in amount ? amount.share : Math.min(1, amount.bytes / total)
+}
+
 /** Nix counts in bytes. */
 const LEAST_BYTES = 1024 * 1024
 
@@ -43,10 +48,6 @@ function missingInodes({ total, free }: DiskRoom, below: number, upTo: number): 
 function missing({ free }: DiskRoom, below: number, upTo: number): number | undefined {
   // Of different kinds, `upTo` may be the smaller one on this disk.
   return free >= below ? undefined : Math.max(upTo, below) - free
-}
-
-function shareOf(amount: Amount, total: number): number {
-  return 'share' in amount ? amount.share : Math.min(1, amount.bytes / total)
 }
 
 /** Whether Nix, which collects by itself while it builds with less than `minFree` bytes, does so before the shim would. */
