@@ -9,6 +9,8 @@ import type { Registry } from '../registry/registry.ts'
 import { type Answer, differingParts } from './compare-answers.ts'
 import { ACCOUNT, makeQuestions, OTHER, PLAIN, PRIVATE, type Question } from './questions.ts'
 
+const CRICTL = join(CRI_TOOLS.dir, 'crictl')
+
 /** One question and how it was answered. */
 export interface Compared {
   readonly command: string
@@ -21,6 +23,8 @@ export interface Compared {
 export async function runCrictl(): Promise<Compared[]> {
   await using node = await startNodeWithRegistry()
   const { bed, registry } = node
+  // A program that does not run would give the same answer both times.
+  await bed.run(CRICTL, ['--version'])
   const [privateHost = ''] = PRIVATE.split('/')
   const privateRegistry = await node.addPrivateRegistry(privateHost, ACCOUNT)
   const layer = await makeBusyboxLayer()
@@ -63,7 +67,7 @@ async function askAfter(bed: Bed, { args, before = [] }: Question, socket: strin
 async function ask(bed: Bed, args: readonly string[], socket: string): Promise<Answer> {
   const endpoints = ['--runtime-endpoint', `unix://${socket}`, '--image-endpoint', `unix://${socket}`]
   const { stdout, stderr, exitCode } = await bed.run(
-    join(CRI_TOOLS.dir, 'crictl'),
+    CRICTL,
     ['--config', '/dev/null', '--timeout', '30s', ...endpoints, ...args],
     { reject: false },
   )

@@ -62,6 +62,6 @@ async function testRule(folder: string, { alert, minute, series, isFiring }: Rul
 }
 
 async function promtool(...args: readonly string[]): Promise<string> {
-  const { exitCode, all } = await execa(PROMTOOL_PROGRAM, args, { reject: false, all: true, timeout: LIMIT_MS })
-  return exitCode === 0 ? '' : (all ?? `exit code ${exitCode}`).slice(-1000)
+  const result = await execa(PROMTOOL_PROGRAM, args, { reject: false, all: true, timeout: LIMIT_MS })
+  return result.failed ? (result.all || (result.shortMessage ?? 'it failed')).slice(-1000) : ''
 }
