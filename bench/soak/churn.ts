@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Kube } from '../../kube/client/contract.ts'
 import { objectKey } from '../../kube/mirror.ts'
 import { pods } from '../../kube/resources/pod.ts'
-import { podManifest } from '../../test/cluster/pods.ts'
+import { type PodName, podManifest } from '../../test/cluster/pods.ts'
+import type { PodRecipe } from '../../test/node/recipe-pull.ts'
 import { range } from '../fixtures/crowd.ts'
 import type { Wait } from './late.ts'
 import type { Recipes } from './recipes.ts'
@@ -11,6 +12,10 @@ import type { SeenPod } from './watch.ts'
 
 /** Between the first pods: all at the same time would measure how fast the kubelet starts pods. */
 const STAGGER_MS = 1_000
+/** One in so many pods is deleted while it waits for its image. */
+const PODS_PER_DELETED = 10
+/** Half of what a builder takes. */
+const DELETED_AFTER_MS = 1_000
 
 export interface ChurnOptions {
   readonly kube: Kube
@@ -53,33 +58,53 @@ export function startChurn(options: ChurnOptions): Churn {
       )
       created += 1
       const pod = { namespace, name: `pod-${created}` }
+      if (created % PODS_PER_DELETED === 0) {
+        await create(pod)
+        await until(
+          () => seen.get(objectKey(pod)) !== undefined,
+          () => `${pod.name} does not come`,
+        )
+        await pause(DELETED_AFTER_MS)
+        await remove(pod)
+        continue
+      }
       await start(pod)
       await pause(shortest + Math.random() * (longest - shortest))
       await end(pod)
     }
   }
 
-  async function start(pod: { namespace: string; name: string }): Promise<void> {
+  async function create(pod: PodName): Promise<PodRecipe> {
     const recipe = recipes.any()
     images.set(pod.name, recipe.image)
     const body = podManifest({ ...pod, node, image: recipe.image, recipe, restartPolicy: 'Always' })
+    await retried(() => kube.create(pods, { ...pod, body }))
+    return recipe
+  }
+
+  async function start(pod: PodName): Promise<void> {
     const look = () => seen.get(objectKey(pod))
     starting += 1
-    await retried(() => kube.create(pods, { ...pod, body }))
+    const recipe = await create(pod)
     await until(
       () => look()?.runningAt !== undefined || look()?.phase === 'Failed',
       () => `${pod.name} does not run: ${JSON.stringify(look())}`,
     )
     starting -= 1
-    const { createdAt, runningAt } = look() ?? {}
-    if (createdAt === undefined || runningAt === undefined)
+    const { createdAt, runningAt, imageId } = look() ?? {}
+    if (createdAt === undefined || runningAt === undefined || imageId === undefined)
       throw new Error(`${pod.name} has failed: ${JSON.stringify(look())}`)
-    waits.push({ pod: pod.name, recipe: recipe.flakeUrl, createdAt, runningAt })
+    waits.push({ pod: pod.name, recipe: recipe.flakeUrl, imageId, createdAt, runningAt })
   }
 
-  async function end(pod: { namespace: string; name: string }): Promise<void> {
+  async function end(pod: PodName): Promise<void> {
     const last = seen.get(objectKey(pod))
-    if (last?.phase !== 'Running') throw new Error(`${pod.name} did not go on: ${JSON.stringify(last)}`)
+    if (last?.runningAt === undefined || last.phase !== 'Running' || last.restarts > 0)
+      throw new Error(`${pod.name} did not keep running: ${JSON.stringify(last)}`)
+    await remove(pod)
+  }
+
+  async function remove(pod: PodName): Promise<void> {
     await retried(() => kube.delete(pods, pod))
     await until(
       () => seen.get(objectKey(pod)) === undefined,

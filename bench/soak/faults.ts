@@ -21,39 +21,38 @@ const TURNS_OF_USE = 4
 export interface FaultsOptions {
   readonly soak: Soak
   readonly churn: Churn
-  readonly recipes: Recipes
   readonly seen: { values(): Iterable<SeenPod> }
+  /** Faults are made throughout this time, and all of them, even if they take longer. */
   readonly runMs: number
-  readonly over: AbortSignal
-  readonly onOutage: (outage: Outage) => void
+  readonly signal: AbortSignal
 }
 
-/** Restarts all daemons in turn, removes unused images, rotates the token and fills the disk once. */
-export async function makeFaults({ soak, churn, seen, runMs, over, onOutage }: FaultsOptions): Promise<void> {
+/** The times of restarts, in order. */
+export type Restarts = Readonly<Partial<Record<Name, readonly Outage[]>>>
+
+/** Restarts all daemons in turn, removes unused images, rotates the token and fills the disk once. Rejects if it is aborted. */
+export async function makeFaults({ soak, churn, seen, runMs, signal }: FaultsOptions): Promise<Restarts> {
   const daemons = daemonsOf(soak)
-  let begin = performance.now()
-  const untilShare = async (share: number) => {
-    const early = begin + share * runMs - performance.now()
-    if (early > 0) await delay(early, undefined, { signal: over }).catch(() => {})
-    // After a turn that took long, the next ones come later: they must not come all at once.
-    else begin -= early
-  }
+  const restarts: Partial<Record<Name, Outage[]>> = {}
+  const endAt = performance.now() + runMs
   for (let turn = 0; turn < TURNS; turn += 1) {
-    await untilShare((turn + 0.5) / TURNS)
-    if (over.aborted) return
+    const nextStep = async (step: 0 | 1) => {
+      const steps = 2 * (TURNS - turn) - step
+      await delay(Math.max(0, endAt - performance.now()) / (steps + 1), undefined, { signal })
+    }
+    await nextStep(0)
     if (turn === FULL_DISK_TURN) await fillDiskOnce(soak, churn)
     else {
       const name = FIRST_TURNS[turn] ?? LATER_TURNS[turn % LATER_TURNS.length] ?? 'kubelet'
-      const from = Date.now()
-      await restart(daemons, name)
-      if (name === 'containerd') onOutage({ from, to: Date.now() })
+      const times = restarts[name] ?? []
+      restarts[name] = [...times, await restart(daemons, name)]
     }
-    await untilShare((turn + 1) / TURNS)
-    if (over.aborted) return
+    await nextStep(1)
     await soak.rotateToken()
     // What is unused before the disk is full is for the kubelet to remove.
     if (turn < FULL_DISK_TURN - TURNS_OF_USE || turn >= FULL_DISK_TURN) await removeUnusedImages(soak.node, churn, seen)
   }
+  return restarts
 }
 
 type Name = (typeof FIRST_TURNS)[number]
@@ -69,13 +68,22 @@ export function daemonsOf({ cluster, controller, node }: Soak): Readonly<Record<
   }
 }
 
-async function restart(daemons: Readonly<Record<Name, Daemon>>, name: Name): Promise<void> {
+async function restart(daemons: Readonly<Record<Name, Daemon>>, name: Name): Promise<Outage> {
   process.stderr.write(`  ${new Date().toISOString()} restart of ${name}\n`)
+  requireRunning(daemons)
+  const from = Date.now()
   // An API server that is told to end refuses requests for a minute first, for the sake of those that it still serves.
   const again = name === 'API server' ? crash : (daemon: Daemon) => daemon.restart()
   await again(daemons[name]).catch(cause => {
     throw new Error(`${name} does not restart: ${messageOf(cause)}`, { cause })
   })
+  return { from, to: Date.now() }
+}
+
+/** Throws if a daemon has ended by itself. */
+export function requireRunning(daemons: Readonly<Record<string, Daemon>>): void {
+  const ended = Object.keys(daemons).filter(name => daemons[name]?.pid === undefined)
+  if (ended.length > 0) throw new Error(`${ended.join(', ')} ended`)
 }
 
 async function crash(daemon: Daemon): Promise<void> {

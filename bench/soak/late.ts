@@ -2,17 +2,20 @@
 export interface Wait {
   readonly pod: string
   readonly recipe: string
+  /** As the kubelet names it. */
+  readonly imageId: string
   readonly createdAt: number
   readonly runningAt: number
 }
 
 export interface Build {
   readonly recipe: string
+  readonly imageDigest: string
   readonly startedAt: number
   readonly completedAt: number
 }
 
-/** A time in which containerd did not answer, in milliseconds since 1970. */
+/** A time in which a daemon did not answer, in milliseconds since 1970. */
 export interface Outage {
   readonly from: number
   readonly to: number
@@ -28,18 +31,29 @@ export interface LatePod {
   readonly buildMs: number
 }
 
-/** The pods that waited longer than the builds that they waited for, 15 s, and the kubelet's own wait after an outage. */
-export function latePods(waits: readonly Wait[], builds: readonly Build[], outages: readonly Outage[]): LatePod[] {
+/**
+ * The pods that waited longer than the builds that they waited for and 15 s. `retried`: pods that also waited for the kubelet's retry
+ * of a call that failed while containerd was away.
+ */
+export function latePods(
+  waits: readonly Wait[],
+  builds: readonly Build[],
+  retried: ReadonlySet<string> = new Set(),
+): LatePod[] {
   const byRecipe = Map.groupBy(builds, ({ recipe }) => recipe)
   return waits.flatMap(wait => {
     const waitedMs = wait.runningAt - wait.createdAt
     const buildMs = buildOf(wait, byRecipe.get(wait.recipe) ?? [])
-    const retryMs = outages.some(outage => isWithin(wait, outage)) ? KUBELET_RETRY_MS : 0
+    const retryMs = retried.has(wait.pod) ? KUBELET_RETRY_MS : 0
     return waitedMs <= buildMs + SPARE_MS + retryMs ? [] : [{ wait, waitedMs, buildMs }]
   })
 }
 
-function isWithin({ createdAt, runningAt }: Wait, { from, to }: Outage): boolean {
+/** Whether it lies at least in part in the other time. */
+export function isWithin(
+  { createdAt, runningAt }: Pick<Wait, 'createdAt' | 'runningAt'>,
+  { from, to }: Outage,
+): boolean {
   return createdAt < to && runningAt > from
 }
 
@@ -49,4 +63,13 @@ function buildOf({ createdAt, runningAt }: Wait, builds: readonly Build[]): numb
     return Math.min(completedAt, runningAt) - Math.max(startedAt, createdAt)
   })
   return Math.max(0, ...parts)
+}
+
+/** The pods whose image is not what a build of their recipe has made. */
+export function wrongImages(waits: readonly Wait[], builds: readonly Build[]): Wait[] {
+  const byRecipe = Map.groupBy(builds, ({ recipe }) => recipe)
+  return waits.filter(({ recipe, imageId }) => {
+    const made = byRecipe.get(recipe) ?? []
+    return !made.some(({ imageDigest }) => imageDigest !== '' && imageId.includes(imageDigest))
+  })
 }

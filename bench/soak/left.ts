@@ -7,6 +7,7 @@ import { SANDBOX_IMAGE } from '../../test/node/containerd.ts'
 import { processes } from '../../test/node/process-tree.ts'
 import { findLeftovers } from '../leftovers.ts'
 import { KEEP_FINISHED } from './node.ts'
+import { RECIPE_NAME } from './recipes.ts'
 import { buildsBeyondRetention } from './retention.ts'
 
 /** Names of what is left, by kind. */
@@ -27,9 +28,20 @@ export async function findLeft(kube: Kube, node: ClusterNode, bystanders: readon
       .filter(pid => !bystanders.includes(pid))
       .map(pid => `${pid} ${commandOf(pid)}`),
     nixBuilds: buildsBeyondRetention(builds, KEEP_FINISHED),
+    nixNode: nixNode ? [] : ['missing'],
     reportedBuilds: (nixNode?.status.builds ?? []).map(({ key, recipe }) => recipe?.imageTag ?? key),
+    assigned: (nixNode?.spec.assigned ?? []).map(({ name }) => name),
+    letGo: nixNode?.spec.letGo ?? [],
+    storePaths: await storePaths(node),
   }
   return Object.fromEntries(Object.entries(found).filter(([, names]) => names.length > 0))
+}
+
+/** What Nix has of the recipes after a garbage collection: nothing may hold it, such as a root or an open connection. */
+async function storePaths({ bed }: ClusterNode): Promise<string[]> {
+  await bed.run('nix-store', ['--gc'])
+  const { stdout } = await bed.run('ls', ['/nix/store'])
+  return stdout.split('\n').filter(name => name.includes(`-${RECIPE_NAME}`))
 }
 
 /** All processes of the node but its daemons. */

@@ -6,6 +6,9 @@ const IMAGES = 12
 /** One in so many changes is a new name, as a new tag is. The others give an image's name to another flake. */
 const CHANGES_PER_NAME = 3
 
+/** Begin of the names of all store paths. */
+export const RECIPE_NAME = 'soak-'
+
 export interface Recipes {
   /** The current recipe of one of the images. */
   any(): PodRecipe
@@ -28,7 +31,8 @@ export async function createRecipes(dir: string): Promise<Recipes> {
     async change() {
       const index = changes % IMAGES
       const { image } = pick(current, index)
-      const isRenamed = changes % CHANGES_PER_NAME === 0
+      const round = Math.floor(changes / IMAGES)
+      const isRenamed = (index + round) % CHANGES_PER_NAME === 0
       current[index] = await make(isRenamed ? image.replace(/:.*/, `:${changes}`) : image)
     },
   }
@@ -38,6 +42,6 @@ export async function createRecipes(dir: string): Promise<Recipes> {
 function madeImage(version: number): string {
   const script =
     'mkdir -p $out/bin; cp /usr/bin/busybox $out/bin; head -c 8000000 /dev/urandom > $out/data; echo building; sleep 2'
-  return `let made = make "soak-${version}" {} "${script}"; in
+  return `let made = make "${RECIPE_NAME}${version}" {} "${script}"; in
     made // { imageConfig.Entrypoint = [ "\${made}/bin/busybox" "sleep" "86400" ]; }`
 }

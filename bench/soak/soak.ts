@@ -6,9 +6,10 @@ import type { Kube } from '../../kube/client/contract.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { podEvents } from '../../test/cluster/pods.ts'
 import { startChurn } from './churn.ts'
-import { changeRecipes, daemonsOf, makeFaults } from './faults.ts'
+import { type Failure, failedPulls, followFailures, retriedPods } from './failures.ts'
+import { changeRecipes, daemonsOf, makeFaults, requireRunning } from './faults.ts'
 import { growthOf, type Sample, sampleMemory } from './growth.ts'
-import { type LatePod, latePods, type Outage } from './late.ts'
+import { type Build, type LatePod, latePods, type Wait, wrongImages } from './late.ts'
 import { findLeft, type Left, otherProcesses } from './left.ts'
 import { type Soak, startSoak } from './node.ts'
 import { createRecipes } from './recipes.ts'
@@ -45,15 +46,14 @@ async function soakNode(bed: Soak, kube: Kube, { minutes, pods }: Required<SoakO
   const recipes = await createRecipes(node.bed.dir)
   await using seen = followPods(kube, namespace)
   await using builds = followBuilds(kube, namespace)
+  await using failures = followFailures(kube, namespace)
   const failed = new AbortController()
   const over = AbortSignal.any([AbortSignal.timeout(runMs), failed.signal])
   const livesMs = [Math.min(LIVES_MS[0], runMs / 4), Math.min(LIVES_MS[1], runMs / 2)] as const
   const churn = startChurn({ kube, namespace, node: node.name, recipes, seen, pods, livesMs, over })
-  const outages: Outage[] = []
-  const onOutage = (outage: Outage) => outages.push(outage)
   const parts = [
     churn.ended,
-    makeFaults({ soak: bed, churn, recipes, seen, runMs, over, onOutage }),
+    makeFaults({ soak: bed, churn, seen, runMs, signal: failed.signal }),
     changeRecipes(recipes, Math.max(SHORTEST_PAUSE_MS, runMs / CHANGES), over),
   ] as const
   const memory = Promise.all([node.shim.daemon, controller.daemon].map(daemon => sampleMemory(daemon, runMs, over)))
@@ -63,13 +63,37 @@ async function soakNode(bed: Soak, kube: Kube, { minutes, pods }: Required<SoakO
     failed.abort()
     await Promise.allSettled(parts)
   }
+  requireRunning(daemonsOf(bed))
   const growths = (await memory).map(tellGrowth)
   await untilNothingLeft(kube, bed, bystanders)
-  const late = latePods(churn.waits, [...builds.ended], outages)
-  process.stderr.write(`  ${churn.waits.length} pods\n`)
+  const { shim = [], containerd = [] } = await parts[1]
+  const ended = [...builds.ended]
+  requireBuilds(churn.waits, ended, builds.failed)
+  const pulls = failedPulls(failures.seen, churn.waits, shim)
+  const late = latePods(churn.waits, ended, retriedPods(failures.seen, containerd))
+  process.stderr.write(`  ${churn.waits.length} pods, ${ended.length} builds\n`)
+  for (const pull of pulls) tellFailure(pull)
   for (const pod of late) await tellLate(bed, namespace, pod)
-  if (late.length > 0) await keepLogs(bed)
-  return { 'soak.minutes': minutes, 'soak.rss.growth': Math.max(...growths), 'soak.late': late.length }
+  if (pulls.length + late.length > 0) await keepLogs(bed)
+  const longest = Math.max(...ended.map(({ startedAt, completedAt }) => completedAt - startedAt))
+  return {
+    'soak.minutes': minutes,
+    'soak.rss.growth': Math.max(...growths),
+    'soak.build.longest': longest / 1000,
+    'soak.failed': pulls.length,
+    'soak.late': late.length,
+  }
+}
+
+/** Throws unless each pod has the image that a build of its recipe has made, and no build has failed. */
+function requireBuilds(waits: readonly Wait[], builds: readonly Build[], failed: ReadonlySet<string>): void {
+  const wrong = wrongImages(waits, builds).map(({ pod, imageId }) => `${pod} has ${imageId}`)
+  if (wrong.length > 0) throw new Error(`no build has made these images: ${wrong.join(', ')}`)
+  if (failed.size > 0) throw new Error(`builds failed: ${[...failed].join(', ')}`)
+}
+
+function tellFailure({ pod, message, from }: Failure): void {
+  process.stderr.write(`  ${pod}, at ${new Date(from).toISOString()}: ${message}\n`)
 }
 
 function tellGrowth(samples: readonly Sample[], index: number): number {

@@ -16,6 +16,7 @@ const podSchema = v.object({
       v.array(
         v.object({
           imageID: v.string(),
+          restartCount: v.number(),
           state: v.object({ running: v.optional(v.object({ startedAt: v.string() })) }),
         }),
       ),
@@ -32,6 +33,7 @@ export interface SeenPod {
   readonly createdAt: number
   /** Undefined before it runs. */
   readonly runningAt: number | undefined
+  readonly restarts: number
   /** As the kubelet names it. */
   readonly imageId: string
 }
@@ -49,6 +51,7 @@ export function followPods(kube: Kube, namespace: string): Followed<SeenPod> {
         reason: `${reason} ${message}`,
         createdAt: Date.parse(metadata.creationTimestamp),
         runningAt: startedAt === undefined ? undefined : Date.parse(startedAt),
+        restarts: container?.restartCount ?? 0,
         imageId: container?.imageID ?? '',
       }
     },
@@ -58,22 +61,27 @@ export function followPods(kube: Kube, namespace: string): Followed<SeenPod> {
 export interface FollowedBuilds extends AsyncDisposable {
   /** Every build that has ended so far. An object may have several, one after the other. */
   readonly ended: Iterable<Build>
+  /** Flake URLs of builds that have failed. */
+  readonly failed: ReadonlySet<string>
 }
 
 export function followBuilds(kube: Kube, namespace: string): FollowedBuilds {
   const ended = new Map<string, Build>()
+  const failed = new Set<string>()
   const mirror = follow(kube, {
     kind: nixBuilds,
     selection: { namespace },
-    project: ({ spec, status: { startTime, completionTime } }) => {
+    project: ({ spec, status: { status, startTime, completionTime, imageDigest = '' } }) => {
+      if (status === 'Failed') failed.add(spec.flakeUrl)
       if (startTime === undefined || completionTime === undefined) return true
       const times = { startedAt: Date.parse(startTime), completedAt: Date.parse(completionTime) }
-      ended.set(`${spec.flakeUrl} ${startTime}`, { recipe: spec.flakeUrl, ...times })
+      ended.set(`${spec.flakeUrl} ${startTime}`, { recipe: spec.flakeUrl, imageDigest, ...times })
       return true
     },
   })
   return {
     ended: { [Symbol.iterator]: () => ended.values() },
+    failed,
     [Symbol.asyncDispose]: () => mirror[Symbol.asyncDispose](),
   }
 }
