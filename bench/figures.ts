@@ -193,7 +193,7 @@ export const FIGURES = {
     'soak.failed': {
       unit: 'pulls',
       aim: '= 0',
-      meaning: 'failed pulls, but for those that a restart of the shim ended',
+      meaning: 'failed pulls, except those that a restart of the shim ended',
     },
     'soak.late': {
       unit: 'pods',

@@ -55,7 +55,7 @@ const PULL_FAILED = /^Failed to pull image /
 /** Events have whole seconds. */
 const SECOND_MS = 1000
 
-/** The failed pulls of these pods, but for those that a restart of the shim has interrupted. */
+/** The failed pulls of these pods, except those that a restart of the shim has interrupted. */
 export function failedPulls(
   failures: Iterable<Failure>,
   waits: readonly Pick<Wait, 'pod'>[],

@@ -74,7 +74,7 @@ describe('failures', () => {
     ['counts if it was repeated after that', at(PULL, 11_000, 20_000), 1],
     ['does not count if a restart of the shim ended it', at(PULL, 11_000, 12_000), 0],
     ['does not count if its pod was deleted before', { ...at(PULL, 9_000), pod: 'deleted' }, 0],
-    ['does not count if it is none of a pull', at(CREATE, 9_000), 0],
+    ['does not count if another call failed', at(CREATE, 9_000), 0],
   ])('a failed pull %s', (_, failure, count) => {
     expect(failedPulls([failure], [WAIT], OUTAGE)).toHaveLength(count)
   })
