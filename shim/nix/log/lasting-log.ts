@@ -19,20 +19,26 @@ export interface LastingLogOptions {
 export function createLastingLog({ open, retryMs, onFailure }: LastingLogOptions): LastingLog {
   let files: OwnLogFiles | undefined
   let retryAt = Number.NEGATIVE_INFINITY
+  /** Lines in the file, which go if somebody removes it. */
   let written = 0
   let lost = 0
 
   async function write(text: string): Promise<void> {
-    if (await files?.isRemoved()) {
-      await close()
+    if (await files?.isRemoved()) await close()
+    files ??= await reopen()
+    const whole = lost === 0 ? text : missing(lost) + text
+    if (whole !== '' && (await files.append(whole))) written = 0
+    written += lost + linesIn(text)
+    lost = 0
+  }
+
+  async function reopen(): Promise<OwnLogFiles> {
+    const opened = await open()
+    if (opened.isNew) {
       lost += written
       written = 0
     }
-    files ??= await open()
-    const whole = lost === 0 ? text : missing(lost) + text
-    if (whole !== '') await files.append(whole)
-    written += lost + linesIn(text)
-    lost = 0
+    return opened
   }
 
   async function close(): Promise<void> {
@@ -65,5 +71,5 @@ function linesIn(text: string): number {
 }
 
 function missing(lines: number): string {
-  return `… ${lines} lines are missing here because the log could not be written, or was removed …\n`
+  return `… ${lines} ${lines === 1 ? 'line is' : 'lines are'} missing here because the log could not be written, or was removed …\n`
 }

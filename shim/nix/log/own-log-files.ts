@@ -4,8 +4,10 @@ import { openOwnFolder } from '../../../lib/files/own-files.ts'
 
 /** The files of one log: `NAME`, and `NAME.1` with what came before. */
 export interface OwnLogFiles {
-  /** All of the text, or nothing. */
-  append(text: string): Promise<void>
+  /** Whether there was no log before. */
+  readonly isNew: boolean
+  /** All of the text, or nothing. Resolves to whether the file was rotated before. */
+  append(text: string): Promise<boolean>
   /** Whether nobody can find the log any more. */
   isRemoved(): Promise<boolean>
   close(): Promise<void>
@@ -46,9 +48,11 @@ async function createFiles({ folder, path, maxSize, file: first }: OpenLog): Pro
   let file = first
   let { size } = await file.stat()
   return {
+    isNew: size === 0,
     async append(text) {
       const bytes = Buffer.from(text)
-      if (size > 0 && size + bytes.length > maxSize) {
+      const isFull = size > 0 && size + bytes.length > maxSize
+      if (isFull) {
         await rename(path, `${path}.1`)
         await file.close()
         file = await openFile(path)
@@ -62,6 +66,7 @@ async function createFiles({ folder, path, maxSize, file: first }: OpenLog): Pro
         throw error
       }
       size += bytes.length
+      return isFull
     },
     isRemoved: async () => (await file.stat()).nlink === 0,
     async close() {

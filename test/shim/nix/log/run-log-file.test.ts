@@ -59,31 +59,52 @@ test('a log that cannot be written does not block the run', async () => {
   await log.close()
 })
 
-test('a log whose folder is gone is made again, and says where lines are missing', async () => {
+test('a log that is removed is made again, and says how many lines are missing', async () => {
   await using dir = await makeDir()
   const folder = join(dir.path, 'logs')
-  const warnings: string[] = []
-  const listening = pino({}, { write: line => void warnings.push(line) })
+  const log = openRunLog(folder, 'run', logger)
   const read = () => readFile(join(folder, 'run.log'), 'utf8').catch(() => '')
-  const log = openRunLog(folder, 'run', listening, { retryMs: 50 })
   await log.write('before')
   await expect.poll(read, PATIENT).toBe('before\n')
   await rm(folder, { recursive: true })
   await log.write('again')
-  await expect.poll(read, PATIENT).toMatch(/^… 1 lines are missing here[^\n]*\nagain\n$/)
+  await expect.poll(read, PATIENT).toMatch(/^… 1 line is missing here[^\n]*\nagain\n$/)
+  await rm(join(folder, 'run.log'))
+  await log.write('and again')
+  await log.close()
+  expect(await read()).toMatch(/^… 2 lines are missing here[^\n]*\nand again\n$/)
+})
 
+test('a log that cannot be written, and is then removed, says how many lines are missing', async () => {
+  await using dir = await makeDir()
+  const folder = join(dir.path, 'logs')
+  const read = () => readFile(join(folder, 'run.log'), 'utf8').catch(() => '')
+  const warnings: string[] = []
+  const listening = pino({}, { write: line => void warnings.push(line) })
+  const log = openRunLog(folder, 'run', listening, { retryMs: 600_000 })
+  for (const line of ['one', 'two']) await log.write(line)
+  await expect.poll(read, PATIENT).toBe('one\ntwo\n')
   await rm(folder, { recursive: true })
   await writeFile(folder, 'in its place')
-  await log.write('lost')
+  await log.write('three')
   await expect.poll(() => warnings, PATIENT).toHaveLength(1)
   await rm(folder)
-  const writeMore = async () => {
-    await log.write('after')
-    return read()
-  }
-  await expect.poll(writeMore, PATIENT).toMatch(/^… [1-9]\d* lines are missing here[^\n]*\n(?:after\n)+$/)
+  await log.write('four')
   await log.close()
+  expect(await read()).toMatch(/^… 3 lines are missing here[^\n]*\nfour\n$/)
   expect(warnings).toHaveLength(1)
+})
+
+test('lines of the part before count as there, if only the last part is removed', async () => {
+  await using dir = await makeDir()
+  const log = openRunLog(dir.path, 'run', logger)
+  const line = 'x'.repeat(1_000_000)
+  for (let count = 0; count < 17; count += 1) await log.write(line)
+  await expect.poll(() => readdir(dir.path), PATIENT).toContain('run.log.1')
+  await rm(join(dir.path, 'run.log'))
+  await log.write('again')
+  await log.close()
+  expect(await readFile(join(dir.path, 'run.log'), 'utf8')).toMatch(/^… [1-9] lines? (is|are) missing here/)
 })
 
 test('a log that failed is tried once more when it closes', async () => {
