@@ -1,10 +1,10 @@
-import { access, constants, lstat } from 'node:fs/promises'
+import { access, constants, lstat, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hasCode } from '../../lib/error-code.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { findFolderFault } from '../../lib/files/own-files.ts'
 import { describeSize } from '../../lib/text/units.ts'
 import type { Config } from '../config/config.ts'
+import { mountOf, parseMountInfo } from '../import/link/mounts.ts'
 import { roomForLogs } from '../nix/log/log-room.ts'
 import { foldersOf } from '../nix/user/state-dir.ts'
 import { nearestFolder, type Room, roomIn } from './check-disk.ts'
@@ -45,23 +45,24 @@ async function unusable(path: string, { instead, proc }: Surroundings): Promise<
     const fault = await findFolderFault(path)
     if (fault) return warning(`${fault.what}: ${place}`, `${fault.wayOut}, or set logDir`)
     const above = await nearestFolder(path)
-    if (above !== path) await access(above, constants.W_OK)
-    else return readable(path, (await lstat(path)).mode)
+    await access(above, constants.W_OK)
+    if (above === path) return readable(path, (await lstat(path)).mode)
   } catch (error) {
     return warning(`${path} cannot be used, so ${place}: ${messageOf(error)}`, `create ${path} as root, or set logDir`)
   }
   return undefined
 }
 
-/** Whether the folder is read-only for the shim that runs, which may see other mounts. */
+/** Whether the folder is read-only for the shim that runs, which may see other mounts than doctor. */
 async function isReadOnly(path: string, proc: string): Promise<boolean> {
   const shim = await findShim(proc)
   if (!shim) return false
-  const seen = await nearestFolder(join(proc, String(shim.pid), 'root', path))
-  return access(seen, constants.W_OK).then(
-    () => false,
-    error => hasCode(error, 'EROFS'),
-  )
+  const real = await realpath(await nearestFolder(path))
+  const isReadOnlyFor = async (pid: string) => {
+    const mounts = parseMountInfo(await readFile(join(proc, pid, 'mountinfo'), 'utf8'))
+    return mountOf(mounts, real)?.readOnly === true
+  }
+  return (await isReadOnlyFor(String(shim.pid))) && !(await isReadOnlyFor('self'))
 }
 
 function readable(path: string, mode: number): Finding | undefined {
@@ -83,7 +84,7 @@ export function judgeRoom({ folder, bytes, files }: Room, mostBytes: number): Fi
   ].filter(part => part !== undefined)
   if (left.length === 0) return undefined
   const wayOut = 'remove what others have written there, or set logDir'
-  return warning(`${folder} has only ${left.join(' and ')} left, so logs of builds will have gaps`, wayOut)
+  return warning(`${folder} has only ${left.join(' and ')} left, so logs of builds may have gaps soon`, wayOut)
 }
 
 async function describe(path: string): Promise<string> {

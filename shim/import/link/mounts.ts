@@ -39,12 +39,18 @@ export interface FileSystemPath {
   readonly path: string
 }
 
-/** Finds an absolute path in its file system: below the latest of the longest mount points that cover it. */
-export function fileSystemPath(mounts: readonly MountPoint[], path: string): FileSystemPath | undefined {
+/** The mount that shows an absolute path: the latest of the longest mount points that cover it. */
+export function mountOf(mounts: readonly MountPoint[], path: string): MountPoint | undefined {
   let best: MountPoint | undefined
   for (const mount of mounts)
     if (below(mount.path, path) !== undefined && mount.path.length >= (best?.path.length ?? 0)) best = mount
-  return best && { device: best.device, path: join(best.root, below(best.path, path) ?? '') }
+  return best
+}
+
+/** Finds an absolute path in its file system. */
+export function fileSystemPath(mounts: readonly MountPoint[], path: string): FileSystemPath | undefined {
+  const mount = mountOf(mounts, path)
+  return mount && { device: mount.device, path: join(mount.root, below(mount.path, path) ?? '') }
 }
 
 /** Mount points of one file system that show both paths, unless another mount covers these. */
