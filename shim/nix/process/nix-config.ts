@@ -30,7 +30,7 @@ const COMMANDS = [['show-config'], ['config', 'show']]
  * users only. Throws NixMissing, or an error if nix does not tell.
  */
 export async function readNixConfig({ nix, user, signal, onGroup }: NixConfigQuery): Promise<NixConfig> {
-  // Only the daemon would act on it, and the daemon does not take it from the build user.
+  // Most daemons do not take it from the build user, and then nobody collects. If one does, two collect, which does no harm.
   const { 'min-free': _, ...options } = nix.options
   const limited = AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)])
   for (const command of COMMANDS) {
