@@ -16,7 +16,6 @@ import ./hardening.nix // {
 
   # The build user passes through it to its home and its gc roots.
   StateDirectoryMode = "0711";
-  LogsDirectoryMode = "0750";
   UMask = "0022";
 
   # No ProcSubset: nix counts the processors in /proc/stat, and warns in every log if it cannot.

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 import * as v from 'valibot'
 import { hasCode } from '../error-code.ts'
 import { readLines } from '../text/lines.ts'
@@ -76,7 +76,8 @@ async function readOrders(onOrder: (order: v.InferOutput<typeof orderSchema>) =>
 
 /** Gives this process a low priority for processors, and makes it the first to be killed if memory runs out. Children inherit both. */
 export function lowerPriority(): void {
-  setPriority(NICENESS)
+  // Only privileged processes may raise a priority that is lower.
+  setPriority(Math.max(NICENESS, getPriority()))
   try {
     writeFileSync('/proc/self/oom_score_adj', `${OOM_SCORE}`)
   } catch {

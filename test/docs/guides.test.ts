@@ -26,7 +26,7 @@ const TESTS = {
   ],
   yaml: ['dry-run', 'kubeconfig', 'kubelet-configuration', 'component', 'values', 'tokens'],
   nix: ['nixos'],
-  ini: ['drop-in', 'nix-conf'],
+  ini: ['drop-in', 'nix-conf', 'log-folder'],
   toml: ['containerd'],
 } as const
 
@@ -70,6 +70,12 @@ describe('a code block of a how-to guide', () => {
     expect(
       blocks.filter(({ tested }) => tested === 'kubelet-configuration').map(({ text }) => parse(text)),
     ).toContainEqual(parse(deployed))
+  })
+
+  it('for the log folder is what the units have', async () => {
+    const deployed = await readFile(join(import.meta.dirname, '../../deploy/systemd/enbi-shim.service'), 'utf8')
+    const [shown] = blocks.filter(({ tested }) => tested === 'log-folder')
+    expect(deployed.split('\n')).toEqual(expect.arrayContaining(shown?.text.trim().split('\n') ?? ['shown']))
   })
 })
 

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { evaluateMachines, theMachine } from './evaluate.ts'
 
+const DEFAULT_PATHS = ['-/var/log/enbi-shim', '-/var/lib/containerd']
+
 let bed: Bed
 let machines: Awaited<ReturnType<typeof evaluateMachines>>
 
@@ -84,10 +86,10 @@ describe('a NixOS node that shares its builds', () => {
 
   it('can push to a folder, which belongs to the build user', () => {
     const { services, tmpfiles } = machine('share-pushed-to-folder')
-    expect(services['enbi-shim']?.serviceConfig.ReadWritePaths).toEqual(['-/var/lib/containerd', '-/srv/cache'])
+    expect(services['enbi-shim']?.serviceConfig.ReadWritePaths).toEqual([...DEFAULT_PATHS, '-/srv/cache'])
     expect(tmpfiles.rules).toContain('d /srv/cache 0755 enbi-shim -')
     const elsewhere = machine('share-pushed-to-server').services['enbi-shim']
-    expect(elsewhere?.serviceConfig.ReadWritePaths).toEqual(['-/var/lib/containerd'])
+    expect(elsewhere?.serviceConfig.ReadWritePaths).toEqual(DEFAULT_PATHS)
   })
 
   it('hides the secret key from the shim, which does not need it', () => {

@@ -277,6 +277,27 @@ describe('the tutorial', () => {
   })
 })
 
+describe('a pod with the /var/log of the node', () => {
+  const LOGS = '/var/log/enbi-shim'
+  const start = async (script: string) => {
+    await node.run('sh', ['-euc', `systemctl stop enbi-shim.service; mv ${LOGS} /srv/logs; ${script}`])
+    const { exitCode } = await node.run('systemctl', ['start', 'enbi-shim.service'], { reject: false })
+    const modes = await node.run('stat', ['-c', '%a', '/srv/behind'], { reject: false })
+    await node.run('sh', ['-euc', `systemctl stop enbi-shim.service; rm ${LOGS}; mv /srv/logs ${LOGS}`])
+    await node.run('systemctl', ['start', 'enbi-shim.service'])
+    return { exitCode, mode: modes.stdout.trim() }
+  }
+
+  it('cannot keep the service from starting by a file', async () => {
+    expect(await start(`touch ${LOGS}`)).toMatchObject({ exitCode: 0 })
+  })
+
+  it('cannot have the service change another folder by a symlink', async () => {
+    const script = `mkdir -m 755 /srv/behind; ln -s /srv/behind ${LOGS}`
+    expect(await start(script)).toEqual({ exitCode: 0, mode: '755' })
+  })
+})
+
 test('uninstalling the service leaves only files of containerd and npm', async () => {
   await follow(installing, 'unwire', 'undo')
   const { stdout } = await node.run('sh', ['-c', 'find /etc /var -xdev -name "*enbi-shim*"; getent passwd enbi-shim'], {

@@ -199,6 +199,15 @@ describe('a waiting helper', () => {
     // The streams close only after the waiting helper has closed its ends.
     expect(await once(daemon, 'close')).toEqual([0, null])
   })
+
+  it('works for a daemon whose priority is so low that it may not raise it', async () => {
+    const lowest = ['-n', '15', process.execPath, join(import.meta.dirname, 'run-once.ts')]
+    const unprivileged = ['--bounding-set', '-sys_nice', 'nice', ...lowest]
+    const daemon = spawn('setpriv', unprivileged, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const [reported] = await once(daemon.stdout, 'data')
+    expect(Number(String(reported))).toBeGreaterThan(0)
+    expect(await once(daemon, 'close')).toEqual([0, null])
+  })
 })
 
 function makeRun(program: HelperProgram = PID, isIdle?: () => boolean): () => Promise<unknown> {
