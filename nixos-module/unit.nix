@@ -26,6 +26,9 @@ let
   # The folder of a store of files, to which the build user pushes.
   pushed = builtins.match "file://(/[^?#%]+)(\\?.*)?" (settings.share.push or "");
   pushDirs = if pushed == null then [ ] else [ (builtins.head pushed) ];
+  # Not the folder itself, nor LogsDirectory: a pod with the node's /var/log could put something in its place, and then the service would not start.
+  logPath = if isInVarLog then "/var/log" else settings.logDir;
+  isInVarLog = lib.hasPrefix "/var/log/" settings.logDir;
   isInVarLib = lib.hasPrefix "/var/lib/" settings.stateDir;
 in
 {
@@ -67,11 +70,9 @@ in
       unitConfig.StartLimitIntervalSec = 0;
       serviceConfig = import ./service.nix // {
         ExecStart = "${lib.getExe cfg.package} serve --config ${configFile}";
-        # Not by LogsDirectory: a pod with the node's /var/log could put something in its place, and then the service would not start.
-        ExecStartPre = "-+${pkgs.coreutils}/bin/mkdir -p -m 0750 ${settings.logDir}";
         # Without one of these folders the service starts, and passes on what others can serve.
         # containerd's snapshots get hard links to files of the store, through a mount that shows both: links between two mounts are impossible.
-        ReadWritePaths = [ "-${settings.logDir}" "-${cfg.containerdRoot}" ] ++ lib.optional (!isInVarLib) "-${settings.stateDir}" ++ map (path: "-${path}") pushDirs;
+        ReadWritePaths = [ "-${logPath}" "-${cfg.containerdRoot}" ] ++ lib.optional (!isInVarLib) "-${settings.stateDir}" ++ map (path: "-${path}") pushDirs;
         # systemd accepts notifications from all processes of the service, so only root can reach its socket, and the other mount.
         TemporaryFileSystem = [ "/run/enbi-shim/notify:ro,mode=0700" ] ++ lib.optional canLink "/run/enbi-shim/view:ro,mode=0700";
         BindPaths = [ "/run/systemd/notify:/run/enbi-shim/notify/socket" ] ++ lib.optional canLink "${view}:/run/enbi-shim/view/root:norbind";
@@ -89,6 +90,7 @@ in
     systemd.tmpfiles.rules = [
       "d ${cfg.containerdRoot} 0700 root root"
     ] ++ lib.optional (!isInVarLib) "d ${settings.stateDir} 0711 root root"
+      ++ lib.optional (!isInVarLog) "d ${settings.logDir} 0750 root root"
       ++ map (path: "d ${path} 0755 ${if settings.nix.user == null then "root" else settings.nix.user} -") pushDirs;
 
     users.users = lib.mkIf hasOwnUser {

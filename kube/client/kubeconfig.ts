@@ -34,10 +34,12 @@ const contextSchema = v.looseObject({
 const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
 const clusterSchema = v.looseObject({ cluster: v.looseObject({ server, 'certificate-authority': path }) })
 const exec = v.nullish(v.looseObject({ command: givenText }))
-/** client-node runs the programs of others by a shell. */
+const absent = v.optional(v.undefined('absent'))
+/** client-node runs the programs of others by a shell. It also takes these keys of their `config`, which kubectl ignores. */
 const provider = v.nullish(
   v.looseObject({
     name: v.pipe(v.string(), v.value('oidc', 'oidc; kubectl, too, has no others since 1.26: use exec in place of it')),
+    config: v.nullish(v.looseObject({ exec: absent, tokenFile: absent })),
   }),
 )
 const userSchema = v.looseObject({

@@ -37,15 +37,15 @@ async function unusable(path: string, { instead, proc }: Surroundings): Promise<
   if (!isRoot()) return skipped(`only root can check ${path}`)
   const place = path === instead ? 'there are none' : `logs of builds are in ${instead}`
   try {
-    if (await isReadOnly(path, proc))
-      return warning(
-        `the service may not write to ${path}, so ${place}`,
-        `add ${path} to ReadWritePaths= of the service, or set logDir`,
-      )
     const fault = await findFolderFault(path)
     if (fault) return warning(`${fault.what}: ${place}`, `${fault.wayOut}, or set logDir`)
     const above = await nearestFolder(path)
     await access(above, constants.W_OK)
+    if (await isReadOnly(path, proc))
+      return warning(
+        `the service may not write to ${path}, so ${place}`,
+        `restart the service; if that does not help, see "Change the folder" in docs/how-to/read-build-logs.md, or set logDir`,
+      )
     if (above === path) return readable(path, (await lstat(path)).mode)
   } catch (error) {
     return warning(`${path} cannot be used, so ${place}: ${messageOf(error)}`, `create ${path} as root, or set logDir`)
@@ -58,11 +58,9 @@ async function isReadOnly(path: string, proc: string): Promise<boolean> {
   const shim = await findShim(proc)
   if (!shim) return false
   const real = await realpath(await nearestFolder(path))
-  const isReadOnlyFor = async (pid: string) => {
-    const mounts = parseMountInfo(await readFile(join(proc, pid, 'mountinfo'), 'utf8'))
-    return mountOf(mounts, real)?.readOnly === true
-  }
-  return (await isReadOnlyFor(String(shim.pid))) && !(await isReadOnlyFor('self'))
+  // It may have ended meanwhile.
+  const mounts = await readFile(join(proc, String(shim.pid), 'mountinfo'), 'utf8').catch(() => '')
+  return mountOf(parseMountInfo(mounts), real)?.readOnly === true
 }
 
 function readable(path: string, mode: number): Finding | undefined {

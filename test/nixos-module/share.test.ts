@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { evaluateMachines, theMachine } from './evaluate.ts'
 
-const DEFAULT_PATHS = ['-/var/log/enbi-shim', '-/var/lib/containerd']
+const DEFAULT_PATHS = ['-/var/log', '-/var/lib/containerd']
 
 let bed: Bed
 let machines: Awaited<ReturnType<typeof evaluateMachines>>

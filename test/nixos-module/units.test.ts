@@ -24,7 +24,6 @@ describe('the units of the NixOS module', () => {
     const service = flatten(await plainUnit('enbi-shim.service'))
     expect(flatten(rendered(machine('kubelet'), 'services', 'enbi-shim'))).toEqual({
       ...service,
-      'Service.ExecStartPre': ['-+/nix/store/coreutils/bin/mkdir -p -m 0750 /var/log/enbi-shim'],
       'Service.ExecStart': ['/nix/store/enbi-shim/bin/enbi-shim serve --config /nix/store/enbi-shim-checked.json'],
       'Service.Environment': ['NIX_REMOTE=daemon', 'NOTIFY_SOCKET=/run/enbi-shim/notify/socket', `PATH=${NIX_PATHS}`],
       'Service.InaccessiblePaths': service['Service.InaccessiblePaths']?.flatMap(paths => paths.split(' ')),
@@ -47,7 +46,7 @@ describe('the units of the NixOS module', () => {
     const withKubelet = flatten(rendered(machine('kubelet'), 'services', 'enbi-shim'))
     expect(flatten(rendered(machine('k3s'), 'services', 'enbi-shim'))).toEqual({
       ...withKubelet,
-      'Service.ReadWritePaths': ['-/var/log/enbi-shim', '-/var/lib/rancher/k3s/agent/containerd'],
+      'Service.ReadWritePaths': ['-/var/log', '-/var/lib/rancher/k3s/agent/containerd'],
     })
     expect(machine('k3s').tmpfiles.rules).toEqual(['d /var/lib/rancher/k3s/agent/containerd 0700 root root'])
   })
@@ -72,11 +71,11 @@ describe('the units of the NixOS module', () => {
     const { serviceConfig } = shimOf('own-folders') ?? {}
     expect(serviceConfig).toMatchObject({ ReadWritePaths: ['-/srv/logs', '-/srv/containerd', '-/srv/enbi-shim'] })
     expect(serviceConfig).not.toHaveProperty('StateDirectory')
-    expect(serviceConfig?.ExecStartPre).toMatch(/^-\+\S+\/mkdir -p -m 0750 \/srv\/logs$/)
-    expect(shimOf('kubelet')?.serviceConfig.ReadWritePaths).toContain('-/var/log/enbi-shim')
+    expect(shimOf('kubelet')?.serviceConfig.ReadWritePaths).toContain('-/var/log')
     expect(machine('own-folders').tmpfiles.rules).toEqual([
       'd /srv/containerd 0700 root root',
       'd /srv/enbi-shim 0711 root root',
+      'd /srv/logs 0750 root root',
     ])
   })
 

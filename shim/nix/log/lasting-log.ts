@@ -19,15 +19,22 @@ export interface LastingLogOptions {
 export function createLastingLog({ open, retryMs, onFailure }: LastingLogOptions): LastingLog {
   let files: OwnLogFiles | undefined
   let retryAt = Number.NEGATIVE_INFINITY
-  /** Lines in the file, which go if somebody removes it. */
+  /** Lines in the file and in the one before it, which go if somebody removes these. */
   let written = 0
+  let previous = 0
   let lost = 0
 
   async function write(text: string): Promise<void> {
     if (await files?.isRemoved()) await close()
     files ??= await reopen()
     const whole = lost === 0 ? text : missing(lost) + text
-    if (whole !== '' && (await files.append(whole))) written = 0
+    if (whole !== '') {
+      if (await files.makeRoom(whole)) {
+        previous = written
+        written = 0
+      }
+      await files.append(whole)
+    }
     written += lost + linesIn(text)
     lost = 0
   }
@@ -37,6 +44,10 @@ export function createLastingLog({ open, retryMs, onFailure }: LastingLogOptions
     if (opened.isNew) {
       lost += written
       written = 0
+    }
+    if (!opened.hasPrevious) {
+      lost += previous
+      previous = 0
     }
     return opened
   }

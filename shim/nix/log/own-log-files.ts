@@ -1,13 +1,17 @@
 import { constants } from 'node:fs'
-import { type FileHandle, open, rename } from 'node:fs/promises'
+import { type FileHandle, lstat, open, rename } from 'node:fs/promises'
 import { openOwnFolder } from '../../../lib/files/own-files.ts'
 
 /** The files of one log: `NAME`, and `NAME.1` with what came before. */
 export interface OwnLogFiles {
-  /** Whether there was no log before. */
+  /** Whether there was no `NAME` before. */
   readonly isNew: boolean
-  /** All of the text, or nothing. Resolves to whether the file was rotated before. */
-  append(text: string): Promise<boolean>
+  /** Whether there was a `NAME.1` when the log was opened. */
+  readonly hasPrevious: boolean
+  /** Rotates the log if the text would make it too large. Resolves to whether it did. */
+  makeRoom(text: string): Promise<boolean>
+  /** All of the text, or nothing. */
+  append(text: string): Promise<void>
   /** Whether nobody can find the log any more. */
   isRemoved(): Promise<boolean>
   close(): Promise<void>
@@ -29,14 +33,16 @@ export async function openOwnLogFiles({ dir, name, maxSize }: OwnLogOptions): Pr
   const folder = await openOwnFolder(dir)
   try {
     const path = `/proc/self/fd/${folder.fd}/${name}`
-    return createFiles({ folder, path, maxSize, file: await openFile(path) })
+    const isNew = !(await exists(path))
+    const hasPrevious = await exists(`${path}.1`)
+    return await createFiles({ folder, path, maxSize, isNew, hasPrevious, file: await openFile(path) })
   } catch (error) {
     await folder.close()
     throw error
   }
 }
 
-interface OpenLog {
+interface OpenLog extends Pick<OwnLogFiles, 'isNew' | 'hasPrevious'> {
   readonly folder: FileHandle
   /** Through the open folder. */
   readonly path: string
@@ -44,20 +50,21 @@ interface OpenLog {
   readonly file: FileHandle
 }
 
-async function createFiles({ folder, path, maxSize, file: first }: OpenLog): Promise<OwnLogFiles> {
+async function createFiles({ folder, path, maxSize, file: first, ...found }: OpenLog): Promise<OwnLogFiles> {
   let file = first
   let { size } = await file.stat()
   return {
-    isNew: size === 0,
+    ...found,
+    async makeRoom(text) {
+      if (size === 0 || size + Buffer.byteLength(text) <= maxSize) return false
+      await rename(path, `${path}.1`)
+      await file.close()
+      file = await openFile(path)
+      size = 0
+      return true
+    },
     async append(text) {
       const bytes = Buffer.from(text)
-      const isFull = size > 0 && size + bytes.length > maxSize
-      if (isFull) {
-        await rename(path, `${path}.1`)
-        await file.close()
-        file = await openFile(path)
-        size = 0
-      }
       try {
         await file.appendFile(bytes)
       } catch (error) {
@@ -66,7 +73,6 @@ async function createFiles({ folder, path, maxSize, file: first }: OpenLog): Pro
         throw error
       }
       size += bytes.length
-      return isFull
     },
     isRemoved: async () => (await file.stat()).nlink === 0,
     async close() {
@@ -74,6 +80,13 @@ async function createFiles({ folder, path, maxSize, file: first }: OpenLog): Pro
       await folder.close()
     },
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function openFile(path: string): Promise<FileHandle> {

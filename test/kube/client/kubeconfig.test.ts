@@ -66,6 +66,8 @@ test.each([
   ['a certificate that is not text', withUser({ 'client-certificate': 5 }), /client-certificate/],
   ['a key that is not text', withUser({ 'client-key': 5 }), /client-key/],
   ['a provider that client-node runs by a shell', withUser({ 'auth-provider': { name: 'gcp' } }), /name is .*use exec/],
+  ['a provider with a program', withProvider({ exec: { command: './login' } }), /config\.exec/],
+  ['a provider with a token file', withProvider({ tokenFile: 'token' }), /config\.tokenFile/],
   ['a program that is not text', withUser({ exec: { command: 5 } }), /exec\.command/],
   [
     'a token file that is not text',
@@ -183,6 +185,10 @@ function withContext(context: object): string {
 
 function withUser(user: object): string {
   return stringify({ ...GOOD, users: [{ name: 'u', user }] })
+}
+
+function withProvider(config: object): string {
+  return withUser({ 'auth-provider': { name: 'oidc', config } })
 }
 
 async function write(content: string) {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtempDisposable, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtempDisposable, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -65,27 +65,47 @@ describe('the folder of run logs', () => {
     })
   })
 
-  it('is reported if it is read-only for the service of the shim', async () => {
-    await using dir = await mkdtempDisposable(join(tmpdir(), 'enbi-doctor-'))
-    const [logDir, proc] = [join(dir.path, 'logs'), join(dir.path, 'proc')]
-    await mkdir(logDir, { mode: 0o750 })
-    const inOwnMounts = ['--mount', '--', 'sh', '-c', 'mount -t tmpfs -o ro tmpfs "$1" && echo ready && exec cat', 'sh']
-    const service = spawn('unshare', [...inOwnMounts, logDir], { stdio: ['pipe', 'pipe', 'inherit'] })
-    await once(service.stdout, 'data')
-    await writeProcess(proc, { pid: 9, args: ['node', '/opt/dist/shim/main.js', 'serve'] })
-    await symlink(`/proc/${service.pid}/mountinfo`, join(proc, '9/mountinfo'))
-    await symlink('/proc/self/mountinfo', join(proc, 'self/mountinfo'))
-    expect(await checkLogs({ logDir, stateDir: '/state' }, proc).look(signal)).toMatchObject({
-      outcome: 'warning',
-      text: `the service may not write to ${logDir}, so logs of builds are in /state/logs`,
-      wayOut: `add ${logDir} to ReadWritePaths= of the service, or set logDir`,
+  describe('with a service that sees another mount, which is read-only', () => {
+    async function look(logDir: string, dir: string) {
+      const proc = join(dir, 'proc')
+      const inOwnMounts = [
+        '--mount',
+        '--',
+        'sh',
+        '-c',
+        'mount -t tmpfs -o ro tmpfs "$1" && echo ready && exec cat',
+        'sh',
+      ]
+      const service = spawn('unshare', [...inOwnMounts, dir], { stdio: ['pipe', 'pipe', 'inherit'] })
+      await once(service.stdout, 'data')
+      await writeProcess(proc, { pid: 9, args: ['node', '/opt/dist/shim/main.js', 'serve'] })
+      await symlink(`/proc/${service.pid}/mountinfo`, join(proc, '9/mountinfo'))
+      const found = await checkLogs({ logDir, stateDir: '/state' }, proc).look(signal)
+      service.stdin.end()
+      await once(service, 'exit')
+      return found
+    }
+
+    it.each<[string, (path: string) => Promise<unknown>]>([
+      ['is reported', path => mkdir(path, { mode: 0o750 })],
+      ['is reported if it is missing', async () => {}],
+    ])('%s', async (_, prepare) => {
+      await using dir = await mkdtempDisposable(join(tmpdir(), 'enbi-doctor-'))
+      const logDir = join(dir.path, 'logs')
+      await prepare(logDir)
+      expect(await look(logDir, dir.path)).toMatchObject({
+        outcome: 'warning',
+        text: `the service may not write to ${logDir}, so logs of builds are in /state/logs`,
+        wayOut: expect.stringMatching(/^restart the service; /),
+      })
     })
-    // A disk that is read-only for everybody is no fault of the service.
-    await rm(join(proc, 'self/mountinfo'))
-    await symlink(`/proc/${service.pid}/mountinfo`, join(proc, 'self/mountinfo'))
-    expect(await checkLogs({ logDir, stateDir: '/state' }, proc).look(signal)).toMatchObject({ outcome: 'ok' })
-    service.stdin.end()
-    await once(service, 'exit')
+
+    it('is reported for what it is, if something else is in its place', async () => {
+      await using dir = await mkdtempDisposable(join(tmpdir(), 'enbi-doctor-'))
+      const logDir = join(dir.path, 'logs')
+      await symlink('/srv', logDir)
+      expect(await look(logDir, dir.path)).toMatchObject({ text: expect.stringContaining('is a symlink') })
+    })
   })
 
   const [MIB, MOST] = [2 ** 20, 2 ** 30]

@@ -35,6 +35,7 @@ it('a log that grows and is rotated is written once, in order', async () => {
   const files = await openOwnLogFiles({ dir: dir.path, name: 'run.log', maxSize: 60 })
   const lines = Array.from({ length: 20 }, (_, index) => `line ${index} \u001b[31mred\u001b[0m\n`)
   for (const line of lines) {
+    await files.makeRoom(line)
     await files.append(line)
     expect(await log.writeNew()).toBe(true)
   }

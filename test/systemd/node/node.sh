@@ -23,7 +23,7 @@ root=$dir/node
 mkdir -p "$root" "$dir/work-usr" "$dir/work-etc"
 mount --bind "$root" "$root"
 cd "$root"
-mkdir -p usr etc nix var/lib var/tmp srv run proc sys dev tmp root home boot .old
+mkdir -p usr etc nix var/lib var/log var/tmp srv run proc sys dev tmp root home boot .old
 chmod 1777 tmp var/tmp
 for name in bin sbin lib lib64; do ln -s "usr/$name" "$name"; done
 # Relative, because a path may contain a comma, which separates options of mount.
