@@ -44,7 +44,7 @@ async function unusable(path: string, { instead, proc }: Surroundings): Promise<
     if (await isReadOnly(path, proc))
       return warning(
         `the service may not write to ${path}, so ${place}`,
-        `restart the service; if that does not help, see "Change the folder" in docs/how-to/read-build-logs.md, or set logDir`,
+        `restart the service; if that does not help, add the folder above it to ReadWritePaths= of its unit, or set logDir`,
       )
     if (above === path) return readable(path, (await lstat(path)).mode)
   } catch (error) {
