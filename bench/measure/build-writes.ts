@@ -44,7 +44,8 @@ export async function measureBuildWrites() {
 
 /** The node's first writes are those of a node that joins, not of a build. */
 async function untilJoined(cluster: Cluster, node: string): Promise<void> {
-  await cluster.kubectl(['wait', `nixnode/${node}`, '--for=jsonpath={.status.observedGeneration}', '--timeout=60s'])
+  for (const what of ['create', 'jsonpath={.status.observedGeneration}'])
+    await cluster.kubectl(['wait', `nixnode/${node}`, `--for=${what}`, '--timeout=60s'])
   await delay(AFTERWARDS_MS)
 }
 
