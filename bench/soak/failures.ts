@@ -2,7 +2,8 @@ import * as v from 'valibot'
 import type { Kind, Kube } from '../../kube/client/contract.ts'
 import { events } from '../../kube/resources/event.ts'
 import { follow } from '../fixtures/follow.ts'
-import { isWithin, type Outage, type Wait } from './late.ts'
+import type { Restart } from './faults.ts'
+import type { Wait } from './late.ts'
 
 /** A call of the kubelet for a pod that failed. */
 export interface Failure {
@@ -59,19 +60,20 @@ const SECOND_MS = 1000
 export function failedPulls(
   failures: Iterable<Failure>,
   waits: readonly Pick<Wait, 'pod'>[],
-  restarts: readonly Outage[],
+  restarts: readonly Restart[],
 ): Failure[] {
+  const ofShim = restarts.filter(({ daemon }) => daemon === 'shim')
   const pods = new Set(waits.map(({ pod }) => pod))
   return [...failures].filter(({ pod, message, from, to }) => {
-    const isInterrupted = restarts.some(each => from >= each.from - SECOND_MS && to <= each.to + SECOND_MS)
+    const isInterrupted = ofShim.some(each => from >= each.from - SECOND_MS && to <= each.to + SECOND_MS)
     return pods.has(pod) && PULL_FAILED.test(message) && !isInterrupted
   })
 }
 
 /** Names of the pods for which a call failed while containerd was away, other than a pull, which waits for it. */
-export function retriedPods(failures: Iterable<Failure>, outages: readonly Outage[]): ReadonlySet<string> {
-  const during = ({ from, to }: Failure) =>
-    outages.some(outage => isWithin({ createdAt: from, runningAt: to + SECOND_MS }, outage))
+export function retriedPods(failures: Iterable<Failure>, restarts: readonly Restart[]): ReadonlySet<string> {
+  const ofContainerd = restarts.filter(({ daemon }) => daemon === 'containerd')
+  const during = ({ from, to }: Failure) => ofContainerd.some(each => from < each.to && to + SECOND_MS > each.from)
   const others = [...failures].filter(failure => !PULL_FAILED.test(failure.message) && during(failure))
   return new Set(others.map(({ pod }) => pod))
 }

@@ -3,7 +3,6 @@ import { messageOf } from '../../lib/errors.ts'
 import type { Daemon } from '../../test/node/daemon.ts'
 import type { Churn } from './churn.ts'
 import { fillDiskOnce } from './full-disk.ts'
-import type { Outage } from './late.ts'
 import type { Soak } from './node.ts'
 import type { Recipes } from './recipes.ts'
 import { removeUnusedImages } from './unused-images.ts'
@@ -27,27 +26,29 @@ export interface FaultsOptions {
   readonly signal: AbortSignal
 }
 
-/** The times of restarts, in order. */
-export type Restarts = Readonly<Partial<Record<Name, readonly Outage[]>>>
+/** The time in which a daemon did not answer, in milliseconds since 1970. */
+export interface Restart {
+  readonly daemon: Name
+  readonly from: number
+  readonly to: number
+}
 
 /** Restarts all daemons in turn, removes unused images, rotates the token and fills the disk once. Rejects if it is aborted. */
-export async function makeFaults({ soak, churn, seen, runMs, signal }: FaultsOptions): Promise<Restarts> {
+export async function makeFaults({ soak, churn, seen, runMs, signal }: FaultsOptions): Promise<Restart[]> {
   const daemons = daemonsOf(soak)
-  const restarts: Partial<Record<Name, Outage[]>> = {}
+  const restarts: Restart[] = []
   const endAt = performance.now() + runMs
+  let pausesLeft = 2 * TURNS
+  const pause = async () => {
+    const left = Math.max(0, endAt - performance.now())
+    await delay(left / (pausesLeft + 1), undefined, { signal })
+    pausesLeft -= 1
+  }
   for (let turn = 0; turn < TURNS; turn += 1) {
-    const nextStep = async (step: 0 | 1) => {
-      const steps = 2 * (TURNS - turn) - step
-      await delay(Math.max(0, endAt - performance.now()) / (steps + 1), undefined, { signal })
-    }
-    await nextStep(0)
+    await pause()
     if (turn === FULL_DISK_TURN) await fillDiskOnce(soak, churn)
-    else {
-      const name = FIRST_TURNS[turn] ?? LATER_TURNS[turn % LATER_TURNS.length] ?? 'kubelet'
-      const times = restarts[name] ?? []
-      restarts[name] = [...times, await restart(daemons, name)]
-    }
-    await nextStep(1)
+    else restarts.push(await restart(daemons, FIRST_TURNS[turn] ?? LATER_TURNS[turn % LATER_TURNS.length] ?? 'kubelet'))
+    await pause()
     await soak.rotateToken()
     // What is unused before the disk is full is for the kubelet to remove.
     if (turn < FULL_DISK_TURN - TURNS_OF_USE || turn >= FULL_DISK_TURN) await removeUnusedImages(soak.node, churn, seen)
@@ -68,7 +69,7 @@ export function daemonsOf({ cluster, controller, node }: Soak): Readonly<Record<
   }
 }
 
-async function restart(daemons: Readonly<Record<Name, Daemon>>, name: Name): Promise<Outage> {
+async function restart(daemons: Readonly<Record<Name, Daemon>>, name: Name): Promise<Restart> {
   process.stderr.write(`  ${new Date().toISOString()} restart of ${name}\n`)
   requireRunning(daemons)
   const from = Date.now()
@@ -77,7 +78,7 @@ async function restart(daemons: Readonly<Record<Name, Daemon>>, name: Name): Pro
   await again(daemons[name]).catch(cause => {
     throw new Error(`${name} does not restart: ${messageOf(cause)}`, { cause })
   })
-  return { from, to: Date.now() }
+  return { daemon: name, from, to: Date.now() }
 }
 
 /** Throws if a daemon has ended by itself. */

@@ -15,12 +15,6 @@ export interface Build {
   readonly completedAt: number
 }
 
-/** A time in which a daemon did not answer, in milliseconds since 1970. */
-export interface Outage {
-  readonly from: number
-  readonly to: number
-}
-
 const SPARE_MS = 15_000
 /** After a call to containerd has failed, the kubelet waits for 10 to 15 s before it tries again, with or without a shim. */
 const KUBELET_RETRY_MS = 15_000
@@ -47,14 +41,6 @@ export function latePods(
     const retryMs = retried.has(wait.pod) ? KUBELET_RETRY_MS : 0
     return waitedMs <= buildMs + SPARE_MS + retryMs ? [] : [{ wait, waitedMs, buildMs }]
   })
-}
-
-/** Whether it lies at least in part in the other time. */
-export function isWithin(
-  { createdAt, runningAt }: Pick<Wait, 'createdAt' | 'runningAt'>,
-  { from, to }: Outage,
-): boolean {
-  return createdAt < to && runningAt > from
 }
 
 /** The longest build that took place while the pod waited, from the time when it began to wait. */

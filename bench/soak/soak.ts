@@ -66,11 +66,11 @@ async function soakNode(bed: Soak, kube: Kube, { minutes, pods }: Required<SoakO
   requireRunning(daemonsOf(bed))
   const growths = (await memory).map(tellGrowth)
   await untilNothingLeft(kube, bed, bystanders)
-  const { shim = [], containerd = [] } = await parts[1]
+  const restarts = await parts[1]
   const ended = [...builds.ended]
   requireBuilds(churn.waits, ended, builds.failed)
-  const pulls = failedPulls(failures.seen, churn.waits, shim)
-  const late = latePods(churn.waits, ended, retriedPods(failures.seen, containerd))
+  const pulls = failedPulls(failures.seen, churn.waits, restarts)
+  const late = latePods(churn.waits, ended, retriedPods(failures.seen, restarts))
   process.stderr.write(`  ${churn.waits.length} pods, ${ended.length} builds\n`)
   for (const pull of pulls) tellFailure(pull)
   for (const pod of late) await tellLate(bed, namespace, pod)

@@ -41,7 +41,7 @@ async function unusable(path: string, { instead, proc }: Surroundings): Promise<
     if (fault) return warning(`${fault.what}: ${place}`, `${fault.wayOut}, or set logDir`)
     const above = await nearestFolder(path)
     await access(above, constants.W_OK)
-    if (await isReadOnly(path, proc))
+    if (await isReadOnly(above, proc))
       return warning(
         `the service may not write to ${path}, so ${place}`,
         `restart the service; if that does not help, add the folder above it to ReadWritePaths= of its unit, or set logDir`,
@@ -54,10 +54,10 @@ async function unusable(path: string, { instead, proc }: Surroundings): Promise<
 }
 
 /** Whether the folder is read-only for the shim that runs, which may see other mounts than doctor. */
-async function isReadOnly(path: string, proc: string): Promise<boolean> {
+async function isReadOnly(folder: string, proc: string): Promise<boolean> {
   const shim = await findShim(proc)
   if (!shim) return false
-  const real = await realpath(await nearestFolder(path))
+  const real = await realpath(folder)
   // It may have ended meanwhile.
   const mounts = await readFile(join(proc, String(shim.pid), 'mountinfo'), 'utf8').catch(() => '')
   return mountOf(parseMountInfo(mounts), real)?.readOnly === true

@@ -67,7 +67,7 @@ describe('failures', () => {
   const at = (message: string, from: number, to = from) => ({ pod: 'web', message, from, to })
   const PULL = 'Failed to pull image "a:1": rpc error'
   const CREATE = 'Error: failed to create containerd task'
-  const OUTAGE = [{ from: 10_500, to: 11_500 }]
+  const restartOf = (daemon: 'shim' | 'containerd') => [{ daemon, from: 10_500, to: 11_500 }]
 
   it.each([
     ['counts', at(PULL, 9_000), 1],
@@ -76,7 +76,7 @@ describe('failures', () => {
     ['does not count if its pod was deleted before', { ...at(PULL, 9_000), pod: 'deleted' }, 0],
     ['does not count if another call failed', at(CREATE, 9_000), 0],
   ])('a failed pull %s', (_, failure, count) => {
-    expect(failedPulls([failure], [WAIT], OUTAGE)).toHaveLength(count)
+    expect(failedPulls([failure], [WAIT], restartOf('shim'))).toHaveLength(count)
   })
 
   it.each([
@@ -85,7 +85,7 @@ describe('failures', () => {
     ['gets no time for a failure before', at(CREATE, 9_000), 0],
     ['gets no time for a failure after that', at(CREATE, 12_000), 0],
   ])('a pod %s', (_, failure, count) => {
-    expect([...retriedPods([failure], OUTAGE)]).toHaveLength(count)
+    expect([...retriedPods([failure], restartOf('containerd'))]).toHaveLength(count)
   })
 })
 

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs'
-import { type FileHandle, lstat, open, rename } from 'node:fs/promises'
+import { type FileHandle, open, rename } from 'node:fs/promises'
+import { isThere } from '../../../lib/files/is-there.ts'
 import { openOwnFolder } from '../../../lib/files/own-files.ts'
 
 /** The files of one log: `NAME`, and `NAME.1` with what came before. */
@@ -33,8 +34,8 @@ export async function openOwnLogFiles({ dir, name, maxSize }: OwnLogOptions): Pr
   const folder = await openOwnFolder(dir)
   try {
     const path = `/proc/self/fd/${folder.fd}/${name}`
-    const isNew = !(await exists(path))
-    const hasPrevious = await exists(`${path}.1`)
+    const isNew = !(await isThere(path))
+    const hasPrevious = await isThere(`${path}.1`)
     return await createFiles({ folder, path, maxSize, isNew, hasPrevious, file: await openFile(path) })
   } catch (error) {
     await folder.close()
@@ -80,13 +81,6 @@ async function createFiles({ folder, path, maxSize, file: first, ...found }: Ope
       await folder.close()
     },
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  )
 }
 
 async function openFile(path: string): Promise<FileHandle> {

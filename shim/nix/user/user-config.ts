@@ -1,7 +1,7 @@
-import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { writeAtomically } from '../../../lib/files/atomic-file.ts'
+import { isThere } from '../../../lib/files/is-there.ts'
 import { isFlakeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 
 /** Settings of git and ssh, written by root. The programs read no others. */
@@ -82,13 +82,6 @@ const PRINTABLE = Array.from({ length: 0x7f - 0x20 }, (_, index) => String.fromC
 
 function lowerCaseHex(url: string): string {
   return url.replace(/%../g, code => code.toLowerCase())
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }
 
 /**
